@@ -1,0 +1,164 @@
+"""Flags that mean the same in every command, and what becomes of them."""
+
+import os
+
+import click
+
+from doxa.commands._command import print_help, print_version
+from doxa.errors import DoxaError, RecordsFailed, UsageError
+
+FORMATS = ("jsonl", "arrow", "parquet", "csv")
+
+
+def command(name: str):
+    """A click command with the flags of all: help, version, quiet, verbose."""
+
+    def decorate(function):
+        for option in reversed((
+            click.option("--quiet", "-q", is_flag=True, help="Say only errors."),
+            click.option("--verbose", "-v", is_flag=True, help="Say why a device or precision was chosen; show tracebacks."),
+            click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version,
+                         help="Show the version and exit."),
+            click.option("--help", "-h", is_flag=True, is_eager=True, expose_value=False, callback=print_help,
+                         help="Show this text and exit."),
+        )):
+            function = option(function)
+        made = click.command(name, add_help_option=False, context_settings={"max_content_width": 100})(function)
+        return made
+
+    return decorate
+
+
+def input_options(function):
+    for option in reversed((
+        click.argument("files", nargs=-1, metavar="[FILE]..."),
+        click.option("--from", "from_format", type=click.Choice(FORMATS),
+                     help="Format of the input; recognised by its first bytes unless given (CSV: by suffix)."),
+        click.option("--text-field", default="text", show_default=True, metavar="NAME", help="Field that holds the text."),
+        click.option("--max-record-bytes", type=click.IntRange(min=1), default=64 << 20, show_default=True, metavar="N",
+                     help="A longer line becomes an error record."),
+    )):
+        function = option(function)
+    return function
+
+
+def pair_option(function):
+    return click.option("--text-pair-field", metavar="NAME", help="Field of a second text, read together with the first.")(function)
+
+
+def error_options(function):
+    for option in reversed((
+        click.option("--on-error", type=click.Choice(("keep", "stop", "drop")), default="keep", show_default=True,
+                     help="A record that fails: keep it in its place with an error, stop at it, or drop it."),
+        click.option("--max-errors", metavar="N|P%", help="Fail (exit 1) when more records fail."),
+        click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all."),
+    )):
+        function = option(function)
+    return function
+
+
+def output_options(function):
+    for option in reversed((
+        click.option("--output", "-o", metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
+        click.option("--to", type=click.Choice(FORMATS), help="Output format; else by the suffix of --output; else jsonl."),
+    )):
+        function = option(function)
+    return function
+
+
+def device_options(function):
+    for option in reversed((
+        click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
+        click.option("--precision", type=click.Choice(("auto", "fp32", "bf16", "fp16")), default="auto", show_default=True,
+                     help="Number format of the weights; auto takes bf16 only where the hardware computes in it."),
+        click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens in a batch, padding included."),
+    )):
+        function = option(function)
+    return function
+
+
+def source(files: tuple[str, ...], from_format: str | None, max_record_bytes: int):
+    """The input that the flags name."""
+    from doxa.records import standard
+    from doxa.records.reader import Source
+
+    if not files and standard.stdin_is_terminal():
+        raise UsageError("no input; name a file or pipe records in")
+    return Source(tuple(files), from_format, max_record_bytes)
+
+
+def terminal(name: str, quiet: bool, verbose: bool):
+    from doxa.terminal import Terminal
+
+    return Terminal(click.get_current_context().info_name or name, -1 if quiet else 1 if verbose else 0)
+
+
+class Tally:
+    """Counts the records that fail and decides what the command does about them."""
+
+    def __init__(self, on_error: str = "keep", max_errors: str | None = None, require_input: bool = False):
+        self.on_error, self.require_input = on_error, require_input
+        self.most, self.most_share = _parse_max_errors(max_errors)
+        self.n_records = self.n_failed = 0
+        self.first: str | None = None
+
+    def admit(self, outcomes: list) -> list:
+        """Count outcomes; return those to write. Raises DoxaError when it is time to stop."""
+        self.n_records += len(outcomes)
+        kept = []
+        for outcome in outcomes:
+            error = outcome.error or outcome.record.error
+            if error is None:
+                kept.append(outcome)
+                continue
+            self.n_failed += 1
+            self.first = self.first or f"{outcome.record.place}: {error.message}"
+            if self.on_error == "stop":
+                break
+            if self.on_error == "keep":
+                kept.append(outcome)
+        return kept
+
+    def check(self) -> None:
+        """Raise DoxaError when the failures so far end the command. Called when what is admitted has been written."""
+        if self.n_failed and self.on_error == "stop":
+            raise DoxaError(self.first)
+        if self.most is not None and self.n_failed > self.most:
+            raise DoxaError(f"more than {self.most} records failed (--max-errors); first: {self.first}")
+
+    def finish(self) -> None:
+        """Raise what the end of the input calls for: nothing, RecordsFailed or DoxaError."""
+        if not self.n_records and self.require_input:
+            raise DoxaError("the input holds no record (--require-input)")
+        if not self.n_failed:
+            return
+        summary = f"{self.n_failed} of {self.n_records} records carry an error; first: {self.first}"
+        if self.n_failed == self.n_records:
+            raise DoxaError(summary)
+        if self.most_share is not None and self.n_failed > self.most_share * self.n_records:
+            raise DoxaError(f"{summary} (more than --max-errors)")
+        raise RecordsFailed(summary)
+
+
+def _parse_max_errors(text: str | None) -> tuple[int | None, float | None]:
+    if text is None:
+        return None, None
+    try:
+        if text.endswith("%"):
+            share = float(text[:-1]) / 100
+            if 0 <= share <= 1:
+                return None, share
+        elif int(text) >= 0:
+            return int(text), None
+    except ValueError:
+        pass
+    raise UsageError(f"--max-errors {text}: give a number, or a share such as 1%")
+
+
+def stay_offline(model: str) -> None:
+    """Keep the hub client silent, and off the network altogether for a model that lies here."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if os.path.isdir(model) or "/" not in model or model.startswith((".", "/")) or model.endswith("/"):
+        os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,0 +1,1 @@
+"""Which device and which precision, and the reason."""

@@ -1,0 +1,52 @@
+"""The failures a user can meet, and the one table of exit codes."""
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    RECORDS_FAILED = 3  # done, but some records carry an error
+    GATE_REFUSED = 4
+    INTERRUPTED = 130  # Ctrl-C
+    READER_GONE = 141  # the reader of our output closed it
+    TERMINATED = 143
+
+
+class DoxaError(Exception):
+    """A failure that ends the command with one line on stderr."""
+
+    exit_code = ExitCode.FAILED
+
+
+class UsageError(DoxaError):
+    """The command line, or what it asks of this input, makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class RecordsFailed(DoxaError):
+    """The work is done, but some records carry an error."""
+
+    exit_code = ExitCode.RECORDS_FAILED
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Not an Exception, so that no handler for failures swallows it."""
+
+
+class ReaderGone(BaseException):
+    """Whoever read our output has closed it."""
+
+
+class RecordError(Exception):
+    """What is wrong with one record; the others go on.
+
+    `code` is a stable snake_case word for programs, `message` a sentence for people.
+    """
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+        self.message = message

@@ -1,0 +1,1 @@
+"""Prediction: weights do not change."""

@@ -1,0 +1,91 @@
+"""The torch engine: windows of token ids to logits, halving a batch that does not fit into memory."""
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from doxa.errors import DoxaError
+from doxa.text.batching import plan_batches
+from doxa.text.frame import Window
+
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
+
+
+class TorchEngine:
+    """Runs one classifier. `batch_tokens` bounds tokens in a batch, padding included; `mixed` computes in another
+    precision than that of the weights."""
+
+    def __init__(self, model: PreTrainedModel, device: torch.device, batch_tokens: int | None = None,
+                 mixed: torch.dtype | None = None):
+        self.model = model.to(device)
+        self.device, self.mixed = device, mixed
+        self.with_types = takes_token_types(model)
+        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
+        self.pad_id = getattr(model.config, "pad_token_id", None) or 0
+        self.n_outputs = model.config.num_labels
+
+    def compute(self, windows: list[Window]) -> np.ndarray:
+        """Return the logits (len(windows), C) in fp32, in the order of `windows`."""
+        self.model.eval()
+        logits = np.empty((len(windows), self.n_outputs), dtype=np.float32)
+        waiting = plan_batches([len(window.ids) for window in windows], self.batch_tokens)[::-1]
+        while waiting:
+            batch = waiting.pop()
+            result = attempt(self._forward, [windows[i] for i in batch])
+            if result is not None:
+                logits[batch] = result
+            elif len(batch) > 1:
+                # What did not fit once fits never: the ceiling holds for the rest of the run.
+                self.batch_tokens = max(1, len(batch) * len(windows[batch[0]].ids) // 2)
+                left = [i for part in [batch, *waiting[::-1]] for i in part]
+                plan = plan_batches([len(windows[i].ids) for i in left], self.batch_tokens)
+                waiting = [[left[i] for i in part] for part in plan][::-1]
+            else:
+                raise DoxaError(f"out of memory on a single window of {len(windows[batch[0]].ids)} tokens; try --device cpu")
+        return logits
+
+    @torch.inference_mode()
+    def _forward(self, windows: list[Window]) -> np.ndarray:
+        inputs = collate(windows, self.pad_id, self.device, self.with_types)
+        with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
+            return self.model(**inputs).logits.float().cpu().numpy()  # (B, C)
+
+
+def attempt(function: Callable, *arguments):
+    """Call `function`; None when memory ran out. The failed call's tensors are free again on return."""
+    try:
+        return function(*arguments)
+    except torch.OutOfMemoryError:
+        pass
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # what a CPU allocator says
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
+
+
+def takes_token_types(model: PreTrainedModel) -> bool:
+    """Whether the model reads token type ids; DistilBERT, for one, does not though its tokenizer gives them."""
+    return "token_type_ids" in inspect.signature(model.forward).parameters
+
+
+def collate(windows: list[Window], pad_id: int, device: torch.device, with_types: bool = True) -> dict[str, torch.Tensor]:
+    """Pad windows to the longest: input_ids, attention_mask and, for pairs, token_type_ids, each (B, T)."""
+    longest = max(len(window.ids) for window in windows)
+    ids = np.full((len(windows), longest), pad_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    types = np.zeros_like(ids)
+    for row, window in enumerate(windows):
+        n = len(window.ids)
+        ids[row, :n] = window.ids
+        mask[row, :n] = 1
+        if window.type_ids:
+            types[row, :n] = window.type_ids
+    arrays = {"input_ids": ids, "attention_mask": mask}
+    if with_types and any(window.type_ids for window in windows):
+        arrays["token_type_ids"] = types
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}

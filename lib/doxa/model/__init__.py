@@ -1,0 +1,1 @@
+"""Base models, heads, the model directory."""

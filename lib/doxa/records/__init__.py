@@ -1,0 +1,1 @@
+"""The record stream: recognise, read, write, and the contract's checks."""

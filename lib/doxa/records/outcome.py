@@ -1,0 +1,92 @@
+"""What a command has to say about one record, and how that becomes a line or a row."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from doxa.errors import RecordError, UsageError
+from doxa.records.record import MISSING, Record, error_entry, has_long_integer, unreadable
+from doxa.records.splice import splice, splice_into
+from doxa.records.tables import RowFields
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A record with the keys that a command adds, or with what went wrong.
+
+    An object under `prediction` is merged into the record's own one, member by member.
+    """
+
+    record: Record
+    added: dict[str, Any] = field(default_factory=dict)
+    error: RecordError | None = None
+
+
+def to_line(outcome: Outcome) -> bytes:
+    """The outcome as one line of JSON, without the newline. What came in comes out byte for byte."""
+    record, error = outcome.record, outcome.error or outcome.record.error
+    if record.fields is None:
+        return orjson.dumps(unreadable(record))
+    raw = record.raw if record.raw is not None else orjson.dumps(record.fields.to_dict())
+    if error is not None:
+        if _has_own_error(record):
+            return orjson.dumps(_wrapped(record, raw, error))
+        return splice(raw, {"error": error_entry(error)})
+    added = outcome.added
+    if "prediction" in added and record.get("prediction") not in (MISSING, None):
+        raw = splice_into(raw, "prediction", added["prediction"])
+        added = {key: value for key, value in added.items() if key != "prediction"}
+    return splice(raw, added)
+
+
+def to_row(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as a row for a columnar format."""
+    record, error = outcome.record, outcome.error or outcome.record.error
+    if record.fields is None:
+        return unreadable(record)
+    row = _plain_fields(record)
+    if error is not None:
+        if _has_own_error(record):
+            return _wrapped(record, orjson.dumps(row), error)
+        return row | {"error": error_entry(error)}
+    return row | outcome.added | merged_prediction(outcome)
+
+
+def merged_prediction(outcome: Outcome) -> dict[str, Any]:
+    """The `prediction` to write: what the record held, and the new heads behind it."""
+    new, old = outcome.added.get("prediction"), outcome.record.get("prediction")
+    if not isinstance(old, dict) or new is None:
+        return {"prediction": new} if new is not None else {}
+    return {"prediction": old | new}
+
+
+def refuse_second_head(record: Record, heads: list[str]) -> None:
+    """Raise UsageError when a head would be written twice, or `prediction` holds something else."""
+    old = record.get("prediction")
+    if old is MISSING or old is None:
+        return
+    if not isinstance(old, dict):
+        raise UsageError(f'{record.place}: the field "prediction" holds no object; rename it first')
+    for head in heads:
+        if head in old:
+            raise UsageError(
+                f'{record.place}: the record already has a prediction for head "{head}"; drop it, or use another model')
+
+
+def _wrapped(record: Record, raw: bytes, error: RecordError) -> dict[str, Any]:
+    """A record whose own field `error` holds something else: it travels whole inside the error record."""
+    return unreadable(Record(record.source, record.number, raw, None, error))
+
+
+def _has_own_error(record: Record) -> bool:
+    return record.get("error") not in (MISSING, None)
+
+
+def _plain_fields(record: Record) -> dict[str, Any]:
+    if isinstance(record.fields, RowFields):
+        return record.fields.to_dict()
+    if has_long_integer(record.raw):
+        return json.loads(record.raw)  # orjson reads integers past 64 bits as floats
+    return dict(record.fields)

@@ -1,0 +1,67 @@
+"""Read ahead in a thread, so that reading and computing overlap, without holding back a slow pipe."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class _Buffer:
+    """What was read and not yet taken. Appending is cheap: the lock is touched only at the edges."""
+
+    def __init__(self, most: int):
+        self.items: deque = deque()
+        self.most = most
+        self.changed = threading.Event()
+        self.has_room = threading.Event()
+        self.ending: BaseException | None = None  # StopIteration at the end, else what went wrong
+
+    def fill(self, source: Iterator) -> None:
+        try:
+            for item in source:
+                self.items.append(item)
+                if not self.changed.is_set():
+                    self.changed.set()
+                if len(self.items) >= self.most:
+                    self.has_room.clear()
+                    if len(self.items) >= self.most:
+                        self.has_room.wait()
+            self.ending = StopIteration()
+        except BaseException as error:
+            self.ending = error
+        self.changed.set()
+
+    def take(self, most: int) -> list:
+        taken = []
+        while self.items and len(taken) < most:
+            taken.append(self.items.popleft())
+        self.has_room.set()
+        return taken
+
+
+def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[list[T]]:
+    """Yield lists of at most `most` items, in order; a shorter one when nothing more comes for `patience_s`.
+
+    What `items` raises is raised here, after the items before it. At most `most` items are read ahead.
+    """
+    buffer = _Buffer(most)
+    threading.Thread(target=buffer.fill, args=(items,), name="reader", daemon=True).start()
+    gathered: list[T] = []
+    while True:
+        buffer.changed.clear()
+        ending = buffer.ending  # looked at before the items: what came earlier is then surely in the buffer
+        taken = buffer.take(most - len(gathered))
+        gathered += taken
+        is_over = ending is not None and not buffer.items
+        if len(gathered) == most or (gathered and is_over):
+            yield gathered
+            gathered = []
+        if is_over:
+            if isinstance(ending, StopIteration):
+                return
+            raise ending
+        if not taken and not buffer.changed.wait(patience_s if gathered else None) and gathered:
+            yield gathered
+            gathered = []

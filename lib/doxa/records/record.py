@@ -1,0 +1,119 @@
+"""One record on its way through a command."""
+
+import base64
+import re
+from typing import Any
+
+import orjson
+
+from doxa.errors import RecordError, UsageError
+
+MISSING = object()
+_LONG_INTEGER = re.compile(rb"\d{19}")
+
+
+class Record:
+    """A record as it came: where from, its fields, what is wrong with it.
+
+    `fields` is a dict or a lazy mapping of the same reading methods; `raw` the line it was read from, None for
+    a row of a columnar format. `error` is set when the reader could not make a record of the line;
+    `is_error` also when an earlier command has marked it.
+    """
+
+    __slots__ = ("source", "number", "raw", "fields", "error", "row")
+
+    def __init__(self, source: str, number: int, raw: bytes | None, fields, error: RecordError | None = None, row=None):
+        self.source, self.number, self.raw = source, number, raw
+        self.fields, self.error, self.row = fields, error, row
+
+    @property
+    def place(self) -> str:
+        return f"{self.source}:{self.number}"
+
+    @property
+    def carries_error(self) -> bool:
+        """Whether an earlier command has marked this record as failed."""
+        error = self.fields.get("error") if self.fields is not None else None
+        return isinstance(error, dict) and isinstance(error.get("code"), str) and "message" in error
+
+    def get(self, name: str) -> Any:
+        """Return the value of a field, or MISSING."""
+        return self.fields.get(name, MISSING)
+
+    def get_text(self, name: str, flag: str = "--text-field") -> str:
+        """Return a non-empty text. Raises RecordError: missing_field, not_text or empty_text."""
+        value = self.fields.get(name, MISSING)
+        if isinstance(value, str):
+            if value and not value.isspace():
+                return value
+            raise RecordError("empty_text", f'field "{name}" is empty')
+        if value is MISSING:
+            raise RecordError("missing_field", f'field "{name}" is missing; name the field with {flag}')
+        raise RecordError("not_text", f'field "{name}" is {json_type(value)}, not a text; name the field with {flag}')
+
+
+def json_type(value: Any) -> str:
+    """Name the JSON type of a value, for messages."""
+    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a text",
+             list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def parse_object(line: bytes) -> dict:
+    """Parse one line. Raises RecordError: not_utf8, not_json, not_an_object."""
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _parse_error(line, error) from None
+    if type(fields) is not dict:
+        raise RecordError("not_an_object", f"the line holds {json_type(fields)}, not a JSON object")
+    return fields
+
+
+def _parse_error(line: bytes, error: orjson.JSONDecodeError) -> RecordError:
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in line[:4]:
+        return RecordError("not_utf8", "the input is UTF-16, not UTF-8; convert it with: iconv -f UTF-16 -t UTF-8")
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as bad:
+        hint = ""
+        try:
+            line.decode("gb18030")
+            hint = "; if it is GB18030 (Chinese), convert it with: iconv -f GB18030 -t UTF-8"
+        except UnicodeDecodeError:
+            pass
+        return RecordError("not_utf8", f"byte {bad.start + 1} of the line is not UTF-8{hint}")
+    return RecordError("not_json", f"the line is not JSON: {str(error).split(': line ')[0]}")
+
+
+def has_long_integer(raw: bytes) -> bool:
+    """Whether some number may exceed 64 bits, which orjson would read as a float."""
+    return _LONG_INTEGER.search(raw) is not None
+
+
+def error_entry(error: RecordError, number: int | None = None) -> dict:
+    entry: dict[str, Any] = {"code": error.code, "message": error.message}
+    if number is not None:
+        entry["line"] = number
+    return entry
+
+
+def unreadable(record: Record) -> dict:
+    """The record that stands for a line that is no JSON object: its error, its line number, its bytes.
+
+    Bytes that are not UTF-8 go out as base64 under `raw_base64`, so that nothing is lost or replaced.
+    """
+    entry = {"error": error_entry(record.error, record.number)}
+    raw = record.raw or b""
+    try:
+        entry["raw"] = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        entry["raw_base64"] = base64.b64encode(raw).decode("ascii")
+    return entry
+
+
+def refuse_own_key(record: Record, key: str, command: str) -> None:
+    """Raise UsageError when the record already holds the key that a command is about to add."""
+    if record.get(key) is not MISSING:
+        raise UsageError(
+            f'{record.place}: the record already has a field "{key}", which {command} adds; rename or drop it first')

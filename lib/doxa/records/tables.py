@@ -1,0 +1,241 @@
+"""Rows of columnar formats as records: Arrow IPC streams and files, Parquet, CSV."""
+
+import datetime
+import decimal
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from doxa.errors import DoxaError
+from doxa.records.compressed import CHUNK_BYTES, ByteStream
+from doxa.records.record import Record
+
+MARK = b"doxa"  # key in the schema metadata of what doxa wrote
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+OVERFLOW = "_more"  # JSON text of the fields of a record that fit no column
+BATCH_ROWS = 4096
+
+
+class RowFields:
+    """One row of a RecordBatch as a mapping; each column becomes Python values once, when first asked for."""
+
+    __slots__ = ("columns", "index")
+
+    def __init__(self, columns: "BatchColumns", index: int):
+        self.columns, self.index = columns, index
+
+    def get(self, name: str, default: Any = None) -> Any:
+        values = self.columns.values(name)
+        if values is None:
+            return self.overflow.get(name, default)
+        value = values[self.index]
+        return default if value is None and self.columns.is_marked and name in _OPTIONAL else value
+
+    @property
+    def overflow(self) -> dict:
+        values = self.columns.values(OVERFLOW)
+        text = values[self.index] if values is not None and self.columns.is_marked else None
+        return orjson.loads(text) if text else {}
+
+    def to_dict(self) -> dict:
+        """The row as a JSON object; our own columns are left out where they are null."""
+        row = {}
+        for name in self.columns.batch.schema.names:
+            value = self.columns.values(name)[self.index]
+            if self.columns.is_marked and (name == OVERFLOW or (value is None and name in _OPTIONAL)):
+                continue
+            row[name] = value
+        return row | self.overflow
+
+
+_OPTIONAL = {"error", "prediction", "n_tokens", "truncated", "input_ids", "token_type_ids", "tokenizer"}
+
+
+class BatchColumns:
+    """A RecordBatch and the Python values of the columns that were asked for."""
+
+    def __init__(self, batch: pa.RecordBatch):
+        self.batch = batch
+        self.is_marked = MARK in (batch.schema.metadata or {})
+        self._values: dict[str, list | None] = {}
+
+    def values(self, name: str) -> list | None:
+        if name not in self._values:
+            index = self.batch.schema.get_field_index(name)
+            self._values[name] = None if index < 0 else python_values(self.batch.column(index))
+        return self._values[name]
+
+
+def python_values(column: pa.Array) -> list:
+    if pa.types.is_timestamp(column.type):
+        zone = column.type.tz
+        if zone is not None:  # the instant is what counts; text keeps every digit
+            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+        texts = column.cast(pa.string()).to_pylist()
+        return [text if text is None else text.replace(" ", "T").removesuffix("Z") + ("Z" if zone else "") for text in texts]
+    if pa.types.is_primitive(column.type) or pa.types.is_string(column.type):
+        values = column.to_pylist()
+        return [json_value(v) for v in values] if not pa.types.is_string(column.type) else values
+    if pa.types.is_list(column.type) and pa.types.is_integer(column.type.value_type):
+        return column.to_pylist()
+    return [json_value(value) for value in column.to_pylist()]
+
+
+def json_value(value: Any) -> Any:
+    """Turn a value of an Arrow column into one that JSON can hold: times as ISO 8601, non-finite numbers as null."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: json_value(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    return str(value)
+
+
+def batch_records(batch: pa.RecordBatch, source: str, first_number: int) -> Iterator[Record]:
+    columns = BatchColumns(batch)
+    for index in range(batch.num_rows):
+        yield Record(source, first_number + index, None, RowFields(columns, index), row=(batch, index))
+
+
+def read_table_records(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[Record]:
+    number = 1
+    for batch in batches:
+        yield from batch_records(batch, source, number)
+        number += batch.num_rows
+
+
+class _Tail:
+    """Passes reads through and remembers the last eight bytes, the end marker of a whole stream."""
+
+    def __init__(self, stream: ByteStream):
+        self.stream, self.last = stream, b""
+        self.closed = False
+
+    def read(self, n: int = -1) -> bytes:
+        pieces, left = [], n
+        while left:
+            data = self.stream.read_some(left if left > 0 else CHUNK_BYTES)
+            if not data:
+                break
+            pieces.append(data)
+            left = left - len(data) if left > 0 else left
+        data = b"".join(pieces)
+        self.last = (self.last + data[-8:])[-8:]
+        return data
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def read_arrow_stream(stream: ByteStream) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of an Arrow IPC stream.
+
+    Raises DoxaError when it is damaged, or is ours and ends without its end marker."""
+    tail = _Tail(stream)
+    try:
+        reader = pa.ipc.open_stream(pa.PythonFile(tail, mode="r"))
+        for batch in reader:
+            batch.validate(full=True)
+            yield from _slices(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(stream.name, "Arrow stream", error) from None
+    if tail.last != END_OF_STREAM and MARK in (reader.schema.metadata or {}):
+        raise DoxaError(f"{stream.name}: the Arrow stream ends without its end marker; whoever wrote it was cut off")
+
+
+def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of an Arrow IPC file."""
+    with _seekable(stream) as path:
+        try:
+            with pa.OSFile(path) as file, pa.ipc.open_file(file) as reader:
+                for index in range(reader.num_record_batches):
+                    batch = reader.get_batch(index)
+                    batch.validate(full=True)
+                    yield from _slices(batch)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(stream.name, "Arrow file", error) from None
+
+
+def read_parquet(stream: ByteStream, wanted: set[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a Parquet file, all columns or the wanted ones; pages with a check sum are verified."""
+    with _seekable(stream) as path:
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                columns = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
+                for batch in file.iter_batches(BATCH_ROWS if columns is None else 1 << 16, columns=columns):
+                    batch.validate(full=True)
+                    yield batch
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(stream.name, "Parquet file", error) from None
+
+
+def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed."""
+    try:
+        head = stream.peek(CHUNK_BYTES)
+        if not head:
+            return
+        first = pa_csv.read_csv(
+            pa.BufferReader(head[: head.find(b"\n") + 1] or head),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True))
+        names = first.column_names
+        reader = pa_csv.open_csv(
+            pa.PythonFile(stream, mode="r"),
+            read_options=pa_csv.ReadOptions(block_size=1 << 22),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False))
+        for batch in reader:
+            yield from _slices(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(stream.name, "CSV file", error) from None
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for start in range(0, batch.num_rows, BATCH_ROWS):
+        yield batch.slice(start, BATCH_ROWS)
+
+
+def _damaged(name: str, kind: str, error: Exception) -> DoxaError:
+    return DoxaError(f"{name}: the {kind} is damaged or cut off ({str(error).splitlines()[0]})")
+
+
+class _seekable:
+    """The path of a stream; what comes from a pipe is spooled to a temporary file first."""
+
+    def __init__(self, stream: ByteStream):
+        self.stream, self.spool = stream, None
+
+    def __enter__(self) -> str:
+        if self.stream.path is not None:
+            return self.stream.path
+        self.spool = tempfile.NamedTemporaryFile(prefix="doxa-", suffix=".spool")
+        try:
+            shutil.copyfileobj(self.stream, self.spool, CHUNK_BYTES)
+            self.spool.flush()
+        except OSError as error:
+            raise DoxaError(f"cannot spool {self.stream.name} to {self.spool.name}: {error.strerror}") from None
+        return self.spool.name
+
+    def __exit__(self, *exc) -> None:
+        if self.spool is not None:
+            self.spool.close()

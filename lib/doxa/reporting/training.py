@@ -1,0 +1,45 @@
+"""The closing table of finetune, as plain text."""
+
+from doxa.terminal import visible
+
+_METHODS = {"model": "this model", "tfidf": "TF-IDF + linear", "majority": "majority"}
+
+
+def render_training(result) -> str:
+    """Figures per head and method on the dev set with 95 % bootstrap intervals, and who is ahead."""
+    lines = [
+        f"{result.n_train} training records, {result.n_dev} dev records, best epoch {result.epoch}, "
+        f"{result.n_parameters / 1e6:.1f} M parameters, {result.seconds:.0f} s",
+        "",
+    ]
+    rows = [("head", "method", "macro-F1", "accuracy", "support")]
+    for figures in result.figures:
+        for method, scores in figures.scores.items():
+            first, second = reversed(scores.values())
+            rows.append((visible(figures.head, one_line=True), _METHODS[method], _show(first), _show(second), str(figures.support)))
+        if figures.kind != "label":
+            first_name, second_name = reversed(list(figures.scores["model"]))
+            lines.append(f"head {visible(figures.head, one_line=True)}: the columns hold {first_name} and {second_name}")
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    for row in rows:
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    lines += ["", *(_verdict(figures) for figures in result.figures)]
+    lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
+    lines.append(f"Model: {visible(result.output, one_line=True)}")
+    return "\n".join(lines) + "\n"
+
+
+def _show(estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _verdict(figures) -> str:
+    lead, name = figures.lead, visible(figures.head, one_line=True)
+    measure = list(figures.scores["model"])[1]
+    if lead.low > 0:
+        verdict = "this model is ahead of TF-IDF"
+    elif lead.high < 0:
+        verdict = "TF-IDF is AHEAD of this model"
+    else:
+        verdict = "no clear difference to TF-IDF"
+    return f"{name}: {verdict}, {lead.value:+.3f} {measure} [{lead.low:+.3f}, {lead.high:+.3f}]"

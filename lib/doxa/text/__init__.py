@@ -1,0 +1,1 @@
+"""Tokenizer (the Rust `tokenizers` library, no torch), windows over long texts, length-sorted batches."""

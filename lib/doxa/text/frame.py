@@ -1,0 +1,136 @@
+"""How a tokenizer frames token ids with its special tokens, and how a text too long for one frame is read."""
+
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from doxa.errors import RecordError
+
+LONG_POLICIES = ("windows", "head", "head-tail", "error")
+OVERLAP_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Token ids ready for a model. `weight` counts the text tokens inside; `type_ids` is None where all are 0."""
+
+    ids: list[int]
+    type_ids: list[int] | None
+    weight: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The special tokens around one text (prefix, suffix) and around two (prefix, middle, suffix, with type ids)."""
+
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    pair_prefix: tuple[int, ...]
+    pair_middle: tuple[int, ...]
+    pair_suffix: tuple[int, ...]
+    second_type_id: int
+
+    def single(self, ids: list[int]) -> list[int]:
+        return [*self.prefix, *ids, *self.suffix]
+
+    def pair(self, first: list[int], second: list[int]) -> tuple[list[int], list[int] | None]:
+        """Return the ids of a pair, and its token type ids (None where the tokenizer has but one type)."""
+        ids = [*self.pair_prefix, *first, *self.pair_middle, *second, *self.pair_suffix]
+        n_first = len(self.pair_prefix) + len(first) + len(self.pair_middle)
+        if self.second_type_id == 0:
+            return ids, None
+        return ids, [0] * n_first + [self.second_type_id] * (len(ids) - n_first)
+
+    def unframe(self, ids: list[int]) -> list[int]:
+        """Return the text's own ids of a framed single text. Raises ValueError when the frame is not there."""
+        n_prefix, n_suffix = len(self.prefix), len(self.suffix)
+        end = len(ids) - n_suffix
+        if end < n_prefix or tuple(ids[:n_prefix]) != self.prefix or tuple(ids[end:]) != self.suffix:
+            raise ValueError("the special tokens are missing")
+        return ids[n_prefix:end]
+
+    def unframe_pair(self, ids: list[int], type_ids: list[int] | None) -> tuple[list[int], list[int]]:
+        """Return the two texts' own ids of a framed pair. Raises ValueError when the frame is not there."""
+        n_prefix, n_middle, n_suffix = len(self.pair_prefix), len(self.pair_middle), len(self.pair_suffix)
+        if type_ids is not None and any(type_ids):
+            boundary = type_ids.index(self.second_type_id) - n_middle
+        else:
+            boundary = next((i for i in range(n_prefix, len(ids) - n_suffix)
+                             if tuple(ids[i : i + n_middle]) == self.pair_middle), -1)
+        first, rest = ids[n_prefix:boundary], ids[boundary + n_middle :]
+        if boundary < n_prefix or tuple(ids[boundary : boundary + n_middle]) != self.pair_middle:
+            raise ValueError("the special tokens are missing")
+        if tuple(ids[:n_prefix]) != self.pair_prefix or tuple(rest[len(rest) - n_suffix :]) != self.pair_suffix:
+            raise ValueError("the special tokens are missing")
+        return first, rest[: len(rest) - n_suffix]
+
+
+def read_frame(tokenizer: Tokenizer) -> Frame:
+    """Learn the frame from how the tokenizer encodes a probe."""
+    one, two = tokenizer.encode("a"), tokenizer.encode("a", "a")
+    prefix, suffix = _ends(one.ids, one.special_tokens_mask)
+    pair_prefix, pair_suffix = _ends(two.ids, two.special_tokens_mask)
+    inner = list(zip(two.ids, two.special_tokens_mask))[len(pair_prefix) : len(two.ids) - len(pair_suffix)]
+    middle = tuple(token for token, is_special in inner if is_special)
+    return Frame(prefix, suffix, pair_prefix, middle, pair_suffix, max(two.type_ids, default=0))
+
+
+def _ends(ids: list[int], mask: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    n_prefix = next((i for i, is_special in enumerate(mask) if not is_special), len(ids))
+    n_suffix = next((i for i, is_special in enumerate(reversed(mask)) if not is_special), 0)
+    return tuple(ids[:n_prefix]), tuple(ids[len(ids) - n_suffix :])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts are laid out for a model: at most `max_length` tokens in a window, longer ones by `policy`."""
+
+    frame: Frame
+    max_length: int
+    policy: str = "windows"
+
+    def read(self, first: list[int], second: list[int] | None = None) -> tuple[list[Window], bool]:
+        """Return the windows of one text or pair, and whether something was cut.
+
+        Windows of a long text overlap by a quarter; of a pair the longer text moves and the shorter stays (cut to
+        half a window). Raises RecordError `too_long_text` under the policy `error`.
+        """
+        n_special = self.n_special(second is not None)
+        room = self.max_length - n_special
+        if len(first) + len(second or ()) <= room:
+            return [self._window(first, second)], False
+        if self.policy == "error":
+            n_tokens = len(first) + len(second or ()) + n_special
+            raise RecordError("too_long_text", f"the text has {n_tokens} tokens, the model reads {self.max_length}; see --long")
+        if second is None:
+            parts, is_cut = self._parts(first, room)
+            return [self._window(part, None) for part in parts], is_cut
+        moves_first = len(first) > len(second)
+        long, short = (first, second) if moves_first else (second, first)
+        kept = short[: room // 2]
+        parts, is_cut = self._parts(long, room - len(kept))
+        pairs = [(part, kept) if moves_first else (kept, part) for part in parts]
+        return [self._window(*pair) for pair in pairs], is_cut or len(kept) < len(short)
+
+    def n_special(self, is_pair: bool) -> int:
+        if is_pair:
+            return len(self.frame.pair_prefix) + len(self.frame.pair_middle) + len(self.frame.pair_suffix)
+        return len(self.frame.prefix) + len(self.frame.suffix)
+
+    def _parts(self, ids: list[int], room: int) -> tuple[list[list[int]], bool]:
+        if len(ids) <= room:
+            return [ids], False
+        if self.policy == "head":
+            return [ids[:room]], True
+        if self.policy == "head-tail":
+            n_head = room // 4  # a quarter from the head, the rest from the tail (Sun et al. 2019: 128 + 382 of 510)
+            return [ids[:n_head] + ids[len(ids) - (room - n_head) :]], True
+        step = max(1, room - int(room * OVERLAP_SHARE))
+        starts = list(range(0, len(ids) - room, step)) + [len(ids) - room]
+        return [ids[start : start + room] for start in starts], False
+
+    def _window(self, first: list[int], second: list[int] | None) -> Window:
+        if second is None:
+            return Window(self.frame.single(first), None, len(first))
+        ids, type_ids = self.frame.pair(first, second)
+        return Window(ids, type_ids, len(first) + len(second))

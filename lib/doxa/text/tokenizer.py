@@ -1,0 +1,87 @@
+"""Token ids by the Rust `tokenizers` library, the same that AutoTokenizer gives."""
+
+import hashlib
+import json
+import os
+
+from tokenizers import Tokenizer
+
+from doxa.errors import DoxaError
+from doxa.text.frame import Frame, read_frame
+
+MANY_UNKNOWN = 0.05
+
+
+class TextTokenizer:
+    """Texts to token ids. `fingerprint` names the tokenizer: equal ones give equal ids."""
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self.rust = tokenizer
+        self.max_length = max_length
+        self.frame: Frame = read_frame(tokenizer)
+        self.unknown_id = _unknown_id(tokenizer)
+        self.fingerprint = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Return the ids of every text, whole and without special tokens, in order."""
+        return [encoding.ids for encoding in self.rust.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def count_unknown(self, ids: list[int]) -> int:
+        return 0 if self.unknown_id is None else ids.count(self.unknown_id)
+
+
+def load_tokenizer(directory: str) -> TextTokenizer:
+    """Load `tokenizer.json` of a model directory. Raises DoxaError when it is missing or damaged."""
+    path = os.path.join(directory, "tokenizer.json")
+    try:
+        tokenizer = Tokenizer.from_file(path)
+    except Exception as error:  # the Rust library raises plain Exceptions
+        if not os.path.exists(path):
+            raise DoxaError(
+                f"{directory} has no tokenizer.json; make one with: python -c \"from transformers import AutoTokenizer as T; "
+                f"T.from_pretrained('{directory}').save_pretrained('{directory}')\"") from None
+        raise DoxaError(f"{path} is damaged: {error}") from None
+    return TextTokenizer(tokenizer, read_max_length(directory))
+
+
+def read_max_length(directory: str) -> int:
+    """The most tokens the model can read, special tokens included: the smaller of what config and tokenizer say."""
+    limits = [512]
+    config = _read_json(os.path.join(directory, "config.json"))
+    positions = config.get("max_position_embeddings")
+    if isinstance(positions, int) and positions > 0:
+        # RoBERTa and its kin count positions from the padding id + 1, so two of them are never used.
+        is_offset = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
+        limits = [positions - (config.get("pad_token_id", 1) + 1 if is_offset else 0)]
+    stated = _read_json(os.path.join(directory, "tokenizer_config.json")).get("model_max_length")
+    if isinstance(stated, (int, float)) and 0 < stated < 1e9:
+        limits.append(int(stated))
+    return min(limits)
+
+
+def _read_json(path: str) -> dict:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    model = json.loads(tokenizer.to_str())["model"]
+    if isinstance(model.get("unk_id"), int):
+        return model["unk_id"]
+    token = model.get("unk_token")
+    return tokenizer.token_to_id(token) if token else None
+
+
+def describe_unknown(n_unknown: int, n_tokens: int, name: str) -> tuple[str, bool]:
+    """Return a sentence on the share of unknown tokens, and whether it is too high to go on unwarned."""
+    share = n_unknown / n_tokens if n_tokens else 0.0
+    sentence = f"{share:.2%} of {n_tokens} tokens are unknown to {name}"
+    if share > MANY_UNKNOWN:
+        return sentence + ": it was made for another language; take a base of the texts' language, or --base scratch", True
+    return sentence, False

@@ -57,6 +57,7 @@ def _guarded(command: click.Command, arguments: list[str]) -> int:
 
 
 def _terminate(number: int, frame) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
     raise Terminated
 
 

@@ -31,7 +31,7 @@ def command(name: str):
 
 def input_options(function):
     for option in reversed((
-        click.argument("files", nargs=-1, metavar="[FILE]..."),
+        click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]..."),
         click.option("--from", "from_format", type=click.Choice(FORMATS),
                      help="Format of the input; recognised by its first bytes unless given (CSV: by suffix)."),
         click.option("--text-field", default="text", show_default=True, metavar="NAME", help="Field that holds the text."),
@@ -59,7 +59,7 @@ def error_options(function):
 
 def output_options(function):
     for option in reversed((
-        click.option("--output", "-o", metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
+        click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
         click.option("--to", type=click.Choice(FORMATS), help="Output format; else by the suffix of --output; else jsonl."),
     )):
         function = option(function)

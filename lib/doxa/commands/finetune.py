@@ -14,9 +14,9 @@ from doxa.errors import UsageError
 @click.option("--base", default="minilm", show_default=True, metavar="BASE",
               help="Where to start: a directory, a hub id, minilm (embedded, English), or scratch (a small encoder "
                    "and a vocabulary learnt from your texts, any language).")
-@click.option("--output", "-o", required=True, metavar="DIR", help="Model directory to write; it appears when it is whole.")
+@click.option("--output", "-o", required=True, type=click.Path(), metavar="DIR", help="Model directory to write; it appears when it is whole.")
 @click.option("--force", is_flag=True, help="Replace a model that is there.")
-@click.option("--dev", "dev_files", multiple=True, metavar="FILE", help="Labelled records to choose the best epoch by.")
+@click.option("--dev", "dev_files", multiple=True, type=click.Path(), metavar="FILE", help="Labelled records to choose the best epoch by.")
 @click.option("--dev-share", type=click.FloatRange(0, 0.5, min_open=True), default=0.1, show_default=True,
               help="Without --dev: share split off the training records, stratified by label.")
 @click.option("--num-train-epochs", type=click.IntRange(min=1), help="Times to read all records.  [default: 3; scratch: 8]")

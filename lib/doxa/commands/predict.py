@@ -8,7 +8,7 @@ from doxa.commands import _options
 @_options.command("predict")
 @_options.input_options
 @_options.pair_option
-@click.option("--model", "-m", required=True, metavar="DIR", help="Model directory that finetune wrote, or any sequence classifier.")
+@click.option("--model", "-m", required=True, type=click.Path(), metavar="DIR", help="Model directory that finetune wrote, or any sequence classifier.")
 @click.option("--head", "head_name", metavar="NAME", help="Name for the head of a model that doxa did not write.  [default: label]")
 @click.option("--scores", is_flag=True, help="Add the scores of all labels to every head.")
 @click.option("--long", "long_policy", type=click.Choice(("windows", "head", "head-tail", "error")),

@@ -8,7 +8,7 @@ from doxa.commands import _options
 @_options.command("tokenize")
 @_options.input_options
 @_options.pair_option
-@click.option("--base", "--model", "base", required=True, metavar="BASE",
+@click.option("--base", "--model", "base", required=True, type=click.Path(), metavar="BASE",
               help="Whose tokenizer: a model directory, a hub id, or minilm (the embedded default).")
 @_options.error_options
 @_options.output_options
@@ -40,6 +40,7 @@ def tokenize(files, from_format, text_field, max_record_bytes, text_pair_field, 
             writer.write(tally.admit(outcomes))
             tally.check()
             progress.advance(len(outcomes))
-    sentence, is_many = describe_unknown(stream.n_unknown, stream.n_tokens, base)
-    (terminal.warn if is_many else terminal.note)(sentence)
+    if stream.n_tokens:
+        sentence, is_many = describe_unknown(stream.n_unknown, stream.n_tokens, base)
+        (terminal.warn if is_many else terminal.note)(sentence)
     tally.finish()

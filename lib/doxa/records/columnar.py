@@ -1,6 +1,7 @@
 """Outcomes as Arrow batches of one fixed schema, and nothing lost that does not fit it."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -136,17 +137,27 @@ def _same(old: Any, new: Any) -> bool:
 
 
 def _infer_types(rows: list[dict]) -> dict[str, pa.DataType]:
-    """The type of every field that these rows agree on; other fields go to the overflow column."""
+    """The type of every field of these rows; what is of another type goes to the overflow column."""
     types: dict[str, pa.DataType] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row[name] for row in rows if row.get(name) is not None]
-        try:
-            kind = pa.array(values).type if values else None
-        except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            kind = None
+        kind = _type_of(values) or _commonest_type(values)
         if kind is not None and not _holds_null(kind):
             types[name] = kind
     return types
+
+
+def _type_of(values: list) -> pa.DataType | None:
+    try:
+        return pa.array(values).type if values else None
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return None
+
+
+def _commonest_type(values: list) -> pa.DataType | None:
+    """The type that most values have, where they do not agree."""
+    kinds = Counter(kind for kind in (_type_of([value]) for value in values) if kind is not None)
+    return max(kinds, key=kinds.__getitem__) if kinds else None
 
 
 def _holds_null(kind: pa.DataType) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record
 
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 8 << 20
 SMALLEST_SPLIT_BYTES = 1 << 15
 N_SAMPLED = 1000
 _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
@@ -106,8 +107,8 @@ class ColumnReader:
         """
         if not data.endswith(b"\n"):
             data += b"\n"
-        n_lines = data.count(b"\n")
-        if not (data.startswith(b"{") and data.count(b"\n{") == n_lines - 1 and data.count(b"}\n") == n_lines):
+        n_lines = _count_braced_lines(data)
+        if n_lines is None:
             return None
         if b"NaN" in data or b"Infinity" in data:  # pyarrow takes them for numbers, JSON does not
             return None
@@ -291,6 +292,15 @@ def _as_text(value: Any) -> str | None:
     return orjson.dumps(value).decode()
 
 
+def _count_braced_lines(data: bytes) -> int | None:
+    """The number of lines, when every one begins with an opening brace and ends with a closing one."""
+    characters = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(characters == ord("\n"))
+    is_braced = (data.startswith(b"{") and (characters[ends - 1] == ord("}")).all()
+                 and (characters[ends[:-1] + 1] == ord("{")).all())
+    return len(ends) if is_braced else None
+
+
 def _first_lines(block: Block, n: int) -> Block:
     end = 0
     for _ in range(n):
@@ -327,6 +337,8 @@ def _text(column: pa.Array | None, n: int) -> pa.Array:
         return pa.nulls(n, pa.string())
     if pa.types.is_string(column.type):
         return column
+    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+        return column.cast(pa.string())
     return pa.array([_as_text(value) for value in tables.python_values(column)], pa.string())
 
 

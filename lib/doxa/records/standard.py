@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import sys
 from typing import BinaryIO
@@ -141,3 +142,14 @@ def close_python_streams() -> None:
                 stream.flush()
         except (OSError, ValueError):
             pass
+
+
+def page_width() -> int:
+    """Characters in a line: COLUMNS, the terminal's width, or 100 where stdout is none."""
+    if stdout_is_terminal() or os.environ.get("COLUMNS", "").isdigit():
+        return shutil.get_terminal_size((100, 24)).columns
+    return 100
+
+
+def stdout_takes_colour() -> bool:
+    return stdout_is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

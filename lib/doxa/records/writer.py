@@ -263,3 +263,17 @@ def _cell(value: Any) -> Any:
     return orjson.dumps(value).decode() if isinstance(value, (list, dict)) else value
 
 
+
+
+def write_page(text: str, output: str | None) -> None:
+    """Write text for people or machines to stdout, or to a file that appears whole or not at all."""
+    if output is None:
+        standard.write_text(text)
+        return
+    file = FileOutput(output)
+    is_whole = False
+    try:
+        file.write(text.encode("utf-8", errors="backslashreplace"))
+        is_whole = True
+    finally:
+        file.close(keep=is_whole)

@@ -1,0 +1,1 @@
+"""Counting opinion over topics and time. Never loads torch."""

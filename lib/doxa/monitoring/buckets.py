@@ -1,0 +1,105 @@
+"""Time buckets by the local calendar of a time zone."""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from doxa.errors import UsageError
+
+MOST_BUCKETS = 10_000
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks", "mo": "months"}
+_CHOICES = ("1h", "3h", "6h", "12h", "1d", "1w", "1mo", "3mo", "12mo")
+
+
+@dataclass(frozen=True)
+class Every:
+    """A bucket's length: `n` units of m, h, d, w or mo."""
+
+    n: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.n}{self.unit}"
+
+
+def parse_every(text: str) -> Every:
+    """Parse `1h`, `6h`, `1d`, `1w`, `1mo`. Raises UsageError."""
+    match = re.fullmatch(r"(\d+)(m|h|d|w|mo)", text)
+    if not match or int(match[1]) == 0:
+        raise UsageError(f"--every {text}: give a number and a unit, such as 15m, 1h, 1d, 1w or 1mo")
+    every = Every(int(match[1]), match[2])
+    minutes = every.n * {"m": 1, "h": 60}.get(every.unit, 0)
+    if minutes and 1440 % minutes:
+        raise UsageError(f"--every {text}: hours and minutes must divide a day evenly")
+    return every
+
+
+def load_zone(name: str) -> ZoneInfo:
+    """Raises UsageError for a zone that the time-zone database does not hold."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UsageError(f"--time-zone {name}: no such time zone; give a name such as Europe/Berlin or Asia/Shanghai") from None
+
+
+def choose_every(first: dt.datetime, last: dt.datetime) -> Every:
+    """The shortest usual length that cuts the span into at most 31 buckets."""
+    hours = (last - first).total_seconds() / 3600
+    for text in _CHOICES:
+        every = parse_every(text)
+        if hours <= 31 * every.n * {"h": 1, "d": 24, "w": 168, "mo": 730}[every.unit]:
+            return every
+    return parse_every("12mo")
+
+
+def bucket_edges(first: dt.datetime, last: dt.datetime, every: Every, zone: ZoneInfo) -> list[dt.datetime]:
+    """The edges of all buckets from the one of `first` to the one of `last`, the end of the last included, in `zone`.
+
+    Days begin at local midnight, so a day can have 23 or 25 hours; hours and minutes count from local midnight by
+    elapsed time; weeks begin on Monday, months on the first. Raises UsageError for more than 10,000.
+    """
+    edges = [_floor(first.astimezone(zone), every, zone)]
+    while edges[-1].astimezone(dt.UTC) <= last:
+        edges.append(_next(edges[-1], every, zone))
+        if len(edges) > MOST_BUCKETS:
+            raise UsageError(f"--every {every} cuts the time from {first:%Y-%m-%d} to {last:%Y-%m-%d} into more than "
+                             f"{MOST_BUCKETS} buckets; take a longer one, or --since and --until")
+    return edges
+
+
+def _midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    return dt.datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def _floor(moment: dt.datetime, every: Every, zone: ZoneInfo) -> dt.datetime:
+    day = moment.date()
+    if every.unit == "mo":
+        months = (day.year * 12 + day.month - 1) // every.n * every.n
+        return _midnight(dt.date(months // 12, months % 12 + 1, 1), zone)
+    if every.unit == "w":
+        monday = day - dt.timedelta(days=day.weekday())
+        weeks = (monday.toordinal() - 1) // 7  # ordinal 1 is a Monday
+        return _midnight(dt.date.fromordinal(weeks // every.n * every.n * 7 + 1), zone)
+    if every.unit == "d":
+        return _midnight(dt.date.fromordinal((day.toordinal() - 1) // every.n * every.n + 1), zone)
+    midnight = _midnight(day, zone)
+    step_s = every.n * {"m": 60, "h": 3600}[every.unit]
+    elapsed_s = (moment.astimezone(dt.UTC) - midnight.astimezone(dt.UTC)).total_seconds()
+    return _after(midnight, elapsed_s // step_s * step_s, zone)
+
+
+def _next(edge: dt.datetime, every: Every, zone: ZoneInfo) -> dt.datetime:
+    day = edge.date()
+    if every.unit == "mo":
+        months = day.year * 12 + day.month - 1 + every.n
+        return _midnight(dt.date(months // 12, months % 12 + 1, 1), zone)
+    if every.unit in "dw":
+        return _midnight(day + dt.timedelta(days=every.n * (7 if every.unit == "w" else 1)), zone)
+    tomorrow = _midnight(day + dt.timedelta(days=1), zone)
+    following = _after(edge, every.n * {"m": 60, "h": 3600}[every.unit], zone)
+    return min(following, tomorrow, key=lambda moment: moment.astimezone(dt.UTC))
+
+
+def _after(moment: dt.datetime, seconds: float, zone: ZoneInfo) -> dt.datetime:
+    return (moment.astimezone(dt.UTC) + dt.timedelta(seconds=seconds)).astimezone(zone)

@@ -1,0 +1,1 @@
+"""Figures to terminal, markdown, html and json. Never loads torch."""

@@ -1,0 +1,32 @@
+"""The formats a report comes in."""
+
+import os
+
+from doxa.errors import UsageError
+from doxa.monitoring.figures import Figures
+from doxa.reporting.html import render_html
+from doxa.reporting.json import render_json
+from doxa.reporting.markdown import render_markdown
+from doxa.reporting.terminal import render_terminal
+
+FORMATS = {"terminal": render_terminal, "markdown": render_markdown, "html": render_html, "json": render_json}
+_SUFFIXES = {".html": "html", ".htm": "html", ".md": "markdown", ".json": "json", ".txt": "terminal"}
+
+
+def choose_page(output: str | None, to: str | None) -> str:
+    """The format by `--to`, else by the suffix of `--output`, else terminal.
+
+    Raises UsageError for a suffix that names no format."""
+    if to is not None or output is None:
+        return to or "terminal"
+    suffix = os.path.splitext(output)[1]
+    if suffix not in _SUFFIXES and os.path.splitext(output)[0] and not output.startswith("/dev/"):
+        raise UsageError(f"cannot tell the format of {output}; add --to {'|'.join(FORMATS)}, or end it in .html, .md, .json or .txt")
+    return _SUFFIXES.get(suffix, "terminal")
+
+
+def render(figures: Figures, kind: str, width: int = 100, is_coloured: bool = False) -> str:
+    """Return the page as text. `width` (characters) and colour concern the terminal."""
+    if kind == "terminal":
+        return render_terminal(figures, width, is_coloured)
+    return FORMATS[kind](figures)

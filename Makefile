@@ -37,9 +37,9 @@ $(READY): setup.cfg $(CONSTRAINTS)
 
 demo: $(READY) ## fine-tune on the shipped sample, predict, report
 	@mkdir -p $(DEMO)
-	@echo "== fine-tuning the embedded default on the shipped sample (300 texts, topic and sentiment)"
+	@echo "== fine-tuning the embedded default on the shipped sample (topic and sentiment)"
 	$(BIN)/finetune --base minilm --head topic --head sentiment --dev $(SAMPLE)/dev.jsonl \
-	    --num-train-epochs 8 --output $(DEMO)/model --force $(SAMPLE)/train.jsonl
+	    --num-train-epochs 12 --output $(DEMO)/model --force $(SAMPLE)/train.jsonl
 	@echo; echo "== predicting a month of news and reporting on it: cat news.jsonl | predict | report"
 	cat $(SAMPLE)/news.jsonl | $(BIN)/predict --model $(DEMO)/model > $(DEMO)/predictions.jsonl
 	$(BIN)/report --every 1d $(DEMO)/predictions.jsonl

@@ -1,0 +1,88 @@
+"""Run the commands as a shell does: real processes, bytes in, bytes and an exit code out."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = ROOT / "bin"
+PATH = f"{Path(sys.executable).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a process ended: `code` as a shell sees it (128 + N for signal N)."""
+
+    code: int
+    out: bytes
+    err: str
+    seconds: float
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Lines of stdout, cut at newlines alone."""
+        return self.out.split(b"\n")[:-1] if self.out.endswith(b"\n") else self.out.split(b"\n")
+
+    @property
+    def err_lines(self) -> list[str]:
+        return self.err.split("\n")[:-1] if self.err.endswith("\n") else self.err.split("\n")
+
+
+def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
+    """The caller's environment with this Python first on the PATH, and without what hides faults (PYTHONUNBUFFERED)."""
+    hidden = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "HF_HUB_OFFLINE")
+    made = {key: value for key, value in os.environ.items() if key not in hidden and not key.startswith("PYTEST")}
+    made["PATH"] = PATH
+    for key, value in (changes or {}).items():
+        made.pop(key, None)
+        if value is not None:
+            made[key] = value
+    return made
+
+
+def run(command: str, *args, stdin: bytes | int = b"", env: dict | None = None, only_env: dict | None = None, timeout: float = TIMEOUT_S,
+        cwd=None, before: Callable[[], None] | None = None, stdout: int = subprocess.PIPE) -> Done:
+    """Run bin/COMMAND to its end. `env` changes the environment (None removes), `only_env` replaces it; `before` runs in
+    the child before the command starts; `stdin` is bytes or a descriptor."""
+    started_s = time.monotonic()
+    feed = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
+    done = subprocess.run(
+        [str(BIN / command), *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, timeout=timeout, cwd=cwd, preexec_fn=before,
+        env=environment(env) if only_env is None else only_env, **feed)
+    return _finished(done.returncode, done.stdout or b"", done.stderr, started_s)
+
+
+def shell(line: str, stdin: bytes = b"", env: dict | None = None, timeout: float = TIMEOUT_S, cwd=None) -> Done:
+    """Run a line of bash under pipefail, the commands on the PATH."""
+    started_s = time.monotonic()
+    done = subprocess.run(
+        ["bash", "-c", "set -o pipefail\n" + line], input=stdin, capture_output=True, timeout=timeout, cwd=cwd,
+        env=environment({"PATH": f"{BIN}:{PATH}"} | (env or {})))
+    return _finished(done.returncode, done.stdout, done.stderr, started_s)
+
+
+def start(command: str, *args, env: dict | None = None, before: Callable[[], None] | None = None, **streams) -> subprocess.Popen:
+    """Start bin/COMMAND and return it running; stdin, stdout and stderr are pipes unless `streams` says otherwise."""
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    return subprocess.Popen([str(BIN / command), *map(str, args)], env=environment(env), preexec_fn=before, **streams)
+
+
+def end(process: subprocess.Popen, timeout: float = TIMEOUT_S) -> Done:
+    """Collect what is left of a started process; it is killed when it does not end in time."""
+    started_s = time.monotonic()
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return _finished(process.returncode, out or b"", err or b"", started_s)
+
+
+def _finished(code: int, out: bytes, err: bytes, started_s: float) -> Done:
+    return Done(128 - code if code < 0 else code, out, err.decode("utf-8", "backslashreplace"), time.monotonic() - started_s)

@@ -42,7 +42,7 @@ demo: $(READY) ## fine-tune on the shipped sample, predict, report
 	    --num-train-epochs 12 --output $(DEMO)/model --force $(SAMPLE)/train.jsonl
 	@echo; echo "== predicting a month of news and reporting on it: cat news.jsonl | predict | report"
 	cat $(SAMPLE)/news.jsonl | $(BIN)/predict --model $(DEMO)/model > $(DEMO)/predictions.jsonl
-	$(BIN)/report --every 1d $(DEMO)/predictions.jsonl
+	$(BIN)/report --every 1w $(DEMO)/predictions.jsonl
 	$(BIN)/report --every 1d --title "Sample: a month of financial news" --output $(DEMO)/report.html $(DEMO)/predictions.jsonl
 	@echo; echo "== done. The page: $(DEMO)/report.html   the model: $(DEMO)/model   the predictions: $(DEMO)/predictions.jsonl"
 	@echo "== These texts are a sample written for doxa; figures on it say nothing about your data."

@@ -15,7 +15,7 @@ _FACTORS, _SHIFTS = np.random.default_rng(1).integers(1, 2**31 - 1, size=(2, N_H
 
 def shingles(text: str) -> frozenset[str]:
     """Character 5-grams (3-grams in Chinese and Japanese) of the text without links, handles, digits, punctuation, case."""
-    plain = _NOISE.sub(" ", text.casefold()).strip()
+    plain = _NOISE.sub(" ", text.casefold()).strip() or text
     size = 3 if len(_UNSPACED.findall(plain)) * 2 > len(plain) else 5
     return frozenset(plain[i : i + size] for i in range(max(1, len(plain) - size + 1)))
 

@@ -63,3 +63,8 @@ def parse_bound(text: str | None, flag: str, zone: ZoneInfo) -> dt.datetime | No
 
 def instant(microseconds: int) -> dt.datetime:
     return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Microseconds since 1970 of an instant."""
+    return (moment.astimezone(dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

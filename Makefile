@@ -60,8 +60,8 @@ bench: $(READY) ## speed beside the peers, in one run
 bench-quick: $(READY) ## the same on little input
 	$(BIN)/python tests/bench/run.py --quick
 
-golden: $(READY) ## refill the expected outputs of tests/golden; read the diff
-	GOLDEN=refill $(BIN)/python -m pytest tests/test_golden.py
+golden: $(READY) ## refill tests/golden and the README's reference; read the diff
+	GOLDEN=refill $(BIN)/python -m pytest tests/test_golden.py tests/test_readme.py
 
 # The names are short, and somebody may own them: PROGRAM_PREFIX=doxa- installs doxa-predict and so on.
 PREFIX ?= /usr/local

@@ -1,7 +1,7 @@
 """One pass over predictions into small tables that grow with groups, labels and time, not with records."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -25,7 +25,7 @@ class Settings:
 
     watch: str | None = None
     every: Every | None = None
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     assumed_zone: ZoneInfo | None = None
     since: dt.datetime | None = None
     until: dt.datetime | None = None

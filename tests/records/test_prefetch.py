@@ -1,0 +1,96 @@
+"""Reading ahead: order, early lists from a slow source, failures in their place."""
+
+import itertools
+import random
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doxa.records.prefetch import gather
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 200), st.integers(1, 50))
+def test_every_item_once_in_order_in_lists_of_the_most(n, most):
+    lists = list(gather(iter(range(n)), most, patience_s=5))
+    assert list(itertools.chain.from_iterable(lists)) == list(range(n))
+    assert all(len(items) == most for items in lists[:-1]) and all(0 < len(items) <= most for items in lists)
+
+
+def test_order_holds_when_both_sides_are_unsteady():
+    pick = random.Random(5)
+
+    def source():
+        for i in range(3000):
+            if pick.random() < 0.01:
+                time.sleep(0.002)
+            yield i
+
+    found = []
+    for items in gather(source(), 17, patience_s=0.001):
+        if pick.random() < 0.1:
+            time.sleep(0.002)
+        assert 0 < len(items) <= 17
+        found += items
+    assert found == list(range(3000))
+
+
+def test_a_slow_source_is_not_held_back():
+    gate = threading.Event()
+
+    def source():
+        yield from (1, 2, 3)
+        assert gate.wait(10)
+        yield 4
+
+    lists = gather(source(), 1000, patience_s=0.05)
+    assert next(lists) == [1, 2, 3]  # although the fourth has not come
+    gate.set()
+    assert list(lists) == [[4]]
+
+
+def test_a_failure_comes_after_the_items_before_it():
+    def source():
+        yield from range(5)
+        raise ValueError("line 6")
+
+    found = []
+    with pytest.raises(ValueError, match="line 6"):
+        for items in gather(source(), 2):
+            found += items
+    assert found == [0, 1, 2, 3, 4]
+
+
+def test_no_more_than_asked_is_read_ahead():
+    n_read = 0
+
+    def source():
+        nonlocal n_read
+        for i in range(10_000):
+            n_read += 1
+            yield i
+
+    lists = gather(source(), 10)
+    next(lists)
+    time.sleep(0.05)
+    assert n_read <= 10 + 10 + 2
+    lists.close()
+
+
+def test_closing_lets_go_of_the_reader():
+    """Neither the thread nor what it holds outlives the one who reads."""
+    before = set(threading.enumerate())
+    lists = gather(iter(range(10_000)), 10)
+    next(lists)
+    readers = set(threading.enumerate()) - before
+    lists.close()
+    for reader in readers:
+        reader.join(2)
+    assert not any(reader.is_alive() for reader in readers)
+
+
+def test_an_empty_source_gives_no_list():
+    assert list(gather(iter(()), 4)) == []

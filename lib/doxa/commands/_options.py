@@ -155,8 +155,13 @@ def _parse_max_errors(text: str | None) -> tuple[int | None, float | None]:
     raise UsageError(f"--max-errors {text}: give a number, or a share such as 1%")
 
 
-def stay_offline(model: str) -> None:
-    """Keep the hub client silent, and off the network altogether for a model that lies here."""
+def prepare_libraries(model: str) -> None:
+    """Set what libraries read once, when they load; what the user has set stays.
+
+    The hub client is silent, and off the network altogether for a model that lies here. Idle OpenMP threads sleep
+    rather than spin: where another process wants the cores too, spinning made training ten times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -30,7 +30,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("predict", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
-    _options.stay_offline(model)
+    _options.prepare_libraries(model)
 
     from doxa.inference.loading import load_predictor, prediction_types
     from doxa.records.reader import read_records

@@ -55,20 +55,33 @@ class ByteStream(io.RawIOBase):
 
 
 class _Decompressed(io.RawIOBase):
-    """pyarrow's decompressor, which notices a cut stream, with our wording of the failure."""
+    """pyarrow's decompressor, which notices a cut stream, with our wording of the failure.
+
+    What was unpacked before a failure comes out first; the next read raises.
+    """
 
     def __init__(self, raw: ByteStream, codec: str):
         self.name = raw.name
         self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+        self._failure: CutStream | None = None
 
     def readable(self) -> bool:
         return True
 
     def read(self, n: int = -1) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        buffer = bytearray(n if n >= 0 else CHUNK_BYTES)
         try:
-            return self._stream.read(n if n >= 0 else None)
+            n_read = self._stream.readinto(buffer)
+            return bytes(memoryview(buffer)[:n_read])
         except OSError as error:
-            raise CutStream(f"{self.name}: the compressed input ends early or is damaged ({error})") from None
+            self._failure = CutStream(f"{self.name}: the compressed input ends early or is damaged ({error})")
+            # pyarrow does not say how far it came. It came to the last byte that is not zero: JSON holds no zeros.
+            unpacked = bytes(buffer.rstrip(b"\0"))
+            if unpacked:
+                return unpacked
+            raise self._failure from None
 
 
 def decompress(stream: ByteStream) -> ByteStream:

@@ -1,13 +1,12 @@
 """What a command has to say about one record, and how that becomes a line or a row."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from doxa.errors import RecordError, UsageError
-from doxa.records.record import MISSING, Record, error_entry, has_long_integer, unreadable
+from doxa.records.record import MISSING, Record, dump_exact, error_entry, load_exact, unreadable
 from doxa.records.splice import splice, splice_into
 from doxa.records.tables import RowFields
 
@@ -29,7 +28,7 @@ def to_line(outcome: Outcome) -> bytes:
     record, error = outcome.record, outcome.error or outcome.record.error
     if record.fields is None:
         return orjson.dumps(unreadable(record))
-    raw = record.raw if record.raw is not None else orjson.dumps(record.fields.to_dict())
+    raw = record.raw if record.raw is not None else dump_exact(record.fields.to_dict())
     if error is not None:
         if _has_own_error(record):
             return orjson.dumps(_wrapped(record, raw, error))
@@ -49,7 +48,7 @@ def to_row(outcome: Outcome) -> dict[str, Any]:
     row = _plain_fields(record)
     if error is not None:
         if _has_own_error(record):
-            return _wrapped(record, orjson.dumps(row), error)
+            return _wrapped(record, dump_exact(row), error)
         return row | {"error": error_entry(error)}
     return row | outcome.added | merged_prediction(outcome)
 
@@ -87,6 +86,4 @@ def _has_own_error(record: Record) -> bool:
 def _plain_fields(record: Record) -> dict[str, Any]:
     if isinstance(record.fields, RowFields):
         return record.fields.to_dict()
-    if has_long_integer(record.raw):
-        return json.loads(record.raw)  # orjson reads integers past 64 bits as floats
-    return dict(record.fields)
+    return load_exact(record.raw)

@@ -1,6 +1,7 @@
 """One record on its way through a command."""
 
 import base64
+import json
 import re
 from typing import Any
 
@@ -89,6 +90,19 @@ def _parse_error(line: bytes, error: orjson.JSONDecodeError) -> RecordError:
 def has_long_integer(raw: bytes) -> bool:
     """Whether some number may exceed 64 bits, which orjson would read as a float."""
     return _LONG_INTEGER.search(raw) is not None
+
+
+def load_exact(raw: bytes) -> dict:
+    """Parse a valid JSON object with every integer as it is; orjson would read those past 64 bits as floats."""
+    return json.loads(raw) if has_long_integer(raw) else orjson.loads(raw)
+
+
+def dump_exact(fields: dict) -> bytes:
+    """The fields as one JSON object, integers past 64 bits included, which orjson refuses."""
+    try:
+        return orjson.dumps(fields)
+    except TypeError:
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def error_entry(error: RecordError, number: int | None = None) -> dict:

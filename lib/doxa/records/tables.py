@@ -6,16 +6,15 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
-import orjson
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from doxa.errors import DoxaError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
-from doxa.records.record import Record
+from doxa.records.record import Record, load_exact
 
 MARK = b"doxa"  # key in the schema metadata of what doxa wrote
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -42,7 +41,7 @@ class RowFields:
     def overflow(self) -> dict:
         values = self.columns.values(OVERFLOW)
         text = values[self.index] if values is not None and self.columns.is_marked else None
-        return orjson.loads(text) if text else {}
+        return load_exact(text.encode()) if text else {}
 
     def to_dict(self) -> dict:
         """The row as a JSON object; our own columns are left out where they are null."""
@@ -164,9 +163,9 @@ def read_arrow_stream(stream: ByteStream) -> Iterator[pa.RecordBatch]:
 
 def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
     """Yield the batches of an Arrow IPC file."""
-    with _seekable(stream) as path:
+    with _seekable(stream) as file:
         try:
-            with pa.OSFile(path) as file, pa.ipc.open_file(file) as reader:
+            with pa.ipc.open_file(pa.OSFile(file) if isinstance(file, str) else file) as reader:
                 for index in range(reader.num_record_batches):
                     batch = reader.get_batch(index)
                     batch.validate(full=True)
@@ -177,9 +176,9 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
 
 def read_parquet(stream: ByteStream, wanted: set[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a Parquet file, all columns or the wanted ones; pages with a check sum are verified."""
-    with _seekable(stream) as path:
+    with _seekable(stream) as place:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(place, page_checksum_verification=True) as file:
                 columns = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
                 for batch in file.iter_batches(BATCH_ROWS if columns is None else 1 << 16, columns=columns):
                     batch.validate(full=True)
@@ -220,21 +219,24 @@ def _damaged(name: str, kind: str, error: Exception) -> DoxaError:
 
 
 class _seekable:
-    """The path of a stream; what comes from a pipe is spooled to a temporary file first."""
+    """The path of a stream; what comes from a pipe is spooled to a temporary file first.
+
+    The file has no name, so that nothing of it stays however the command ends.
+    """
 
     def __init__(self, stream: ByteStream):
         self.stream, self.spool = stream, None
 
-    def __enter__(self) -> str:
+    def __enter__(self) -> str | BinaryIO:
         if self.stream.path is not None:
             return self.stream.path
-        self.spool = tempfile.NamedTemporaryFile(prefix="doxa-", suffix=".spool")
         try:
+            self.spool = tempfile.TemporaryFile()
             shutil.copyfileobj(self.stream, self.spool, CHUNK_BYTES)
             self.spool.flush()
         except OSError as error:
-            raise DoxaError(f"cannot spool {self.stream.name} to {self.spool.name}: {error.strerror}") from None
-        return self.spool.name
+            raise DoxaError(f"cannot spool {self.stream.name} to {tempfile.gettempdir()}: {error.strerror}") from None
+        return self.spool
 
     def __exit__(self, *exc) -> None:
         if self.spool is not None:

@@ -18,13 +18,14 @@ from doxa.records.outcome import Outcome, to_line
 _SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow", ".arrows": "arrow",
              ".parquet": "parquet", ".csv": "csv"}
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
+_STDOUT = (None, "-", "/dev/stdout")  # opening the last would write over what `>> file` holds
 
 
 def choose_format(output: str | None, to: str | None) -> tuple[str, str | None]:
     """Return (format, codec or None) from `--to` and the suffix of `--output`.
 
     Raises UsageError for a suffix that names no format."""
-    if output is None:
+    if output in _STDOUT:
         return to or "jsonl", None
     stem, suffix = os.path.splitext(output)
     codec = _CODECS.get(suffix)
@@ -36,8 +37,9 @@ def choose_format(output: str | None, to: str | None) -> tuple[str, str | None]:
 
 
 def _is_regular(path: str) -> bool:
+    """Whether a file may be put in the place of `path`; what stands for an open descriptor never is replaced."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
+        return stat.S_ISREG(os.stat(path).st_mode) and not path.startswith(("/dev/", "/proc/"))
     except OSError:
         return True
 
@@ -47,9 +49,9 @@ def open_writer(output: str | None, to: str | None, added_types: dict[str, pa.Da
 
     Raises UsageError when binary data would go to a terminal."""
     kind, codec = choose_format(output, to)
-    if output is None and kind in ("arrow", "parquet") and standard.stdout_is_terminal():
+    if output in _STDOUT and kind in ("arrow", "parquet") and standard.stdout_is_terminal():
         raise UsageError(f"{kind} is binary and stdout is a terminal; redirect it or name a file with --output")
-    target = FileOutput(output) if output is not None else standard.LineOutput()
+    target = FileOutput(output) if output not in _STDOUT else standard.LineOutput()
     sink = _CompressedOutput(target, codec) if codec else target
     encoder = {"jsonl": _JsonLines, "arrow": _ArrowStream, "parquet": _Parquet, "csv": _Csv}[kind]
     return RecordWriter(encoder(sink, Tabulator(added_types)), sink, target)
@@ -69,20 +71,26 @@ class RecordWriter:
             self.encoder.write(outcomes)
 
     def __exit__(self, kind, *exc) -> None:
-        if kind is None:
-            self.encoder.finish()
-            if self.sink is not self.target:
-                self.sink.finish()
-        if isinstance(self.target, FileOutput):
-            self.target.close(keep=kind is None)
+        is_whole = False
+        try:
+            if kind is None:
+                self.encoder.finish()
+                if self.sink is not self.target:
+                    self.sink.finish()
+                is_whole = True
+        finally:
+            if isinstance(self.target, FileOutput):
+                self.target.close(keep=is_whole)
 
 
 class FileOutput:
-    """A file written beside its place and renamed when whole. Pipes and devices are written straight."""
+    """A file written beside its place and renamed when whole. Pipes and devices are written straight, links followed."""
 
     def __init__(self, path: str):
-        self.path, self.is_replaced = path, _is_regular(path)
-        self.path_written = f"{path}.{os.getpid()}.tmp" if self.is_replaced else path
+        self.is_replaced = _is_regular(path)
+        self.path = os.path.realpath(path) if self.is_replaced else path
+        # Not the process id: in a container it is the same at every run, and a killed run leaves its file behind.
+        self.path_written = f"{self.path}.{os.urandom(4).hex()}.tmp" if self.is_replaced else path
         try:
             flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if self.is_replaced else 0)
             self.descriptor = os.open(self.path_written, flags, 0o666)
@@ -267,7 +275,7 @@ def _cell(value: Any) -> Any:
 
 def write_page(text: str, output: str | None) -> None:
     """Write text for people or machines to stdout, or to a file that appears whole or not at all."""
-    if output is None:
+    if output in _STDOUT:
         standard.write_text(text)
         return
     file = FileOutput(output)

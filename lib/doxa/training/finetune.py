@@ -142,7 +142,7 @@ def _token_ids(tokenizer: TextTokenizer, found: LabelledSet, base: str, listener
             raise DoxaError(f"{example.place}: input_ids was not made by tokenize: {error}") from None
     n_tokens = sum(len(part) for parts in ids for part in parts)
     n_unknown = sum(tokenizer.count_unknown(part) for parts in ids for part in parts)
-    if n_tokens and n_unknown / n_tokens > MANY_UNKNOWN:
+    if base != SCRATCH and n_tokens and n_unknown / n_tokens > MANY_UNKNOWN:
         listener.warn(describe_unknown(n_unknown, n_tokens, base)[0])
     return ids
 

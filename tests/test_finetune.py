@@ -1,0 +1,236 @@
+"""finetune from the command line to a directory that stock tools load."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shell import end, run, shell, start
+
+GOOD = "gain rally surplus upgrade profit growth relief boom".split()
+BAD = "loss default crash downgrade slump deficit strike fine".split()
+TOPICS = {"credit": "loan bond bank lender".split(), "energy": "oil gas coal power".split(), "policy": "rate tax law tariff".split()}
+FILLER = "the of on in today market report says after before new week".split()
+
+
+def make_records(n: int, seed: int) -> list[dict]:
+    """Texts whose words decide every label: topic, sentiment, tags, and a rating that counts the good words."""
+    generator = random.Random(seed)
+    records = []
+    for i in range(n):
+        topic, is_good = generator.choice(sorted(TOPICS)), generator.random() < 0.5
+        mood = generator.choices(GOOD if is_good else BAD, k=3)
+        words = generator.choices(TOPICS[topic], k=3) + mood + generator.choices(FILLER, k=5)
+        generator.shuffle(words)
+        records.append({"id": i, "text": " ".join(words), "topic": topic, "sentiment": "positive" if is_good else "negative",
+                        "tags": sorted({topic} | ({"good"} if is_good else set())), "rating": 10.0 + 5.0 * is_good})
+    return records
+
+
+def write(path: Path, records: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    train = make_records(320, 1)
+    for record in train[::5]:
+        del record["topic"]  # these still train the other heads
+    for record in train[1::5]:
+        record["sentiment"] = None
+    return write(folder / "train.jsonl", train), write(folder / "dev.jsonl", make_records(60, 2)), write(folder / "test.jsonl", make_records(60, 3))
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    train, dev, _ = data
+    output = tmp_path_factory.mktemp("model") / "out"
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--head", "sentiment", "--head", "tags", "--head", "rating", "--dev", dev,
+               "--output", f"{output}/", "--num-train-epochs", 6, "--learning-rate", 1e-3, train)
+    assert done.code == 0, done.err
+    return output, done
+
+
+def test_every_head_learns(trained, data):
+    output, _ = trained
+    done = run("predict", "--model", output, "--scores", data[2])
+    assert done.code == 0, done.err
+    records = [json.loads(line) for line in done.lines]
+    right = {head: np.mean([r["prediction"][head]["label"] == r[head] for r in records]) for head in ("topic", "sentiment")}
+    assert min(right.values()) > 0.9, right
+    assert np.mean([sorted(r["prediction"]["tags"]["labels"]) == r["tags"] for r in records]) > 0.8
+    ratings = np.array([r["prediction"]["rating"]["score"] for r in records])
+    gold = np.array([r["rating"] for r in records])
+    assert np.mean(np.abs(ratings - gold)) < 1.0 and np.corrcoef(ratings, gold)[0, 1] > 0.9
+    assert all(abs(sum(r["prediction"]["topic"]["scores"].values()) - 1) < 1e-4 for r in records)
+
+
+def test_stock_transformers_gives_the_same(trained, data):
+    """AutoModel and AutoTokenizer load the directory; slices of their logits are the predictions."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    output, _ = trained
+    done = run("predict", "--model", output, "--scores", "--precision", "fp32", data[2])
+    ours = [json.loads(line)["prediction"] for line in done.lines]
+    model = AutoModelForSequenceClassification.from_pretrained(output).eval()
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    assert names == ["topic=credit", "topic=energy", "topic=policy", "sentiment=negative", "sentiment=positive",
+                     "tags=credit", "tags=energy", "tags=good", "tags=policy", "rating"]
+    tokenizer = AutoTokenizer.from_pretrained(output)
+    texts = [json.loads(line)["text"] for line in data[2].read_text().splitlines()]
+    logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.detach().double().numpy()
+    for row, prediction in zip(logits, ours):
+        softmax = np.exp(row[:3]) / np.exp(row[:3]).sum()
+        assert np.allclose(list(prediction["topic"]["scores"].values()), softmax, atol=1e-5)
+        assert np.allclose(list(prediction["tags"]["scores"].values()), 1 / (1 + np.exp(-row[5:9])), atol=1e-5)
+        assert prediction["rating"]["score"] == pytest.approx(row[9], abs=1e-3)
+
+
+def test_closing_table_and_directory(trained):
+    output, done = trained
+    table = done.out.decode()
+    for words in ("this model", "TF-IDF + linear", "majority", "macro-F1", "topic:", "sentiment:", "bootstrap"):
+        assert words in table
+    assert sorted(os.listdir(output)) == ["config.json", "doxa.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    about = json.loads((output / "doxa.json").read_text())
+    assert [head["name"] for head in about["heads"]] == ["topic", "sentiment", "tags", "rating"]
+    for name, entry in about["files"].items():
+        assert entry["sha256"] == hashlib.sha256((output / name).read_bytes()).hexdigest()
+    assert not [name for name in os.listdir(output.parent) if name != "out"]
+
+
+def test_same_seed_same_weights(data, tmp_path):
+    sums = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        done = run("finetune", "--base", "scratch", "--head", "sentiment", "--seed", seed, "--max-steps", 4, "-o", tmp_path / name, data[0])
+        assert done.code == 0, done.err
+        sums.append(hashlib.sha256((tmp_path / name / "model.safetensors").read_bytes()).hexdigest())
+    assert sums[0] == sums[1] != sums[2]
+
+
+def test_tokenized_input_trains_the_same_model(trained, data, tmp_path):
+    """Token ids made beforehand give the very weights that texts give."""
+    output, _ = trained
+    tokenized = tmp_path / "train.arrow"
+    assert run("tokenize", "--base", output, "--to", "arrow", "-o", tokenized, data[0]).code == 0
+    sums = []
+    for name, source in (("a", data[0]), ("b", tokenized)):
+        done = run("finetune", "--base", output, "--head", "sentiment", "--max-steps", 3, "-o", tmp_path / name, source)
+        assert done.code == 0, done.err
+        sums.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert sums[0] == sums[1]
+
+
+def test_table_says_when_tfidf_is_ahead(data, tmp_path):
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--dev", data[1], "-o", tmp_path / "out", data[0])
+    assert "TF-IDF is AHEAD of this model" in done.out.decode()
+
+
+@pytest.mark.parametrize("records, flags, code, words", [
+    ([], ["--head", "topic"], 2, "no record"),
+    ([{"text": "a", "topic": "x"}] * 9, ["--head", "topic"], 1, "one value only"),
+    ([{"text": "a"}] * 9, ["--head", "topic"], 2, "no training record has a text and a label"),
+    ([{"text": "a", "topic": "x"}, {"text": "b", "topic": ["y"]}], ["--head", "topic"], 1, "topic"),
+    ([{"text": "a", "topic": "x"}, {"text": "b", "topic": "y"}], ["--head", "topic:colour"], 2, "no kind of head"),
+    ([{"text": "a", "topic": "x"}, {"text": "b", "topic": "y"}], ["--head", "topic", "--head", "topic"], 2, "twice"),
+    ([{"text": "a", "topic": "x"}, {"text": "b", "topic": "y"}], ["--head", "topic", "--dev", "/nowhere.jsonl"], 1, "/nowhere.jsonl"),
+], ids=["empty", "one-class", "no-label", "two-kinds", "unknown-kind", "twice", "no-dev"])
+def test_data_that_cannot_be_learnt(records, flags, code, words, tmp_path):
+    done = run("finetune", "--base", "scratch", *flags, "-o", tmp_path / "out", write(tmp_path / "t.jsonl", records))
+    assert done.code == code and words in done.err and "Traceback" not in done.err, done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_records_are_counted_and_the_rest_trains(data, tmp_path):
+    source = tmp_path / "t.jsonl"
+    source.write_bytes(data[0].read_bytes() + b'not json\n{"text": "", "topic": "credit"}\n{"text": "x", "topic": {"a": 1}}\n')
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "-o", tmp_path / "out", source)
+    assert done.code == 3 and "3 of 323 records carry an error" in done.err
+    assert (tmp_path / "out" / "doxa.json").exists()
+
+
+def test_warnings_on_data(data, tmp_path):
+    dev = write(tmp_path / "dev.jsonl", [json.loads(data[0].read_text().splitlines()[1]), {"text": "oil up", "topic": "unseen"},
+                                         {"text": "tax up", "topic": "policy"}])
+    train = tmp_path / "t.jsonl"
+    train.write_bytes(data[0].read_bytes() + b'{"text": "rare", "topic": "rare"}\n')
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--dev", dev, "-o", tmp_path / "out", train)
+    assert done.code == 0
+    for words in ("1 dev texts are in the training set", "unseen (1)", "rare (1)"):
+        assert words in done.err
+
+
+def test_an_existing_model_is_not_overwritten(trained, data, tmp_path):
+    output, _ = trained
+    before = (output / "model.safetensors").read_bytes()
+    done = run("finetune", "--base", "scratch", "--head", "topic", "-o", output, data[0])
+    assert done.code == 1 and "--force" in done.err and len(done.err_lines) == 1
+    assert (output / "model.safetensors").read_bytes() == before
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "precious.txt").write_text("keep")
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--force", "-o", tmp_path / "folder", data[0])
+    assert done.code == 1 and (tmp_path / "folder" / "precious.txt").read_text() == "keep"
+
+
+def test_runaway_training_publishes_nothing(data, tmp_path):
+    done = run("finetune", "--base", "scratch", "--head", "rating", "--learning-rate", 1e30, "--warmup-steps", 0, "--num-train-epochs", 3,
+               "--max-grad-norm", 1e30, "-o", tmp_path / "out", data[0])
+    assert done.code == 1 and "finite" in done.err and len([line for line in done.err_lines if "finite" in line]) == 1
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_publishes_nothing(number, code, data, tmp_path):
+    process = start("finetune", "--base", "scratch", "--head", "topic", "--num-train-epochs", 500, "-o", tmp_path / "out", data[0])
+    seen = b""
+    while b"epoch 1 of" not in seen:  # training is under way
+        seen += os.read(process.stderr.fileno(), 4096)
+    process.send_signal(number)
+    done = end(process, timeout=30)
+    assert done.code == code and os.listdir(tmp_path) == []
+    assert "Traceback" not in done.err
+
+
+def test_full_disk_publishes_nothing(data, tmp_path):
+    import resource
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "-o", tmp_path / "out", data[0], before=limit)
+    assert done.code == 1 and "Traceback" not in done.err, done.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_chinese_from_nothing(tmp_path):
+    fixtures = Path(__file__).parent / "fixtures"
+    done = shell(f"finetune --base scratch --head topic --head sentiment --num-train-epochs 2 -o {tmp_path}/zh {fixtures}/chinese_train.jsonl "
+                 f"> {tmp_path}/table && predict --model {tmp_path}/zh {fixtures}/chinese_news.jsonl | report --watch sentiment=负面 "
+                 "--time-zone Asia/Shanghai --every 1d")
+    assert done.code == 0, done.err
+    page = done.out.decode()
+    assert "20 records" in page and "sentiment=负面" in page and "Asia/Shanghai" in page
+    assert "unknown" not in done.err
+
+
+def test_signature_pipe_on_a_slow_feed(trained, tmp_path):
+    """predict answers before its input ends."""
+    output, _ = trained
+    process = start("predict", "--model", output)
+    process.stdin.write(b'{"text": "oil gas rally gain"}\n')
+    process.stdin.flush()
+    started_s = time.monotonic()
+    line = process.stdout.readline()
+    assert b'"prediction"' in line and time.monotonic() - started_s < 60
+    assert process.poll() is None
+    process.stdin.close()
+    process.stdin = None
+    assert end(process).code == 0

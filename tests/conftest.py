@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import shell  # noqa: F401 (keeps the caller's environment, before torch is imported)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))  # as the stubs in bin/ do
 

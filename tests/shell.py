@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "bin"
 PATH = f"{Path(sys.executable).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_S = 120
+CALLERS = dict(os.environ)  # as it was before any test imported torch, which sets variables
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Done:
 def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
     """The caller's environment with this Python first on the PATH, and without what hides faults (PYTHONUNBUFFERED)."""
     hidden = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "HF_HUB_OFFLINE")
-    made = {key: value for key, value in os.environ.items() if key not in hidden and not key.startswith("PYTEST")}
+    made = {key: value for key, value in CALLERS.items() if key not in hidden and not key.startswith("PYTEST")}
     made["PATH"] = PATH
     for key, value in (changes or {}).items():
         made.pop(key, None)

@@ -3,7 +3,7 @@
 import click
 
 from doxa.commands import _options
-from doxa.errors import UsageError
+from doxa.errors import DoxaError
 
 
 @_options.command("finetune")
@@ -70,7 +70,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
 
     train = read_examples(read_records(source), requests, text_fields, admit)
     if not tally.n_records:
-        raise UsageError(f"{' '.join(files) or '<stdin>'}: the input holds no record; there is nothing to learn from")
+        raise DoxaError(f"{' '.join(files) or '<stdin>'}: the input holds no record; there is nothing to learn from")
     if dev_files:
         dev = read_examples(read_records(Source(tuple(dev_files), None, max_record_bytes)), requests, text_fields, admit)
     for found, name in ((train, "training"), *(((dev, "dev"),) if dev_files else ())):
@@ -78,7 +78,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
             terminal.note(f"{found.n_unlabelled} {name} records hold none of the labels and were left out")
     if not train.examples or (dev_files and not dev.examples):
         tally.finish()
-        raise UsageError(f"no {'dev' if train.examples else 'training'} record has a text and a label; check --head and --text-field")
+        raise DoxaError(f"no {'dev' if train.examples else 'training'} record has a text and a label; check --head and --text-field")
     decided, warnings = decide_heads(requests, [train.column(i) for i in range(len(requests))])
     if not dev_files:
         train, dev = split_dev(train, dev_share, loop["seed"])

@@ -51,7 +51,7 @@ def read_table(directory: str, verify: bool = True) -> ModelTable | None:
             content = json.loads(file.read())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DoxaError(f"{path} is damaged: {error}") from None
     try:
         if content["format"] > FORMAT:

@@ -26,12 +26,12 @@ def read_config(directory: str) -> dict[str, Any]:
             config = json.loads(file.read())
     except FileNotFoundError:
         raise DoxaError(f"{directory} is no model directory: config.json is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DoxaError(f"{path} is damaged: {error}") from None
     if not isinstance(config, dict):
         raise DoxaError(f"{path} is damaged: it holds no object")
     _refuse_code(config, path)
-    if config.get("model_type") not in CONFIG_MAPPING_NAMES:
+    if not isinstance(config.get("model_type"), str) or config["model_type"] not in CONFIG_MAPPING_NAMES:
         raise DoxaError(f'{path}: model_type "{config.get("model_type")}" is none that transformers knows')
     return config
 
@@ -59,8 +59,10 @@ def find_weights(directory: str) -> list[str]:
         try:
             with open(index, "rb") as file:
                 names = sorted(set(json.loads(file.read())["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise DoxaError(f"{index} is damaged: {error}") from None
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise DoxaError(f"{index} is damaged: {type(error).__name__} {error}") from None
+        if not names:
+            raise DoxaError(f"{index} is damaged: it names no weights")
     for name in names:
         if not isinstance(name, str) or os.path.basename(name) != name:
             raise DoxaError(f"{index} names a file outside the directory; refused")

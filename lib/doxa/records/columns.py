@@ -14,7 +14,7 @@ from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.reader import Source, open_streams
-from doxa.records.record import Record
+from doxa.records.record import Record, dump_exact
 
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
 BLOCK_BYTES = 8 << 20
@@ -289,7 +289,7 @@ def _kind_of(entry) -> str | None:
 def _as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return orjson.dumps(value).decode()
+    return dump_exact(value).decode()
 
 
 def _count_braced_lines(data: bytes) -> int | None:

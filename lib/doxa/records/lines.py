@@ -74,7 +74,7 @@ def _split_long(data: bytes, number: int, max_record_bytes: int) -> Iterator[Blo
     start = 0
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)
-        if end - start > max_record_bytes + 1:
+        if end - start - (data[end - 1] == 0x0A) > max_record_bytes:
             yield Block(data[start : start + SHOWN_OF_LONG_LINE_BYTES], number, is_too_long=True)
         else:
             yield Block(data[start:end], number)

@@ -17,6 +17,7 @@ class _Buffer:
         self.changed = threading.Event()
         self.has_room = threading.Event()
         self.ending: BaseException | None = None  # StopIteration at the end, else what went wrong
+        self.is_left = False  # whoever took the items is gone
 
     def fill(self, source: Iterator) -> None:
         try:
@@ -26,8 +27,10 @@ class _Buffer:
                     self.changed.set()
                 if len(self.items) >= self.most:
                     self.has_room.clear()
-                    if len(self.items) >= self.most:
+                    if len(self.items) >= self.most and not self.is_left:
                         self.has_room.wait()
+                if self.is_left:
+                    return
             self.ending = StopIteration()
         except BaseException as error:
             self.ending = error
@@ -40,6 +43,11 @@ class _Buffer:
         self.has_room.set()
         return taken
 
+    def leave(self) -> None:
+        """Let the reading thread end at its next item."""
+        self.is_left = True
+        self.has_room.set()
+
 
 def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[list[T]]:
     """Yield lists of at most `most` items, in order; a shorter one when nothing more comes for `patience_s`.
@@ -49,19 +57,22 @@ def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[l
     buffer = _Buffer(most)
     threading.Thread(target=buffer.fill, args=(items,), name="reader", daemon=True).start()
     gathered: list[T] = []
-    while True:
-        buffer.changed.clear()
-        ending = buffer.ending  # looked at before the items: what came earlier is then surely in the buffer
-        taken = buffer.take(most - len(gathered))
-        gathered += taken
-        is_over = ending is not None and not buffer.items
-        if len(gathered) == most or (gathered and is_over):
-            yield gathered
-            gathered = []
-        if is_over:
-            if isinstance(ending, StopIteration):
-                return
-            raise ending
-        if not taken and not buffer.changed.wait(patience_s if gathered else None) and gathered:
-            yield gathered
-            gathered = []
+    try:
+        while True:
+            buffer.changed.clear()
+            ending = buffer.ending  # looked at before the items: what came earlier is then surely in the buffer
+            taken = buffer.take(most - len(gathered))
+            gathered += taken
+            is_over = ending is not None and not buffer.items
+            if len(gathered) == most or (gathered and is_over):
+                yield gathered
+                gathered = []
+            if is_over:
+                if isinstance(ending, StopIteration):
+                    return
+                raise ending
+            if not taken and not buffer.changed.wait(patience_s if gathered else None) and gathered:
+                yield gathered
+                gathered = []
+    finally:
+        buffer.leave()

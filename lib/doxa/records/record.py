@@ -68,7 +68,7 @@ def parse_object(line: bytes) -> dict:
         raise _parse_error(line, error) from None
     if type(fields) is not dict:
         raise RecordError("not_an_object", f"the line holds {json_type(fields)}, not a JSON object")
-    return fields
+    return fields if not has_long_integer(line) else load_exact(line)
 
 
 def _parse_error(line: bytes, error: orjson.JSONDecodeError) -> RecordError:
@@ -94,7 +94,12 @@ def has_long_integer(raw: bytes) -> bool:
 
 def load_exact(raw: bytes) -> dict:
     """Parse a valid JSON object with every integer as it is; orjson would read those past 64 bits as floats."""
-    return json.loads(raw) if has_long_integer(raw) else orjson.loads(raw)
+    if has_long_integer(raw):
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):  # a number of thousands of digits, or deeper than the stack
+            pass
+    return orjson.loads(raw)
 
 
 def dump_exact(fields: dict) -> bytes:

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pa_json
 
 from doxa.errors import UsageError
 from doxa.records import tables
+from doxa.records.clean import first_lines, halves, parse_clean
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record, dump_exact
@@ -85,45 +84,19 @@ class ColumnReader:
 
     def _read_block(self, block: Block, name: str) -> Iterator[pa.RecordBatch]:
         if self._types is None:
-            sample = _first_lines(block, N_SAMPLED)
+            sample = first_lines(block, N_SAMPLED)
             self._decide([r for r in parse_block(sample, name, self.source.max_record_bytes) if r.fields is not None])
         if self._types is None:
             self._early_errors += [self._row(r)["error"] for r in parse_block(block, name, self.source.max_record_bytes)]
             return
-        fast = None if block.is_too_long else self._parse_fast(block.data)
+        fast = None if block.is_too_long else parse_clean(block.data, pa.schema(list(self._types.items())))
         if fast is not None:
             yield self._flatten(fast)
         elif len(block.data) < SMALLEST_SPLIT_BYTES or block.is_too_long or block.data.count(b"\n", 0, -1) == 0:
             yield self._careful(list(parse_block(block, name, self.source.max_record_bytes)))
         else:
-            for half in _halves(block):
+            for half in halves(block):
                 yield from self._read_block(half, name)
-
-    def _parse_fast(self, data: bytes) -> pa.RecordBatch | None:
-        """Parse a block whose lines are all plain objects of the expected types, or return None.
-
-        Each line must begin with a brace and end with one, and give one row: a closing brace is followed by an
-        opening one nowhere inside a JSON value, so no line can hold half an object or two.
-        """
-        if not data.endswith(b"\n"):
-            data += b"\n"
-        n_lines = _count_braced_lines(data)
-        if n_lines is None:
-            return None
-        if b"NaN" in data or b"Infinity" in data:  # pyarrow takes them for numbers, JSON does not
-            return None
-        try:
-            pa.array([data], pa.binary()).cast(pa.string())  # UTF-8 throughout, also in fields that are not read
-            table = pa_json.read_json(
-                pa.BufferReader(data),
-                read_options=pa_json.ReadOptions(block_size=1 << 20),
-                parse_options=pa_json.ParseOptions(
-                    explicit_schema=pa.schema(list(self._types.items())), unexpected_field_behavior="ignore"))
-        except (pa.ArrowException, ValueError):
-            return None
-        if table.num_rows != n_lines:
-            return None
-        return table.combine_chunks().to_batches()[0]
 
     def _careful(self, records: list[Record]) -> pa.RecordBatch:
         rows = [self._row(record) for record in records]
@@ -290,33 +263,6 @@ def _as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return dump_exact(value).decode()
-
-
-def _count_braced_lines(data: bytes) -> int | None:
-    """The number of lines, when every one begins with an opening brace and ends with a closing one."""
-    characters = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(characters == ord("\n"))
-    is_braced = (data.startswith(b"{") and (characters[ends - 1] == ord("}")).all()
-                 and (characters[ends[:-1] + 1] == ord("{")).all())
-    return len(ends) if is_braced else None
-
-
-def _first_lines(block: Block, n: int) -> Block:
-    end = 0
-    for _ in range(n):
-        newline = block.data.find(b"\n", end)
-        if newline < 0:
-            return block
-        end = newline + 1
-    return Block(block.data[:end], block.first_number, block.is_too_long)
-
-
-def _halves(block: Block) -> tuple[Block, ...]:
-    data = block.data
-    middle = data.find(b"\n", len(data) // 2) + 1 or data.rfind(b"\n", 0, len(data) // 2) + 1
-    if middle in (0, len(data)):
-        middle = data.rfind(b"\n", 0, len(data) - 1) + 1
-    return Block(data[:middle], block.first_number), Block(data[middle:], block.first_number + data.count(b"\n", 0, middle))
 
 
 def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:

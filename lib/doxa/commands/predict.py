@@ -38,12 +38,14 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
 
     choose_format(output, to)
     is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
-    predictor, reasons = load_predictor(
+    predictor, reasons, notes = load_predictor(
         model, device=device, precision=precision, batch_tokens=batch_tokens, long_policy=long_policy,
         text_field=text_field if is_given else None, text_pair_field=text_pair_field, head_name=head_name,
         with_scores=scores, verify=not no_verify)
     for reason in reasons:
         terminal.explain(reason)
+    for note in notes:
+        terminal.note(note)
     with open_writer(output, to, prediction_types(predictor)) as writer, terminal.progress("records") as progress:
         for outcomes in predictor.predict(read_records(source)):
             writer.write(tally.admit(outcomes))

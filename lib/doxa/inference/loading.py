@@ -17,8 +17,9 @@ from doxa.text.tokenizer import load_tokenizer
 
 def load_predictor(name: str, *, device: str = "auto", precision: str = "auto", batch_tokens: int | None = None,
                    long_policy: str | None = None, text_field: str | None = None, text_pair_field: str | None = None,
-                   head_name: str | None = None, with_scores: bool = False, verify: bool = True) -> tuple[Predictor, list[str]]:
-    """Load a model directory or hub id. Returns the predictor, and sentences on what was chosen and why.
+                   head_name: str | None = None, with_scores: bool = False, verify: bool = True) -> tuple[Predictor, list[str], list[str]]:
+    """Load a model directory or hub id. Returns the predictor, why device and precision were chosen, and what the user
+    should know of the model.
 
     Raises DoxaError for a directory that is missing, incomplete, altered or unsafe.
     """
@@ -30,9 +31,10 @@ def load_predictor(name: str, *, device: str = "auto", precision: str = "auto", 
     tokenizer = load_tokenizer(directory)
     model = load_classifier(directory, dtype)
     reasons = [f"device {where}: {why_device}", f"precision {str(dtype).removeprefix('torch.')}: {why_precision}"]
+    notes: list[str] = []
     if table is None:
         table = ModelTable([foreign_head(model.config, head_name or "label")], tokenizer.max_length)
-        reasons.append(f"{directory} was not written by doxa: one head, {table.heads[0].name}; nothing is known of its calibration")
+        notes.append(f'{name} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
     elif head_name is not None:
         raise UsageError("--head names the head of a model that doxa did not write; this one names its own")
     if sum(head.n_outputs for head in table.heads) != model.config.num_labels:
@@ -43,7 +45,7 @@ def load_predictor(name: str, *, device: str = "auto", precision: str = "auto", 
     torch.set_grad_enabled(False)
     predictor = Predictor(engine, table.heads, tokenizer, reading, text_field or table.text_field,
                           text_pair_field or table.text_pair_field, with_scores)
-    return predictor, reasons
+    return predictor, reasons, notes
 
 
 def prediction_types(predictor: Predictor):

@@ -80,7 +80,10 @@ def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet
     model = build_scratch(tokenizer.rust.get_vocab_size(), heads, SCRATCH_LENGTH) if base is None else build_classifier(base, heads)
     settings = LoopSettings(plan.learning_rate or default_rate(base is None, model.config.hidden_size), **plan.loop)
     reading = Reading(tokenizer.frame, min(plan.max_length or tokenizer.max_length, tokenizer.max_length))
-    train_windows = [_head_window(reading, *ids) for ids in _token_ids(tokenizer, train, plan.base, listener)]
+    train_ids = _token_ids(tokenizer, train, plan.base, listener)
+    train_windows = [_head_window(reading, *ids) for ids in train_ids]
+    if n_long := sum(window.weight < sum(map(len, ids)) for window, ids in zip(train_windows, train_ids)):
+        listener.note(f"{n_long} training texts are longer than {reading.max_length} tokens; training reads the beginning of each")
     dev_texts = [reading.read(*ids)[0] for ids in _token_ids(tokenizer, dev, plan.base, listener)]
 
     train_targets = [encode_targets(head, train.column(i)) for i, head in enumerate(heads)]

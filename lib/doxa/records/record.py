@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 
 from doxa.errors import RecordError, UsageError
+from doxa.records.splice import nesting
 
 MISSING = object()
+MOST_NESTED = 512  # the standard library's JSON, which exact integers need, gives up between 900 and 1,000
 _LONG_INTEGER = re.compile(rb"\d{19}")
 
 
@@ -68,6 +70,8 @@ def parse_object(line: bytes) -> dict:
         raise _parse_error(line, error) from None
     if type(fields) is not dict:
         raise RecordError("not_an_object", f"the line holds {json_type(fields)}, not a JSON object")
+    if line.count(b"[") + line.count(b"{") > MOST_NESTED and nesting(line) > MOST_NESTED:
+        raise RecordError("not_json", f"the line is nested deeper than {MOST_NESTED} levels")
     return fields if not has_long_integer(line) else load_exact(line)
 
 

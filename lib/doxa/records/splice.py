@@ -57,6 +57,18 @@ def find_value(raw: bytes, key: str) -> tuple[int, int]:
     return _trim(raw, *found)
 
 
+def nesting(raw: bytes) -> int:
+    """How many brackets are open at the deepest point of the valid JSON text `raw`."""
+    depth = deepest = 0
+    for token in _TOKEN.finditer(raw):
+        if raw[token.start()] in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif raw[token.start()] in b"}]":
+            depth -= 1
+    return deepest
+
+
 def _trim(raw: bytes, start: int, end: int) -> tuple[int, int]:
     while raw[start] in b" \t\r\n":
         start += 1

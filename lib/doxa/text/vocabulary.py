@@ -10,20 +10,38 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CONTINUING = "##"
 
 
 def learn_tokenizer(texts: Iterable[str], vocabulary_size: int = 8000, lowercase: bool = True) -> Tokenizer:
     """Learn a BERT-style WordPiece tokenizer; each Chinese character is a token of its own.
 
-    A character seen once is kept, so that rare characters of the training texts are never unknown.
+    The same texts give the same tokenizer. Every character of the texts is kept, also one seen once.
     """
-    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+    texts = list(texts)
+    learner = _empty(WordPiece(unk_token="[UNK]"), lowercase)
+    # The trainer numbers the characters inside words in random order, and ties between merges are broken by number.
+    # Naming them beforehand, as special tokens, fixes the order; the tokenizer that is returned has the real ones alone.
+    inner = sorted(_inner_characters(learner, texts))
+    learner.train_from_iterator(texts, WordPieceTrainer(
+        vocab_size=vocabulary_size + len(inner), min_frequency=2, special_tokens=[*SPECIAL_TOKENS, *inner], show_progress=False))
+    tokenizer = _empty(WordPiece(learner.get_vocab(), unk_token="[UNK]"), lowercase)
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
+    return tokenizer
+
+
+def _empty(model: WordPiece, lowercase: bool) -> Tokenizer:
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = BertPreTokenizer()
-    trainer = WordPieceTrainer(
-        vocab_size=vocabulary_size, min_frequency=2, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    first, second = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-    tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", first), ("[SEP]", second)])
     return tokenizer
+
+
+def _inner_characters(tokenizer: Tokenizer, texts: list[str]) -> set[str]:
+    """The characters that stand inside a word, as WordPiece writes them (`##a`)."""
+    words: set[str] = set()
+    for text in texts:
+        words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)))
+    return {CONTINUING + character for word in words for character in word[1:]}

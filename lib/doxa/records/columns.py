@@ -120,7 +120,7 @@ class ColumnReader:
                     row[f"{kind}:{head}"] = entry[kind]
                 if kind != "labels":
                     row[f"score:{head}"] = entry.get("score")
-        if not prediction and row["error"] is None:
+        if row["error"] is None and all(row.get(name) is None for name in self._head_columns()):
             row["error"] = "no_prediction"
         if self.by_kind == "head":
             row["by"] = row.get(f"{self.heads[self.by_name]}:{self.by_name}")
@@ -232,12 +232,16 @@ class ColumnReader:
             fields.append(("by", _FLAT_TYPES[self.heads[self.by_name]]))
         elif self.by_kind == "field":
             fields.append(("by", pa.string()))
+        return pa.schema(fields + list(self._head_columns().items()))
+
+    def _head_columns(self) -> dict[str, pa.DataType]:
+        columns: dict[str, pa.DataType] = {}
         for head, kind in self.heads.items():
             if kind != "number":
-                fields.append((f"{kind}:{head}", _FLAT_TYPES[kind]))
+                columns[f"{kind}:{head}"] = _FLAT_TYPES[kind]
             if kind != "labels":
-                fields.append((f"score:{head}", pa.float64()))
-        return pa.schema(fields)
+                columns[f"score:{head}"] = pa.float64()
+        return columns
 
     def _count(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         errors = batch.column("error")

@@ -1,0 +1,121 @@
+"""Counting's fast path equals its careful path, whatever surprises the lines hold, in every format."""
+
+import json
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from doxa.errors import UsageError
+from doxa.records import columns
+from doxa.records.columns import Wanted, read_columns
+from doxa.records.outcome import Outcome
+from doxa.records.reader import Source, read_records
+from doxa.records.writer import open_writer
+
+SURPRISES = [
+    b'{"text": "nan", "x": NaN, "prediction": {"topic": {"label": "a", "score": 0.5}}}',
+    b'{"text": "a", "text": "b", "prediction": {"topic": {"label": "twice", "score": 0.5}}}',
+    b'{"text": "bad \xff byte", "prediction": {"topic": {"label": "a", "score": 0.5}}}',
+    b'{"x": "bad \xff byte", "prediction": {"topic": {"label": "a", "score": 0.5}}}',
+    b'{"text": "one"} {"text": "two"}',
+    b'{"text": "split over',
+    b'lines", "prediction": {"topic": {"label": "a", "score": 0.5}}}',
+    b'{"a": {}',
+    b'}',
+    b'{"text": "crlf", "prediction": {"topic": {"label": "crlf", "score": 0.5}}}\r',
+    b'   {"text": "indented", "prediction": {"topic": {"label": "indented", "score": 0.5}}}  ',
+    b"",
+    b"   ",
+    b"garbage",
+    b"[1, 2]",
+    b"{}",
+    b'{"text": 5, "id": 1.5, "prediction": {"topic": {"label": "number text", "score": 1}}}',
+    b'{"id": 123456789012345678901234567890, "prediction": {"topic": {"label": "big", "score": 0.25}}}',
+    b'{"id": "text id", "prediction": {"topic": {"label": "string id", "score": 0.25}}}',
+    b'{"timestamp": 1704067200, "prediction": {"topic": {"label": "epoch", "score": 0.25}}}',
+    b'{"prediction": {"topic": null}}',
+    b'{"prediction": "words"}',
+    b'{"prediction": null}',
+    b'{"prediction": {"topic": {"label": "no score"}}}',
+    b'{"prediction": {"other": {"label": "unknown head", "score": 0.5}}}',
+    b'{"text": "\\ud83d\\ude00 \\u2028", "prediction": {"topic": {"label": "\\u4e2d", "score": 0.125}}}',
+    b'{"text": "lone \\ud800", "prediction": {"topic": {"label": "lone", "score": 0.5}}}',
+    b'{"error": {"code": "empty_text", "message": "m"}, "text": ""}',
+    b'{"error": "own field", "prediction": {"topic": {"label": "own error", "score": 0.5}}}',
+    b'{"text": "trailing comma",}',
+]
+PLAIN = [b'{"id": %d, "text": "plain %d", "source": "s%d", "timestamp": "2024-01-01T00:00:%02dZ", "prediction": {"topic": {"label": "l%d", '
+         b'"score": 0.%d}, "tags": {"labels": ["x"], "scores": {}}, "rating": {"score": %d.5}}}' % (i, i, i % 3, i % 60, i % 4, i % 9 + 1, i)
+         for i in range(40)]
+
+
+def read(path, by=None) -> list[dict]:
+    reader = read_columns(Source((str(path),)), Wanted(by=by))
+    rows = [row for batch in reader for row in batch.to_pylist()]
+    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by_kind)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(SURPRISES + PLAIN), max_size=60), st.sampled_from([None, "source"]))
+def test_fast_path_equals_careful_path(tmp_path, lines, by):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN[:12] + lines) + b"\n")
+    fast_sizes = pytest.MonkeyPatch()
+    with fast_sizes.context() as patch:
+        patch.setattr(columns, "BLOCK_BYTES", 1500)
+        patch.setattr(columns, "SMALLEST_SPLIT_BYTES", 200)
+        fast = read(path, by)
+        patch.setattr(columns, "parse_clean", lambda data, schema: None)
+        careful = read(path, by)
+    assert fast == careful
+
+
+def test_the_fast_path_is_taken(tmp_path, monkeypatch):
+    """Clean lines never reach the careful reader, so the equality above compares two things."""
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
+    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    rows = read(path, "source")
+    assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["by"] == "s1" and rows[2]["labels:tags"] == ["x"]
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])
+def test_every_format_gives_the_same_columns(tmp_path, form):
+    source, target = tmp_path / "lines.jsonl", tmp_path / f"lines.{form}"
+    source.write_bytes(b"\n".join(PLAIN + [b'{"text": "", "error": {"code": "empty_text", "message": "m"}}', b"garbage"]) + b"\n")
+    entry = {"topic": pa.struct([("label", pa.string()), ("score", pa.float64())]),
+             "tags": pa.struct([("labels", pa.list_(pa.string())), ("scores", pa.struct([("x", pa.float64())]))]),
+             "rating": pa.struct([("score", pa.float64())])}
+    with open_writer(str(target), None, {"prediction": pa.struct(list(entry.items()))}) as writer:
+        writer.write([Outcome(record) for record in read_records(Source((str(source),)))])
+    expected, seen = read(source, "source"), read(target, "source")
+    blank = {None: None, "": None}
+    clean = [{key: blank.get(value, value) if not isinstance(value, list) else value for key, value in row.items()} for row in seen[:-1]]
+    assert clean[: len(PLAIN)] == expected[: len(PLAIN)]
+    assert [row["error"] for row in clean] == [row["error"] for row in expected[:-1]]
+
+
+def test_errors_before_the_first_record(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"garbage\n" * 3 + b"\n".join(PLAIN) + b"\n")
+    rows = read(path)
+    assert [row["error"] for row in rows[:4]] == ["not_json"] * 3 + [None]
+
+
+def test_random_order_of_surprises_keeps_every_line(tmp_path):
+    lines = SURPRISES * 3 + PLAIN
+    random.Random(1).shuffle(lines)
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN + lines))
+    n_lines = sum(bool(line.strip()) for line in PLAIN + lines)
+    assert len(read(path)) - 1 == n_lines
+
+
+def test_records_without_predictions_are_refused(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text(json.dumps({"text": "raw"}) + "\n")
+    with pytest.raises(UsageError, match="run them through predict"):
+        read(path)

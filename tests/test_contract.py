@@ -527,6 +527,25 @@ HARD = [
 ]
 
 
+@pytest.mark.parametrize("kind", ["arrow", "parquet", "csv"])
+def test_deep_nesting_ends_no_table(kind, flags, tmp_path):
+    """[12] A value too deep for a column travels as JSON text, and one too deep for anything is an error record."""
+    def nested(depth: int) -> str:
+        return "[" * depth + "123456789012345678901234" + "]" * depth
+
+    lines = [f'{{"id": {depth}, "text": "ok", "deep": {nested(depth)}}}' for depth in (1, 31, 65, 500, 511, 512, 1000)]
+    lines.append('{"id": 9, "text": "ok", "deep": ' + '{"a": ' * 300 + "1" + "}" * 301)
+    path = tmp_path / f"deep.{kind}"
+    done = run("tokenize", *flags["tokenize"], "-q", "-o", path, stdin="\n".join(lines).encode())
+    assert done.code == 3
+    assert says_one_line(done, "2 of 8 records", "nested deeper than 512 levels")
+    records = read_back(path)
+    assert len(records) == 8
+    if kind != "csv":
+        assert [record.get("deep") for record in records] == [
+            json.loads(line)["deep"] if index not in (5, 6) else None for index, line in enumerate(lines)]
+
+
 @pytest.mark.parametrize("kind", ["arrow", "parquet"])
 def test_tables_lose_nothing(kind, flags, tmp_path):
     """jsonl -> table -> jsonl: every value of every field, also those that fit no column."""

@@ -10,6 +10,7 @@ from doxa.records.outcome import Outcome, merged_prediction, to_row
 from doxa.records.record import error_entry
 from doxa.records.tables import MARK, OVERFLOW
 
+MOST_NESTED = 32  # Arrow's own limit for a stream is 64
 ERROR_TYPE = pa.struct([("code", pa.string()), ("message", pa.string()), ("line", pa.int64())])
 
 
@@ -116,7 +117,7 @@ def _exact_array(values: list, kind: pa.DataType) -> pa.Array | None:
     """The values as an Arrow array, or None where that would change one of them."""
     try:
         array = pa.array(values, kind)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+    except (pa.ArrowException, OverflowError, TypeError, ValueError, RecursionError):
         return None
     if pa.types.is_string(kind) or pa.types.is_integer(kind):
         is_exact = all(value is None or type(value) in (str, int) for value in values)
@@ -142,7 +143,7 @@ def _infer_types(rows: list[dict]) -> dict[str, pa.DataType]:
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row[name] for row in rows if row.get(name) is not None]
         kind = _type_of(values) or _commonest_type(values)
-        if kind is not None and not _holds_null(kind):
+        if kind is not None and not _holds_null(kind, MOST_NESTED):
             types[name] = kind
     return types
 
@@ -150,7 +151,7 @@ def _infer_types(rows: list[dict]) -> dict[str, pa.DataType]:
 def _type_of(values: list) -> pa.DataType | None:
     try:
         return pa.array(values).type if values else None
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+    except (pa.ArrowException, OverflowError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -160,10 +161,12 @@ def _commonest_type(values: list) -> pa.DataType | None:
     return max(kinds, key=kinds.__getitem__) if kinds else None
 
 
-def _holds_null(kind: pa.DataType) -> bool:
-    """Whether part of the type is unknown (an empty list or object): such columns can take no later value."""
+def _holds_null(kind: pa.DataType, levels_left: int) -> bool:
+    """Whether the type can make no column: part of it is unknown (an empty list or object), or it is nested too deeply."""
+    if levels_left == 0:
+        return True
     if pa.types.is_struct(kind):
-        return kind.num_fields == 0 or any(_holds_null(f.type) for f in kind)
+        return kind.num_fields == 0 or any(_holds_null(f.type, levels_left - 1) for f in kind)
     if pa.types.is_list(kind):
-        return _holds_null(kind.value_type)
+        return _holds_null(kind.value_type, levels_left - 1)
     return pa.types.is_null(kind)

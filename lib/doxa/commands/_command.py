@@ -16,8 +16,9 @@ NAMES = ("tokenize", "finetune", "predict", "report")
 def run(command: click.Command, arguments: list[str] | None = None) -> None:
     """Run a command as a process: never returns. The exit code follows the table in `doxa.errors`."""
     code = _guarded(command, sys.argv[1:] if arguments is None else arguments)
-    from doxa.records.standard import close_python_streams
+    from doxa.records.standard import close_python_streams, remove_unfinished
 
+    remove_unfinished()
     close_python_streams()
     # Threads that still read a pipe must not hold the process; every output is flushed at this point.
     os._exit(int(code))

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+# Python acts on a signal between two steps of the main thread. One that arrives just before it falls asleep is acted on
+# when it wakes; at an idle pipe that would be never.
+LONGEST_SLEEP_S = 0.5
 
 
 class _Buffer:
@@ -71,7 +74,7 @@ def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[l
                 if isinstance(ending, StopIteration):
                     return
                 raise ending
-            if not taken and not buffer.changed.wait(patience_s if gathered else None) and gathered:
+            if not taken and not buffer.changed.wait(patience_s if gathered else LONGEST_SLEEP_S) and gathered:
                 yield gathered
                 gathered = []
     finally:

@@ -134,6 +134,26 @@ def write_text(text: str) -> None:
     LineOutput().write(text.encode("utf-8", errors="backslashreplace"))
 
 
+_unfinished: set[str] = set()
+
+
+def register_unfinished(path: str) -> None:
+    """Have `path` removed when the command ends, however it ends. Called before the file is made: a signal may come between."""
+    _unfinished.add(path)
+
+
+def forget_unfinished(path: str) -> None:
+    _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    for path in _unfinished:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+
+
 def close_python_streams() -> None:
     """Keep Python's own closing of stdout from ending a command as 120 with noise."""
     for stream in (sys.stdout, sys.stderr):

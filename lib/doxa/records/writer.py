@@ -91,6 +91,8 @@ class FileOutput:
         self.path = os.path.realpath(path) if self.is_replaced else path
         # Not the process id: in a container it is the same at every run, and a killed run leaves its file behind.
         self.path_written = f"{self.path}.{os.urandom(4).hex()}.tmp" if self.is_replaced else path
+        if self.is_replaced:
+            standard.register_unfinished(self.path_written)
         try:
             flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if self.is_replaced else 0)
             self.descriptor = os.open(self.path_written, flags, 0o666)
@@ -108,6 +110,7 @@ class FileOutput:
             os.close(self.descriptor)
             if keep and self.is_replaced:
                 os.replace(self.path_written, self.path)
+                standard.forget_unfinished(self.path_written)
         except OSError as error:
             self._discard()
             raise standard.output_failure(self.path, error) from None

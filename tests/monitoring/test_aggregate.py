@@ -11,7 +11,7 @@ import pytest
 from doxa.errors import UsageError
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.buckets import parse_every
-from doxa.monitoring.counting import Settings
+from doxa.monitoring.settings import Settings
 from doxa.records import columns
 from doxa.records.columns import Wanted, read_columns
 from doxa.records.reader import Source

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from doxa.monitoring.aggregate import aggregate
-from doxa.monitoring.counting import Settings
+from doxa.monitoring.settings import Settings
 from doxa.records.columns import Wanted, read_columns
 from doxa.records.reader import Source
 from doxa.reporting.page import FORMATS, choose_page, render
@@ -34,7 +34,7 @@ def hostile_figures(tmp_path):
 
 class Tags(html.parser.HTMLParser):
     ALLOWED = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "span", "strong", "table", "tr", "th", "td", "section",
-               "figure", "figcaption", "svg", "desc", "line", "text", "rect", "path", "circle", "ul", "li", "footer", "br"}
+               "figure", "svg", "desc", "rect", "path", "ul", "li", "bdi", "header", "main", "footer", "h3", "thead", "tbody", "code"}
 
     def __init__(self):
         super().__init__()
@@ -89,10 +89,10 @@ def test_json_keeps_texts_and_numbers(tmp_path):
 def test_every_format_says_the_same(tmp_path):
     figures = hostile_figures(tmp_path)
     low, high = figures.heads[0].labels["negative"].interval
-    words = f"100.0% [{100 * low:.1f}, {100 * high:.1f}]"
+    words = ["100.0%", f"{100 * low:.1f}", f"{100 * high:.1f}"]
     for kind in ("terminal", "markdown", "html"):
         plain = render(figures, kind).replace("\\", "")
-        assert words in plain and f"{len(HOSTILE)} records" in plain and "doxa 0" in plain
+        assert all(word in plain for word in words) and f"{len(HOSTILE)} records" in plain and "doxa 0" in plain
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))

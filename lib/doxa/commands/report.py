@@ -49,7 +49,7 @@ def report(files, from_format, text_field, max_record_bytes, by, watch, every, t
     zone = load_zone(time_zone)
     settings = Settings(
         watch=watch, every=parse_every(every) if every else None, zone=zone,
-        assumed_zone=load_zone(assume_time_zone) if assume_time_zone else None,
+        assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
         since=parse_bound(since, "--since", zone), until=parse_bound(until, "--until", zone),
         top=top, n_examples=examples, title=title)
     reader = read_columns(source, Wanted(by, time_field, text_field, id_field))

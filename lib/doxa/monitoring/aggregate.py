@@ -1,151 +1,109 @@
-"""Predictions to figures."""
+"""Predictions to figures, in one pass and bounded memory."""
 
-import datetime as dt
+import math
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from doxa import __version__
-from doxa.monitoring.buckets import bucket_edges, choose_every
-from doxa.monitoring.counting import POOL, QUARTER_US, Counter, Settings
-from doxa.monitoring.examples import fold_near
-from doxa.monitoring.figures import Bucket, Example, Figures, Group, HeadCounts, Share
-from doxa.monitoring.hashes import MOST_HASHES
-from doxa.monitoring.times import instant, microseconds
+from doxa.monitoring.candidates import Candidates
+from doxa.monitoring.conclude import conclude
+from doxa.monitoring.counts import ALL, TimeCounts, connect
+from doxa.monitoring.figures import Figures
+from doxa.monitoring.hashes import HashCounts
+from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, regroup, watched_columns
+from doxa.monitoring.settings import Settings, Watch, choose_watch
+from doxa.monitoring.tallies import TALLIES
+from doxa.monitoring.times import read_instants, to_microseconds
 from doxa.records.columns import ColumnReader
 from doxa.records.prefetch import gather
 
+MINUTE_US = 60_000_000
+# Since 1972 the offset of every zone, hence every edge of a day or hour, is a multiple of 15 minutes.
+SLICE_MINUTES = 15
+
 
 def aggregate(reader: ColumnReader, settings: Settings) -> Figures:
-    """Count everything. Raises UsageError when --watch names no head or label, or the buckets are too many."""
+    """Count everything. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
     counter = Counter(settings)
-    for batches in gather(iter(reader), 4, patience_s=0.0):  # parsing goes on while DuckDB counts
-        counter.add(pa.Table.from_batches(batches), reader)
-    return _Conclusion(counter, reader).figures()
+    for batches in gather(iter(reader), 4, patience_s=0.0):  # parsing goes on while the last ones are counted
+        counter.add(pa.Table.from_batches(batches), reader.heads)
+    return conclude(counter, reader)
 
 
-class _Conclusion:
-    """Reads the figures out of the counter's tables."""
+class Counter:
+    """What is known after some of the stream. It grows with groups, labels and time, not with records."""
 
-    def __init__(self, counter: Counter, reader: ColumnReader):
-        self.counter, self.reader, self.settings, self.db = counter, reader, counter.settings, counter.db
-        self.watch_head, self.watch_label = counter.watch_head, counter.watch_label
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.database = connect()
+        minutes = math.gcd(SLICE_MINUTES, settings.every.n) if settings.every and settings.every.unit == "m" else SLICE_MINUTES
+        self.counts = TimeCounts(self.database, minutes * MINUTE_US)
+        self.names, self.candidates = GroupNames(), Candidates()
+        self.ids, self.texts = HashCounts(), HashCounts()
+        self.n_records = self.n_counted = self.n_outside = 0
+        self.errors: dict[str, int] = {}
+        self.problems: dict[str, int] = {}
+        self.span_us: tuple[int, int] | None = None
+        self.tallies: list | None = None
+        self.watch: Watch | None = None
 
-    def figures(self) -> Figures:
-        counter, settings, zone = self.counter, self.settings, self.settings.zone
-        notes = self._watch_notes() + self._data_notes()
-        first = instant(counter.first_us) if counter.first_us is not None else None
-        last = instant(counter.last_us) if counter.last_us is not None else None
-        every = (settings.every or choose_every(first, last)) if first is not None else None
-        edges = bucket_edges(first, last, every, zone) if first is not None else []
-        return Figures(
-            title=settings.title, n_records=counter.n_records,
-            errors=dict(self.db.execute("SELECT code, sum(n)::BIGINT FROM errors GROUP BY code ORDER BY 2 DESC, 1").fetchall()),
-            n_untimed={why: n for why, n in counter.n_untimed.items() if n}, n_duplicate_ids=counter.ids.n_duplicates(),
-            first=first.astimezone(zone) if first else None, last=last.astimezone(zone) if last else None,
-            heads=self._heads(self.reader.heads), by=self.reader.by_name,
-            watch=f"{self.watch_head}={self.watch_label}" if self.watch_label is not None else None,
-            every=str(every) if every else None, time_zone=zone.key, groups=self._groups(edges, last), notes=notes,
-            version=__version__)
+    def add(self, table: pa.Table, heads: dict[str, str]) -> None:
+        self.n_records += table.num_rows
+        table = self._without_errors(table)
+        if not table.num_rows:
+            return
+        if self.tallies is None:
+            self.tallies = [TALLIES[kind](head, kind) for head, kind in heads.items()]
+            self.watch = choose_watch(self.settings.watch, heads)
+        instants, problems = read_instants(table.column("time"), self.settings.assumed_zone)
+        for problem, n in problems.items():
+            self.problems[problem] = self.problems.get(problem, 0) + n
+        us = pc.fill_null(instants, NO_TIME).to_numpy()
+        table, us = self._inside(table, us)
+        self.n_counted += table.num_rows
+        if table.num_rows:
+            self._count(table, us, heads)
 
-    def _watch_notes(self) -> list[str]:
-        """Settle what is watched by the labels that really came."""
-        if not self.reader.heads:
-            return []
-        labels = self._watched_labels()
-        if self.watch_label is None:
-            return ["nothing is watched; name a label with --watch HEAD=LABEL"]
-        if self.watch_label in labels:
-            return []
-        if self.settings.watch is not None:
-            return [f'no record has the label "{self.watch_label}"']
-        self.watch_label = None
-        return [f'head "sentiment" never says "negative" but {", ".join(sorted(labels))}; name what to watch with --watch']
+    def _without_errors(self, table: pa.Table) -> pa.Table:
+        errors = table.column("error")
+        if errors.null_count == len(errors):
+            return table
+        for pair in pc.value_counts(errors.drop_null()).to_pylist():
+            self.errors[pair["values"]] = self.errors.get(pair["values"], 0) + pair["counts"]
+        return table.filter(errors.is_null())
 
-    def _data_notes(self) -> list[str]:
-        counter, notes = self.counter, []
-        tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
-        if counter.last_us is not None and counter.last_us > microseconds(tomorrow):
-            notes.append(f"some times lie in the future, the last at {instant(counter.last_us):%Y-%m-%d %H:%M} UTC")
-        if counter.n_untimed["naive_time"]:
-            notes.append(f"{counter.n_untimed['naive_time']} times have no zone and are left out of the trend; see --assume-time-zone")
-        if counter.texts.is_full or counter.ids.is_full:
-            notes.append(f"duplicates are counted among the first {MOST_HASHES:,} records")
-        return notes
+    def _inside(self, table: pa.Table, us: np.ndarray) -> tuple[pa.Table, np.ndarray]:
+        since, until = self.settings.since, self.settings.until
+        if since is None and until is None:
+            return table, us
+        inside = us != NO_TIME
+        inside &= us >= to_microseconds(since) if since else True
+        inside &= us < to_microseconds(until) if until else True
+        self.n_outside += int((~inside).sum())
+        return table.filter(pa.array(inside)), us[inside]
 
-    def _watched_labels(self) -> set[str]:
-        return {row[0] for row in self.db.execute("SELECT DISTINCT label FROM counts WHERE label <> ''").fetchall()}
-
-    def _heads(self, heads: dict[str, str]) -> list[HeadCounts]:
-        found = []
-        for head, kind in heads.items():
-            rows = self.db.execute("SELECT label, sum(n)::BIGINT, sum(total), sum(squares) FROM heads WHERE head = ? "
-                                   "GROUP BY label ORDER BY 2 DESC, 1", [head]).fetchall()
-            if kind == "number":
-                n, total, squares = rows[0][1:] if rows else (0, None, None)
-                mean = total / n if n else None
-                sd = max(0.0, squares / n - mean * mean) ** 0.5 if n else None
-                found.append(HeadCounts(head, kind, n, {}, mean, sd))
-            else:
-                n = sum(row[1] for row in rows if kind == "label" or row[0] is None)
-                found.append(HeadCounts(head, kind, n, {row[0]: Share(row[1], n) for row in rows if row[0] is not None}))
-        return found
-
-    def _groups(self, edges: list[dt.datetime], last: dt.datetime | None) -> list[Group]:
-        """Groups by size; those beyond the top are folded into one."""
-        sizes = self.db.execute("SELECT grp, sum(n)::BIGINT AS n FROM counts GROUP BY grp ORDER BY n DESC, grp").fetchall()
-        total = sum(n for _, n in sizes)
-        named = [(name, n) for name, n in sizes if name is not None]
-        chosen, rest = named[: self.settings.top], named[self.settings.top :]
-        parts = [(name, "value", [name]) for name, _ in chosen]
-        parts += [("", "none", [None])] if any(name is None for name, _ in sizes) else []
-        parts += [(f"{len(rest)} others", "rest", [name for name, _ in rest])] if rest else []
-        return [self._group(name, kind, members, edges, last, total) for name, kind, members in parts]
-
-    def _group(self, name: str, kind: str, members: list[str | None], edges: list[dt.datetime], last, total: int) -> Group:
-        rows = self.db.execute("SELECT label, quarter, sum(n)::BIGINT FROM counts WHERE list_contains(?, coalesce(grp, '')) "
-                               "AND (grp IS NULL) = ? GROUP BY ALL", [[m or "" for m in members], members == [None]]).fetchall()
-        labels: dict[str, int] = {}
-        for label, _, n in rows:
-            if label:
-                labels[label] = labels.get(label, 0) + n
-        n = sum(row[2] for row in rows)
-        group = Group(name, kind, n, dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
-                      Share(labels.get(self.watch_label, 0), sum(row[2] for row in rows if row[0] is not None)), Share(n, total))
-        group.buckets = self._buckets([row for row in rows if row[1] is not None], edges, last)
-        if kind != "rest" and self.settings.n_examples:
-            group.examples = self._examples(members[0])
-        return group
-
-    def _buckets(self, rows: list[tuple], edges: list[dt.datetime], last: dt.datetime | None) -> list[Bucket]:
-        if not edges:
-            return []
-        starts = np.array([microseconds(edge) // QUARTER_US for edge in edges])
-        n, hits, judged = (np.zeros(len(edges), dtype=np.int64) for _ in range(3))
-        for label, quarter, count in rows:
-            place = np.searchsorted(starts, quarter, side="right") - 1
-            n[place] += count
-            judged[place] += count if label is not None else 0
-            hits[place] += count if label is not None and label == self.watch_label else 0
-        return [Bucket(start, end, int(n[i]), Share(int(hits[i]), int(judged[i])),
-                       is_complete=end <= edges[-2] or last >= end - dt.timedelta(microseconds=1))
-                for i, (start, end) in enumerate(zip(edges, edges[1:]))]
-
-    def _examples(self, name: str | None) -> list[Example]:
-        """The watched label's highest scores, then the newest text; near-duplicates folded."""
-        rows = self.db.execute(
-            "SELECT DISTINCT label, score, us, time, id, text, h FROM pool WHERE grp IS NOT DISTINCT FROM ? "
-            "ORDER BY (label IS NOT DISTINCT FROM ?) DESC, score DESC NULLS LAST, us DESC NULLS LAST, h, id", [name, self.watch_label]).fetchall()
-        candidates, seen = [], set()
-        for label, score, us, time, id_, text, h in rows:
-            if h not in seen:
-                seen.add(h)
-                candidates.append({"label": label, "score": score, "us": us, "time": time, "id": id_, "text": text, "count": self.counter.texts.count(h)})
-        folded = fold_near(candidates[: 2 * POOL])
-        watched = [c for c in folded if self.watch_label is not None and c["label"] == self.watch_label]
-        most = self.settings.n_examples
-        picked = [(c, "highest score") for c in watched[: max(1, most - 1)]]
-        taken = {id(c) for c, _ in picked}
-        newest = sorted((c for c in folded if id(c) not in taken), key=lambda c: -(c["us"] or 0))
-        picked += [(c, "newest") for c in newest[: most - len(picked)]]
-        return [Example(c["text"], c["time"], c["id"], c["label"], c["score"], c["count"], why) for c, why in picked[:most]]
+    def _count(self, table: pa.Table, us: np.ndarray, heads: dict[str, str]) -> None:
+        for tally in self.tallies:
+            tally.add(table)
+        timed = us[us != NO_TIME]
+        if len(timed):
+            first, last = self.span_us or (int(timed[0]), int(timed[0]))
+            self.span_us = min(first, int(timed.min())), max(last, int(timed.max()))
+        ids, texts = table.column("id"), table.column("text")
+        self.database.register("hashed", pa.table({"id": ids, "text": texts}))
+        hashes = self.database.execute("SELECT hash(id) AS id, hash(text) AS text FROM hashed").fetchnumpy()
+        self.database.unregister("hashed")
+        has_text = texts.is_valid().to_numpy()
+        self.ids.add(hashes["id"][ids.is_valid().to_numpy()])
+        self.texts.add(hashes["text"][has_text])
+        labels, is_judged, is_watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
+        portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, is_judged, is_watched, scores, us,
+                          hashes["text"], hashes["id"], has_text)
+        if "by" in table.schema.names:
+            if pa.types.is_list(table.schema.field("by").type):  # groups overlap, so their sum is not the total
+                self.counts.add(portion, ALL)
+            portion = regroup(portion, self.names)
+        self.counts.add(portion)
+        if self.settings.n_examples:
+            self.candidates.add(portion)

@@ -35,12 +35,12 @@ def parse_every(text: str) -> Every:
     return every
 
 
-def load_zone(name: str) -> ZoneInfo:
+def load_zone(name: str, flag: str = "--time-zone") -> ZoneInfo:
     """Raises UsageError for a zone that the time-zone database does not hold."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise UsageError(f"--time-zone {name}: no such time zone; give a name such as Europe/Berlin or Asia/Shanghai") from None
+        raise UsageError(f"{flag} {name}: no such time zone; give a name such as Europe/Berlin or Asia/Shanghai") from None
 
 
 def choose_every(first: dt.datetime, last: dt.datetime) -> Every:

@@ -1,16 +1,78 @@
 """The most telling texts of a group, near-duplicates shown once."""
 
 import re
-import zlib
 
 import numpy as np
 
-_NOISE = re.compile(r"https?://\S+|[@#]\w+|[\W\d_]+")
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+from doxa.monitoring.candidates import Candidates
+from doxa.monitoring.figures import Example
+from doxa.monitoring.hashes import HashCounts
+
 NEAR = 0.6
-N_HASHES = 32
-_PRIME = np.uint64(2**31 - 1)
-_FACTORS, _SHIFTS = np.random.default_rng(1).integers(1, 2**31 - 1, size=(2, N_HASHES), dtype=np.uint64)
+_NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+
+
+class ExamplePicker:
+    """Picks from the candidates of a finished stream. `counts` tells how often each text was seen."""
+
+    def __init__(self, candidates: Candidates, counts: HashCounts, n_examples: int):
+        candidates.settle()
+        self.candidates, self.n_examples = candidates, n_examples
+        self.n_seen = counts.count(candidates.keys["hashes"])
+
+    def pick(self, code: int | None, is_watching: bool) -> list[Example]:
+        """Watched texts by score, the newest text last (the newest alone where nothing is watched).
+
+        A text's count holds the same text anywhere in the stream, and near-duplicates among the group's candidates."""
+        keys = self.candidates.keys
+        rows = np.arange(len(keys["codes"])) if code is None else np.flatnonzero(keys["codes"] == code)
+        if not len(rows):
+            return []
+        table = self.candidates.texts.take(rows).to_pylist()
+        order = sorted(range(len(rows)), key=lambda i: (-keys["us"][rows[i]], table[i]["text"], table[i]["id"] or ""))
+        newest = list({keys["hashes"][rows[i]]: i for i in reversed(order)}.values())[::-1]
+        best = sorted((i for i in newest if keys["is_watched"][rows[i]]), key=lambda i: -keys["scores"][rows[i]]) if is_watching else []
+        sets = {}
+        n_best = max(1, self.n_examples - 1)
+        picked = _pick_different(best, table, n_best, sets, [])
+        whys = ["highest score"] * len(picked)
+        picked = _pick_different(newest, table, self.n_examples, sets, picked)
+        whys += ["newest"] * (len(picked) - len(whys))
+        counts = self._fold(newest, picked, rows, table, sets)
+        return [_example(table[i], float(keys["scores"][rows[i]]), count, why) for i, count, why in zip(picked, counts, whys)]
+
+    def _fold(self, indices: list[int], picked: list[int], rows: np.ndarray, table: list[dict], sets: dict) -> list[int]:
+        counts = [int(self.n_seen[rows[i]]) for i in picked]
+        for i in indices:
+            near = next((place for place, chosen in enumerate(picked) if i not in picked and _are_near(i, chosen, table, sets)), None)
+            if near is not None:
+                counts[near] += int(self.n_seen[rows[i]])
+        return counts
+
+
+def _pick_different(indices: list[int], table: list[dict], most: int, sets: dict, picked: list[int]) -> list[int]:
+    """Extend `picked` to at most `most`, in order, with texts that are no near-duplicates of those before."""
+    picked = list(picked)
+    for i in indices:
+        if len(picked) >= most:
+            break
+        if i not in picked and not any(_are_near(i, chosen, table, sets) for chosen in picked):
+            picked.append(i)
+    return picked
+
+
+def _are_near(first: int, second: int, table: list[dict], sets: dict) -> bool:
+    """Whether two texts share at least 60 % of their shingles (Jaccard): a changed word in a sentence is near, another
+    sentence of the same pattern is not."""
+    for i in (first, second):
+        if i not in sets:
+            sets[i] = shingles(table[i]["text"])
+    one, two = sets[first], sets[second]
+    if min(len(one), len(two)) < NEAR * max(len(one), len(two)):
+        return False
+    n_common = len(one & two)
+    return n_common >= NEAR * (len(one) + len(two) - n_common)
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -20,30 +82,5 @@ def shingles(text: str) -> frozenset[str]:
     return frozenset(plain[i : i + size] for i in range(max(1, len(plain) - size + 1)))
 
 
-def fold_near(candidates: list[dict]) -> list[dict]:
-    """Fold near-duplicates into the first of them: its `count` is the sum. `candidates` come in order of preference.
-
-    Near means that two texts share at least 60 % of their shingles (Jaccard). MinHash signatures (Broder 1997) rule out
-    most pairs at once; the others are compared exactly.
-    """
-    sets = [shingles(candidate["text"]) for candidate in candidates]
-    signatures = np.array([_signature(own) for own in sets]).reshape(len(sets), N_HASHES)
-    kept: list[int] = []
-    folded = [dict(candidate) for candidate in candidates]
-    for index, own in enumerate(sets):
-        alike = (signatures[kept] == signatures[index]).mean(axis=1) >= NEAR / 2 if kept else []
-        near = next((k for k, maybe in zip(kept, alike) if maybe and _jaccard(sets[k], own) >= NEAR), None)
-        if near is None:
-            kept.append(index)
-        else:
-            folded[near]["count"] += candidates[index]["count"]
-    return [folded[index] for index in kept]
-
-
-def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
-    return len(first & second) / len(first | second)
-
-
-def _signature(own: frozenset[str]) -> np.ndarray:
-    hashes = np.array([zlib.crc32(shingle.encode()) for shingle in own], dtype=np.uint64)
-    return ((_FACTORS[:, None] * hashes + _SHIFTS[:, None]) % _PRIME).min(axis=1)
+def _example(row: dict, score: float, count: int, why: str) -> Example:
+    return Example(row["text"], row["time"], row["id"], row["label"], score if score >= 0 else None, count, why)

@@ -26,7 +26,8 @@ class Share:
 class Bucket:
     """One time bucket of one group, from `start` up to but without `end` (both with zone).
 
-    `watched` counts the watched label among the records that have the watched head."""
+    `watched` counts the watched label among the records that have the watched head. A bucket is not complete when
+    the data begin or end inside it."""
 
     start: dt.datetime
     end: dt.datetime
@@ -37,7 +38,8 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Example:
-    """A telling text. `count` is how many records say the same or nearly so (a lower bound when `is_bounded`)."""
+    """A telling text. `count` is how many records say the same or nearly so, a lower bound. `why` it is shown is
+    `highest score` or `newest`."""
 
     text: str
     time: str | None
@@ -50,7 +52,10 @@ class Example:
 
 @dataclass
 class Group:
-    """One value of --by. `kind` is `value`, `none` (records without one) or `rest` (all groups beyond the top)."""
+    """One value of --by. `kind` is `value`, `none` (records without one), `rest` (all groups beyond the top) or `all` (every record).
+
+    `labels` counts the labels of the watched head. `share` is the group's part of all counted records; where --by is a
+    head of many labels, a record is in several groups."""
 
     name: str
     kind: str
@@ -64,7 +69,7 @@ class Group:
 
 @dataclass
 class HeadCounts:
-    """Counts of one head: labels with their shares, or mean and standard deviation of a number."""
+    """Counts of one head: labels with their shares, or mean and (population) standard deviation of a number."""
 
     name: str
     kind: str
@@ -76,7 +81,11 @@ class HeadCounts:
 
 @dataclass
 class Figures:
-    """Everything a page shows."""
+    """Everything a page shows.
+
+    `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
+    whose time lies between them; `n_outside` were left out for that. `n_untimed` counts time problems by code.
+    `total` is the group of all counted records, None when there is none."""
 
     title: str
     n_records: int
@@ -93,15 +102,22 @@ class Figures:
     groups: list[Group]
     notes: list[str]
     version: str
+    n_outside: int = 0
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    total: Group | None = None
 
     @property
     def n_good(self) -> int:
-        return self.n_records - sum(self.errors.values())
+        """Records that are counted."""
+        return self.n_records - sum(self.errors.values()) - self.n_outside
 
     @property
     def signature(self) -> str:
         """How the figures were made, in one line."""
         parts = [f"doxa {self.version}", f"records={self.n_records}", f"errors={sum(self.errors.values())}",
                  "heads=" + ",".join(head.name for head in self.heads), f"by={self.by or '-'}", f"watch={self.watch or '-'}",
-                 f"every={self.every or '-'}", f"zone={self.time_zone}", "intervals=wilson95"]
-        return " ".join(parts)
+                 f"every={self.every or '-'}", f"zone={self.time_zone}"]
+        parts += [f"since={self.since.isoformat()}"] if self.since else []
+        parts += [f"until={self.until.isoformat()}"] if self.until else []
+        return " ".join([*parts, "intervals=wilson95"])

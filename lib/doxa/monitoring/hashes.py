@@ -1,40 +1,60 @@
-"""Counting duplicates by 64-bit hashes, up to a bound."""
+"""How often a text or an id was seen, in bounded memory."""
 
 import numpy as np
 
-MOST_HASHES = 5_000_000
+MOST_DISTINCT = 2_000_000
+N_PENDING = 1_000_000
 
 
-class Hashes:
-    """Hashes of ids or texts, up to a bound, for counting duplicates: 8 bytes each."""
+class HashCounts:
+    """Counts of 64-bit hashes. Beyond `MOST_DISTINCT` different ones, those seen once are forgotten (lossy counting,
+    Manku and Motwani 2002): every count is a lower bound then, and `is_lossy` says so. At most 50 MB."""
 
     def __init__(self):
-        self.parts: list[np.ndarray] = []
-        self.n = 0
-        self.values: np.ndarray | None = None
-
-    @property
-    def is_full(self) -> bool:
-        return self.n >= MOST_HASHES
+        self.values = np.empty(0, np.uint64)  # sorted
+        self.counts = np.empty(0, np.int64)
+        self.is_lossy = False
+        self._pending: list[np.ndarray] = []
+        self._n_pending = self._n_repeats = 0
 
     def add(self, hashes: np.ndarray) -> None:
-        if not self.is_full:
-            self.parts.append(np.asarray(hashes, dtype=np.uint64))
-            self.n += len(hashes)
+        self._pending.append(hashes)
+        self._n_pending += len(hashes)
+        if self._n_pending >= N_PENDING:
+            self._merge()
 
-    def _settle(self) -> None:
-        if self.values is None:
-            joined = np.concatenate(self.parts) if self.parts else np.empty(0, np.uint64)
-            self.values, self.counts = np.unique(joined, return_counts=True)
+    @property
+    def n_repeats(self) -> int:
+        """How many hashes had been seen before."""
+        self._merge()
+        return self._n_repeats
 
-    def n_duplicates(self) -> int:
-        """How many records repeat an earlier one's id."""
-        self._settle()
-        return int(self.counts.sum() - len(self.values))
+    def count(self, hashes: np.ndarray) -> np.ndarray:
+        """How often each was seen, at least 1."""
+        self._merge()
+        if not len(self.values):
+            return np.ones(len(hashes), np.int64)
+        places = np.minimum(np.searchsorted(self.values, hashes), len(self.values) - 1)
+        return np.where(self.values[places] == hashes, self.counts[places], 1)
 
-    def count(self, value: int) -> int:
-        """How often a hash was seen, at least 1."""
-        self._settle()
-        place = np.searchsorted(self.values, np.uint64(value))
-        is_there = place < len(self.values) and self.values[place] == np.uint64(value)
-        return int(self.counts[place]) if is_there else 1
+    def _merge(self) -> None:
+        if not self._n_pending:
+            return
+        fresh, counts = np.unique(np.concatenate(self._pending), return_counts=True)
+        places = np.searchsorted(self.values, fresh)
+        is_known = np.zeros(len(fresh), bool)
+        inside = places < len(self.values)
+        is_known[inside] = self.values[places[inside]] == fresh[inside]
+        self.counts[places[is_known]] += counts[is_known]
+        self._n_repeats += self._n_pending - int((~is_known).sum())
+        self.values = np.insert(self.values, places[~is_known], fresh[~is_known])
+        self.counts = np.insert(self.counts, places[~is_known], counts[~is_known])
+        self._pending, self._n_pending = [], 0
+        if len(self.values) > MOST_DISTINCT:
+            self._forget()
+
+    def _forget(self) -> None:
+        kept = self.counts > 1
+        if kept.sum() > MOST_DISTINCT // 2:
+            kept &= self.counts > np.partition(self.counts, -MOST_DISTINCT // 2)[-MOST_DISTINCT // 2]
+        self.values, self.counts, self.is_lossy = self.values[kept], self.counts[kept], True

@@ -1,6 +1,7 @@
-"""Timestamps of records as instants."""
+"""Timestamps of records as instants: microseconds since 1970 in UTC."""
 
 import datetime as dt
+import re
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -8,46 +9,93 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 
-# A text time with a zone: Z, +08:00, +0800 or +08 at its end. Seconds or milliseconds since 1970 stand as digits.
-MICROSECONDS_SQL = """
-    CASE WHEN time IS NULL THEN NULL
-         WHEN ends_with(time, 'Z') OR (length(time) > 15 AND (substr(time, -6, 1) IN ('+', '-')
-              OR substr(time, -5, 1) IN ('+', '-') OR substr(time, -3, 1) IN ('+', '-')))
-         THEN epoch_us(TRY_CAST(time AS TIMESTAMPTZ))
-         WHEN regexp_full_match(time, '[0-9]{9,10}([.][0-9]+)?') THEN CAST(TRY_CAST(time AS DOUBLE) * 1000000 AS BIGINT)
-         WHEN regexp_full_match(time, '[0-9]{12,13}') THEN TRY_CAST(time AS BIGINT) * 1000 END
-"""
-_NAIVE = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?$"
+PROBLEMS = ("no_time", "naive_time", "bad_time")
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# Outside of these years a time is taken for a slip, so that one broken clock does not stretch the trend of all.
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+_EPOCH_SECONDS = re.compile(r"\d{9,10}(\.\d+)?")
+_EPOCH_MILLISECONDS = re.compile(r"\d{12,13}")
+_LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60")
 
 
-def microseconds_at_once(times: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Microseconds since 1970 of times that all are ISO 8601 with a zone, else None: the fast way of MICROSECONDS_SQL."""
+def read_instants(times: pa.ChunkedArray, assumed_zone: ZoneInfo | None) -> tuple[pa.Array, dict[str, int]]:
+    """Return microseconds since 1970 (int64, null where there is no usable time) and how many texts had which problem.
+
+    Understood are ISO 8601 with a zone, seconds since 1970 as 9 or 10 digits (a fraction may follow) and milliseconds as
+    12 or 13. A time without a zone is local to `assumed_zone` (the earlier one where a clock change makes two), or the
+    problem `naive_time`. A leap second counts as the first moment after it.
+    """
+    n_missing = {"no_time": times.null_count} if times.null_count else {}
+    instants = _at_once(times)
+    if instants is not None:
+        return instants, n_missing
+    naive = _naive_at_once(times, assumed_zone)
+    if naive is not None:
+        n_naive = 0 if assumed_zone else len(times) - times.null_count
+        return naive, n_missing | ({"naive_time": n_naive} if n_naive else {})
+    encoded = times.combine_chunks().dictionary_encode()
+    known = [read_instant(text, assumed_zone) for text in encoded.dictionary.to_pylist()]
+    problems = n_missing
+    for item in pc.value_counts(encoded.indices.drop_null()).to_pylist():
+        if isinstance(known[item["values"]], str):
+            problem = known[item["values"]]
+            problems[problem] = problems.get(problem, 0) + item["counts"]
+    values = pa.array([None if isinstance(value, str) else value for value in known], pa.int64())
+    return values.take(encoded.indices), problems
+
+
+def _at_once(times: pa.ChunkedArray) -> pa.Array | None:
+    """The fast way where all times are plain ISO 8601 with a zone, else None."""
     try:
-        return times.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        return _plausible(times.cast(pa.timestamp("us", "UTC")))
     except pa.ArrowInvalid:
         return None
 
 
-def is_naive(times: pa.Array) -> pa.Array:
-    """Whether each text is an ISO 8601 time without a zone."""
-    return pc.match_substring_regex(times, _NAIVE)
-
-
-def assume_zone(times: pa.Array, zone: ZoneInfo) -> pa.Array:
-    """Give naive times a zone; the earlier one where a clock change makes two."""
-    naive = pc.fill_null(is_naive(times), False)
-    if not pc.any(naive).as_py():
-        return times
-    unique = pc.unique(times.filter(naive)).to_pylist()
-    known = {text: _with_zone(text, zone) for text in unique}
-    return pa.array([known.get(text, text) for text in times.to_pylist()], pa.string())
-
-
-def _with_zone(text: str, zone: ZoneInfo) -> str:
+def _naive_at_once(times: pa.ChunkedArray, assumed_zone: ZoneInfo | None) -> pa.Array | None:
+    """The fast way where no time has a zone, else None; also None where one falls into the gap of a clock change."""
     try:
-        return dt.datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(dt.UTC).isoformat()
-    except ValueError:
-        return text
+        naive = times.cast(pa.timestamp("us"))
+        if assumed_zone is None:
+            return pa.nulls(len(times), pa.int64())
+        microseconds = _plausible(pc.assume_timezone(naive, assumed_zone.key, ambiguous="earliest", nonexistent="raise"))
+    except (pa.ArrowInvalid, ValueError):
+        return None
+    span = pc.min_max(microseconds).as_py() if microseconds is not None else {"min": None}
+    # pyarrow (26) knows no summer time after 2037, zoneinfo does.
+    is_known = span["min"] is None or (span["min"] >= 0 and span["max"] < _END_OF_2036_US)
+    return microseconds if is_known else None
+
+
+def _plausible(instants: pa.ChunkedArray) -> pa.Array | None:
+    microseconds = instants.combine_chunks().cast(pa.int64())
+    span = pc.min_max(microseconds).as_py()
+    is_good = span["min"] is None or (is_plausible(span["min"]) and is_plausible(span["max"]))
+    return microseconds if is_good else None
+
+
+def read_instant(text: str, assumed_zone: ZoneInfo | None) -> int | str:
+    """Microseconds since 1970, or the problem."""
+    if _EPOCH_SECONDS.fullmatch(text):
+        microseconds = round(float(text) * 1e6)
+        return microseconds if is_plausible(microseconds) else "bad_time"
+    if _EPOCH_MILLISECONDS.fullmatch(text):
+        return int(text) * 1000 if is_plausible(int(text) * 1000) else "bad_time"
+    plain, n_leap = _LEAP_SECOND.subn("59", text)
+    try:
+        moment = dt.datetime.fromisoformat(plain)
+        if moment.tzinfo is None:
+            if assumed_zone is None:
+                return "naive_time"
+            moment = moment.replace(tzinfo=assumed_zone)
+        microseconds = to_microseconds(moment + dt.timedelta(seconds=n_leap))
+    except (ValueError, OverflowError):
+        return "bad_time"
+    return microseconds if is_plausible(microseconds) else "bad_time"
+
+
+def is_plausible(microseconds: int) -> bool:
+    return _LEAST_US <= microseconds < _MOST_US
 
 
 def parse_bound(text: str | None, flag: str, zone: ZoneInfo) -> dt.datetime | None:
@@ -56,15 +104,20 @@ def parse_bound(text: str | None, flag: str, zone: ZoneInfo) -> dt.datetime | No
         return None
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise UsageError(f"{flag} {text}: give a date or time such as 2026-10-01 or 2026-10-01T09:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(dt.UTC)
+    return moment
+
+
+def to_microseconds(moment: dt.datetime) -> int:
+    return (moment.astimezone(dt.UTC) - EPOCH) // dt.timedelta(microseconds=1)
 
 
 def instant(microseconds: int) -> dt.datetime:
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
+    return EPOCH + dt.timedelta(microseconds=microseconds)
 
 
-def microseconds(moment: dt.datetime) -> int:
-    """Microseconds since 1970 of an instant."""
-    return (moment.astimezone(dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+_LEAST_US = to_microseconds(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC))
+_END_OF_2036_US = to_microseconds(dt.datetime(2037, 1, 1, tzinfo=dt.UTC))
+_MOST_US = to_microseconds(dt.datetime(LAST_YEAR + 1, 1, 1, tzinfo=dt.UTC))

@@ -1,26 +1,37 @@
 """The page as JSON, for machines: numbers unrounded, times in ISO 8601, keys that stay."""
 
-import orjson
+import json
+import re
 
 from doxa.monitoring.figures import Bucket, Example, Figures, Group, HeadCounts, Share
+
+# What a terminal would obey, or what cannot be encoded. JSON's own escapes keep the value and do no harm.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def render_json(figures: Figures) -> str:
     content = {
         "title": figures.title,
         "signature": figures.signature,
+        "version": figures.version,
         "records": figures.n_records,
+        "counted": figures.n_good,
         "errors": figures.errors,
         "untimed": figures.n_untimed,
+        "outside": figures.n_outside,
         "duplicate_ids": figures.n_duplicate_ids,
         "first": figures.first.isoformat() if figures.first else None,
         "last": figures.last.isoformat() if figures.last else None,
-        "settings": {"by": figures.by, "watch": figures.watch, "every": figures.every, "time_zone": figures.time_zone},
+        "settings": {"by": figures.by, "watch": figures.watch, "every": figures.every, "time_zone": figures.time_zone,
+                     "since": figures.since.isoformat() if figures.since else None,
+                     "until": figures.until.isoformat() if figures.until else None},
         "heads": {head.name: _head(head) for head in figures.heads},
-        "groups": [_group(group) for group in figures.groups],
+        "total": _group(figures.total, figures) if figures.total else None,
+        "groups": [_group(group, figures) for group in figures.groups],
         "notes": figures.notes,
     }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n"
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
 def _share(share: Share) -> dict:
@@ -34,17 +45,17 @@ def _head(head: HeadCounts) -> dict:
     return {"kind": head.kind, "n": head.n, "labels": {label: _share(share) for label, share in head.labels.items()}}
 
 
-def _group(group: Group) -> dict:
+def _group(group: Group, figures: Figures) -> dict:
     return {
         "name": group.name if group.kind == "value" else None, "kind": group.kind, "n": group.n, "share_of_all": _share(group.share),
-        "labels": group.labels, "watched": _share(group.watched), "trend": [_bucket(bucket) for bucket in group.buckets],
-        "examples": [_example(example) for example in group.examples],
+        "labels": group.labels, "watched": _share(group.watched) if figures.watch else None,
+        "trend": [_bucket(bucket, figures) for bucket in group.buckets], "examples": [_example(example) for example in group.examples],
     }
 
 
-def _bucket(bucket: Bucket) -> dict:
+def _bucket(bucket: Bucket, figures: Figures) -> dict:
     return {"start": bucket.start.isoformat(), "end": bucket.end.isoformat(), "n": bucket.n, "complete": bucket.is_complete,
-            "watched": _share(bucket.watched)}
+            "watched": _share(bucket.watched) if figures.watch else None}
 
 
 def _example(example: Example) -> dict:

@@ -2,55 +2,65 @@
 
 import re
 
-from doxa.monitoring.figures import Figures
+from doxa.monitoring.figures import Figures, Group, HeadCounts
 from doxa.reporting import wording
 from doxa.terminal import visible
 
+EXAMPLE_CHARACTERS = 600
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$@:-])")
+_NUMBERED = re.compile(r"^(\d+)\.")  # would begin a list
+_WEB = re.compile(r"\bwww\.", re.IGNORECASE)  # would become a link
 
 
 def escape(text: str) -> str:
     """Text from a record as plain Markdown text on one line: no markup, HTML, link or mention survives."""
-    return _SPECIAL.sub(r"\\\1", visible(text, one_line=True))
+    plain = _SPECIAL.sub(r"\\\1", visible(wording.one_line(text), one_line=True))
+    return _WEB.sub(lambda match: match[0][:-1] + r"\.", _NUMBERED.sub(r"\1\\.", plain))
 
 
 def render_markdown(figures: Figures) -> str:
     lines = [f"# {escape(figures.title)}", "", escape(wording.counts_line(figures)), ""]
-    if figures.n_records and figures.first is not None:
+    if figures.first is not None:
         lines += [escape(wording.span(figures)), ""]
-    if not figures.n_records:
-        lines += ["no records", ""]
+    if figures.total is None:
+        lines += ["no records" if not figures.n_records else "no records to count", ""]
     for head in figures.heads:
         lines += _head(head)
-    if figures.groups and (figures.by is not None or figures.watch is not None):
+    if figures.total is not None:
         lines += _groups(figures)
     for group in figures.groups:
-        if group.examples:
-            lines += [f"## {escape(wording.group_name(group))}", ""]
-            lines += [f"- {escape(example.text)} *({escape(wording.example_note(example))})*" for example in group.examples] + [""]
+        lines += _examples(group)
     lines += [f"Note: {escape(note)}\n" for note in figures.notes]
-    lines.append(f"`{visible(figures.signature, one_line=True).replace('`', ' ')}`")
+    lines.append(f"`{visible(wording.one_line(figures.signature), one_line=True).replace('`', ' ')}`")
     return "\n".join(lines) + "\n"
 
 
-def _head(head) -> list[str]:
+def _head(head: HeadCounts) -> list[str]:
     if head.kind == "number":
-        mean = "–" if head.mean is None else f"{head.mean:.3f}"
-        sd = "–" if head.sd is None else f"{head.sd:.3f}"
-        return [f"| {escape(head.name)} | n | mean | sd |", "|---|---:|---:|---:|", f"| | {head.n} | {mean} | {sd} |", ""]
-    rows = [f"| {escape(label)} | {share.hits} | {wording.percent_interval(share)} |" for label, share in head.labels.items()]
+        mean, sd = ("–" if value is None else f"{value:.3f}" for value in (head.mean, head.sd))
+        return [f"| {escape(head.name)} | n | mean | sd |", "|---|---:|---:|---:|", f"| | {head.n:,} | {mean} | {sd} |", ""]
+    shown = list(head.labels.items())[: wording.MOST_LABELS]
+    rows = [f"| {escape(label)} | {share.hits:,} | {wording.percent_interval(share)} |" for label, share in shown]
+    rows += [f"| and {len(head.labels) - len(shown)} more labels | | |"] if len(shown) < len(head.labels) else []
     return [f"| {escape(head.name)} | n | share (95 %) |", "|---|---:|---:|", *rows, ""]
 
 
 def _groups(figures: Figures) -> list[str]:
-    is_watched = figures.watch is not None
-    titles = [escape(figures.by or "all"), "n", "of all"] + ([f"{escape(figures.watch)} (95 %)"] if is_watched else [])
-    has_trend = bool(figures.groups[0].buckets)
-    titles += [f"per {figures.every}"] if has_trend else []
+    is_watched, has_trend = figures.watch is not None, bool(figures.total.buckets)
+    titles = [escape(figures.by or " "), "n", "of all"]
+    titles += [f"{escape(figures.watch)} (95 %)"] if is_watched else []
+    titles += [f"per {figures.every}" + ("" if figures.total.buckets[-1].is_complete else ", the last not over")] if has_trend else []
     lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * (2 + is_watched) + ("---|" if has_trend else "")]
-    for group in figures.groups:
-        cells = [escape(wording.group_name(group)), f"{group.n}", wording.percent(group.share)]
+    for group in ([figures.total] if figures.by is not None else []) + figures.groups:
+        cells = [escape(wording.group_name(group)), f"{group.n:,}", wording.percent(group.share)]
         cells += [wording.percent_interval(group.watched)] if is_watched else []
-        cells += [wording.sparkline(group.buckets[-40:], is_watched)] if has_trend else []
+        cells += [wording.sparkline(group.buckets, is_watched)] if has_trend else []
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _examples(group: Group) -> list[str]:
+    if not group.examples:
+        return []
+    texts = ((wording.shorten(example.text, EXAMPLE_CHARACTERS), wording.example_note(example)) for example in group.examples)
+    return [f"## {escape(wording.group_name(group))}", "", *(f"- {escape(text)} *({escape(note)})*" for text, note in texts), ""]

@@ -3,97 +3,119 @@
 import io
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from doxa.monitoring.figures import Figures, Group
+from doxa.monitoring.figures import Figures, Group, HeadCounts
 from doxa.reporting import wording
 from doxa.terminal import visible
 
-SHOWN_BUCKETS = 40
+EXAMPLE_CHARACTERS = 300
+NARROW = 60  # columns; a narrower terminal shows shares without intervals
 
 
 def render_terminal(figures: Figures, width: int = 100, is_coloured: bool = False) -> str:
+    """Return the page as lines of at most `width` characters (at least 40)."""
     out = io.StringIO()
     console = Console(file=out, width=max(40, width), force_terminal=is_coloured, no_color=not is_coloured,
                       color_system="standard" if is_coloured else None, highlight=False, markup=False, emoji=False, legacy_windows=False)
     console.print(_plain(figures.title, "bold"))
     console.print(_plain(wording.counts_line(figures)))
-    if figures.n_records:
-        if figures.first is not None:
-            console.print(_plain(wording.span(figures)))
-        for head in figures.heads:
-            console.print(_head_table(head))
-        if figures.by is not None or figures.watch is not None:
-            console.print(_group_table(figures))
-        for group in figures.groups:
-            _print_examples(console, group)
-    else:
-        console.print(_plain("no records"))
+    if figures.first is not None:
+        console.print(_plain(wording.span(figures)))
+    if figures.total is None:
+        console.print("no records" if not figures.n_records else "no records to count")
+    for head in figures.heads:
+        console.print(_head_table(head, console.width))
+    if figures.total is not None:
+        _print_groups(console, figures)
+    for group in figures.groups:
+        _print_examples(console, group)
     for note in figures.notes:
         console.print(_plain(f"note: {note}", "italic"))
     console.print(_plain(figures.signature, "dim"))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
 def _plain(text: str, style: str = "") -> Text:
-    return Text(visible(text, one_line=True), style=style)
+    return Text(visible(wording.one_line(text), one_line=True), style=style)
 
 
-def _head_table(head) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=None)
-    table.add_column(_plain(head.name), overflow="fold")
+def _table() -> Table:
+    return Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+
+
+def _head_table(head: HeadCounts, width: int) -> Table:
+    table = _table()
+    table.add_column(_plain(head.name, "bold"), overflow="fold")
+    titles = ("n", "mean", "sd") if head.kind == "number" else ("n", "share", "95 %")[: 3 if width >= NARROW else 2]
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
     if head.kind == "number":
-        table.add_column("n", justify="right")
-        table.add_column("mean", justify="right")
-        table.add_column("sd", justify="right")
-        table.add_row("", f"{head.n:,}", "–" if head.mean is None else f"{head.mean:.3f}", "–" if head.sd is None else f"{head.sd:.3f}")
+        table.add_row("", f"{head.n:,}", *("–" if value is None else f"{value:.3f}" for value in (head.mean, head.sd)))
         return table
-    table.add_column("n", justify="right")
-    table.add_column("share [95 %]", justify="right")
-    for label, share in head.labels.items():
-        table.add_row(_plain(label), f"{share.hits:,}", wording.percent_interval(share))
+    for label, share in list(head.labels.items())[: wording.MOST_LABELS]:
+        cells = (f"{share.hits:,}", wording.percent(share), wording.interval(share))
+        table.add_row(_plain(label), *cells[: len(titles)])
+    if len(head.labels) > wording.MOST_LABELS:
+        table.add_row(_plain(f"and {len(head.labels) - wording.MOST_LABELS} more labels", "italic"), *[""] * len(titles))
     return table
 
 
-def _group_table(figures: Figures) -> Table:
-    is_watched = figures.watch is not None
-    buckets = figures.groups[0].buckets if figures.groups else []
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(_plain(figures.by or "all"), overflow="fold", min_width=8)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("of all", justify="right", no_wrap=True)
-    if is_watched:
-        table.add_column(_plain(f"{figures.watch} [95 %]"), justify="right", min_width=19)
-    if buckets:
-        table.add_column(_plain(_trend_title(figures, buckets)), overflow="crop", no_wrap=True, min_width=12)
-    for group in figures.groups:
-        row = [_plain(wording.group_name(group)), f"{group.n:,}", wording.percent(group.share)]
-        row += [wording.percent_interval(group.watched)] if is_watched else []
-        row += [Text(_trend(group, is_watched))] if buckets else []
-        table.add_row(*row)
-    return table
+def _print_groups(console: Console, figures: Figures) -> None:
+    groups = ([figures.total] if figures.by is not None else []) + figures.groups
+    table, width = _table(), console.width
+    table.add_column(_plain(figures.by or "", "bold"), overflow="fold", min_width=8)
+    titles = ["n", "of all"] + ([visible(figures.watch, one_line=True), "95 %"] if figures.watch else [])
+    titles = titles if width >= NARROW else titles[:3:2]
+    for title in titles:
+        table.add_column(Text(title), justify="right", overflow="fold", min_width=5)
+    has_trend = bool(figures.total.buckets)
+    n_marks = max(8, width - _columns_width(figures, groups, titles))
+    if has_trend:
+        table.add_column(Text("trend"), no_wrap=True)
+    for group in groups:
+        cells = [f"{group.n:,}", wording.percent(group.share), wording.percent(group.watched), wording.interval(group.watched)]
+        cells = cells[: len(titles)] if width >= NARROW else cells[:3:2][: len(titles)]
+        trend = [_trend(group, figures, n_marks)] if has_trend else []
+        table.add_row(_plain(wording.group_name(group), "" if group.kind == "value" else "italic"), *cells, *trend)
+    console.print(table)
+    if has_trend:
+        console.print(_plain(_legend(figures), "dim"))
 
 
-def _trend(group: Group, is_watched: bool) -> str:
-    """The share of every bucket, and beneath it how many texts there were."""
-    buckets = group.buckets[-SHOWN_BUCKETS:]
-    volume = wording.sparkline(buckets, False) + " texts"
-    return f"{wording.sparkline(buckets, True)} share\n{volume}" if is_watched else volume
+def _columns_width(figures: Figures, groups: list[Group], titles: list[str]) -> int:
+    """Characters that the columns before the trend take at most, with their gaps and the trend's own brackets."""
+    names = [cell_len(visible(wording.one_line(wording.group_name(group)), one_line=True)) for group in groups]
+    counts = max(len(f"{group.n:,}") for group in groups)
+    return max(8, *names, cell_len(figures.by or "")) + counts + sum(max(9, cell_len(title)) for title in titles[1:]) + 3 * len(titles) + 6
 
 
-def _trend_title(figures: Figures, buckets: list) -> str:
-    first = wording.bucket_label(buckets[-SHOWN_BUCKETS:][0], figures.every)
-    open_end = "" if buckets[-1].is_complete else ", last one incomplete"
-    return f"per {figures.every} since {first.removesuffix(' (incomplete)')}{open_end}"
+def _trend(group: Group, figures: Figures, n_marks: int) -> Text:
+    """The watched share over time, and beneath it how many texts there were."""
+    counts = Text(wording.sparkline(group.buckets, False, n_marks), style="dim")
+    if not figures.watch:
+        return counts
+    return Text(wording.sparkline(group.buckets, True, n_marks), style="red") + Text("\n") + counts
+
+
+def _legend(figures: Figures) -> str:
+    buckets = figures.total.buckets
+    words = f"trend: per {figures.every} from {wording.bucket_label(buckets[0], figures.every).removesuffix(' (incomplete)')} on, "
+    words += f"share of {figures.watch} (▁ 0 to █ 100 %) above, texts below; " if figures.watch else "number of texts; "
+    return words + "· none" + ("" if buckets[-1].is_complete else "; (last) not over yet")
 
 
 def _print_examples(console: Console, group: Group) -> None:
     if not group.examples:
         return
-    console.print(_plain(f"{wording.group_name(group)}:", "bold"))
+    console.print()
+    console.print(_plain(wording.group_name(group), "bold"))
     for example in group.examples:
-        text = example.text if len(example.text) <= 300 else example.text[:299] + "…"
-        console.print(Text("  ") + _plain(text))
-        console.print(Text("    ") + _plain(wording.example_note(example), "dim"))
+        for text, style, indent in ((wording.shorten(example.text, EXAMPLE_CHARACTERS), "", 2), (wording.example_note(example), "dim", 4)):
+            lines = _plain(text, style).wrap(console, console.width - indent)
+            lines.pop() if not lines[-1].plain else None
+            for line in lines:
+                console.print(Text(" " * indent) + line)

@@ -1,14 +1,37 @@
 """Numbers and names as people read them, the same in every format."""
 
 import datetime as dt
+import re
 
-from doxa.monitoring.figures import Bucket, Figures, Group, Share
+from doxa.monitoring.figures import Bucket, Example, Figures, Group, Share
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_EMPTY = "·"
+MOST_LABELS = 15  # of a head, on pages for people
+_UNTIMED = {"no_time": "without a time", "naive_time": "with a time without zone", "bad_time": "with an unreadable time",
+            "future_time": "with a time in the future"}
+_SPACES = re.compile("(?:\r\n|[ \t\n\u2028\u2029])+")
+_HAN = re.compile("[\u3400-\u9fff]")
+_KANA = re.compile("[\u3040-\u30ff]")
+
+
+def one_line(text: str) -> str:
+    """Line breaks and tabs as spaces. What else could disturb a page is left to `visible`."""
+    return _SPACES.sub(" ", text).strip()
+
+
+def shorten(text: str, most: int) -> str:
+    text = one_line(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def percent(share: Share) -> str:
     return "–" if share.share is None else f"{share.share:.1%}"
+
+
+def interval(share: Share) -> str:
+    """The 95 % interval in percent: `35.0–47.6`."""
+    return "–" if share.share is None else "{:.1f}–{:.1f}".format(*(100 * bound for bound in share.interval))
 
 
 def percent_interval(share: Share) -> str:
@@ -20,17 +43,29 @@ def percent_interval(share: Share) -> str:
 
 
 def group_name(group: Group) -> str:
-    return "(none)" if group.kind == "none" else f"({group.name})" if group.kind == "rest" else group.name
+    if group.kind == "value":
+        return group.name
+    return {"all": "all texts", "none": "(none)"}.get(group.kind) or f"({group.name})"
 
 
-def sparkline(buckets: list[Bucket], is_watched: bool) -> str:
-    """Watched share of every bucket (of all, from 0 to 100 %), or its size where nothing is watched; a dot where it is empty."""
-    most = max((bucket.n for bucket in buckets), default=0)
-    marks = []
-    for bucket in buckets:
-        value = bucket.watched.share if is_watched else (bucket.n / most if bucket.n else None)
-        marks.append("·" if value is None else _BLOCKS[min(7, int(value * 8))])
-    return "".join(marks)
+def sparkline(buckets: list[Bucket], is_watched: bool, width: int = 40) -> str:
+    """Watched share of every bucket from 0 to 100 %, or its size where nothing is watched; a dot where it is empty.
+
+    Neighbours are put together where there are more than `width`. A last bucket that is not over stands in brackets."""
+    size = -(-len(buckets) // width) or 1
+    pieces = [buckets[i : i + size] for i in range(0, len(buckets), size)]
+    most = max((sum(bucket.n for bucket in piece) for piece in pieces), default=0)
+    marks = "".join(_mark(piece, most, is_watched) for piece in pieces)
+    is_open = bool(buckets) and not buckets[-1].is_complete
+    return f"{marks[:-1]}({marks[-1]})" if is_open else marks
+
+
+def _mark(piece: list[Bucket], most: int, is_watched: bool) -> str:
+    n = sum(bucket.n for bucket in piece)
+    hits, judged = (sum(getattr(bucket.watched, name) for bucket in piece) for name in ("hits", "n"))
+    if (judged if is_watched else n) == 0:
+        return _EMPTY
+    return _BLOCKS[min(7, int(8 * (hits / judged if is_watched else n / most)))]
 
 
 def span(figures: Figures) -> str:
@@ -49,33 +84,43 @@ def bucket_label(bucket: Bucket, every: str) -> str:
     return text if bucket.is_complete else text + " (incomplete)"
 
 
+def short_bucket_label(bucket: Bucket, every: str) -> str:
+    return bucket.start.strftime("%b %Y" if every.endswith("mo") else "%d %b" if every[-1] in "dw" else "%d %b %H:%M")
+
+
 def counts_line(figures: Figures) -> str:
     """How many records there were, and what was wrong with some."""
     parts = [f"{figures.n_records:,} records"]
     if figures.errors:
         codes = ", ".join(f"{code} {n:,}" for code, n in figures.errors.items())
         parts.append(f"{sum(figures.errors.values()):,} error records ({codes})")
-    parts += [f"{n:,} {_UNTIMED[why]}" for why, n in figures.n_untimed.items()]
+    parts += [f"{n:,} {_UNTIMED.get(why, why)}" for why, n in figures.n_untimed.items()]
+    if figures.n_outside:
+        parts.append(f"{figures.n_outside:,} outside the time asked for")
     if figures.n_duplicate_ids:
         parts.append(f"{figures.n_duplicate_ids:,} repeated ids")
     return ", ".join(parts)
 
 
-_UNTIMED = {"no_time": "without a time", "naive_time": "with a time without zone", "bad_time": "with an unreadable time"}
+def watched_share(figures: Figures) -> Share | None:
+    return figures.total.watched if figures.total and figures.watch else None
 
 
-def watched_words(figures: Figures) -> str:
-    return figures.watch or "share"
-
-
-def example_note(example) -> str:
+def example_note(example: Example) -> str:
     parts = [example.why]
     if example.score is not None and example.label is not None:
         parts.append(f"{example.label} {example.score:.2f}")
     if example.count > 1:
-        parts.append(f"{example.count} times, near-duplicates included")
+        parts.append(f"{example.count:,} times, near-duplicates included")
     if example.time:
         parts.append(example.time)
     if example.id:
-        parts.append(f"id {example.id}")
+        parts.append(f"id {shorten(example.id, 60)}")
     return ", ".join(parts)
+
+
+def language(text: str) -> str:
+    """The language of a text as far as fonts need it: zh, ja or nothing known."""
+    if _KANA.search(text):
+        return "ja"
+    return "zh" if _HAN.search(text) else ""

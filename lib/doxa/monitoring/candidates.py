@@ -1,0 +1,136 @@
+"""A bounded pool of texts per group from which the examples are chosen at the end."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.monitoring.portion import Portion
+
+KEPT = 100  # different texts per group, by score of the watched label and again by time
+MOST_POOLED = 60_000
+TEXT_CHARACTERS = 2_000
+LARGE_GROUP = 4 * KEPT
+_KEYS = {"codes": np.int32, "is_watched": bool, "scores": float, "us": np.int64, "hashes": np.uint64, "ids": np.uint64}
+
+
+class Candidates:
+    """Keeps for every group the KEPT watched texts of the highest score (the newest among equals) and the KEPT newest
+    texts, each text once. What is kept does not depend on the order or the borders of the portions.
+
+    Beyond MOST_POOLED texts, the groups that are smallest so far lose theirs: with many thousand groups, one that grows
+    late may show fewer examples. Texts are cut at 2,000 characters.
+    """
+
+    def __init__(self):
+        self.keys = {name: np.empty(0, kind) for name, kind in _KEYS.items()}
+        self.texts: pa.Table | None = None
+        self.dropped: set[int] = set()
+        self._added: list[tuple[dict[str, np.ndarray], pa.Table]] = []
+        self._n_added = 0
+        self._least: dict[str, np.ndarray] = {}
+
+    def add(self, portion: Portion) -> None:
+        keys = {name: getattr(portion, name) for name in _KEYS}
+        picked = np.flatnonzero(portion.has_text)
+        picked = picked[self._may_enter(keys, picked)]
+        picked = _leading(keys, picked)
+        texts = portion.table.select(["time", "id", "text"]).take(portion.rows[picked])
+        texts = texts.set_column(2, "text", pc.utf8_slice_codeunits(texts.column("text"), 0, TEXT_CHARACTERS))
+        texts = texts.append_column("label", portion.labels.take(pa.array(picked)))
+        self._added.append(({name: values[picked] for name, values in keys.items()}, texts))
+        self._n_added += len(picked)
+        if self._n_added > 2_000:
+            self.settle()
+
+    def _may_enter(self, keys: dict[str, np.ndarray], picked: np.ndarray) -> np.ndarray:
+        """False for rows that are surely behind KEPT others of their group."""
+        if not self._least:
+            return np.ones(len(picked), bool)
+        codes = keys["codes"][picked]
+        is_known = codes < len(self._least["us"])
+        place = np.where(is_known, codes, 0)
+        us, score = keys["us"][picked], keys["scores"][picked]
+        least_score, least_us = self._least["best_score"][place], self._least["best_us"][place]
+        is_good = keys["is_watched"][picked] & ((score > least_score) | ((score == least_score) & (us >= least_us)))
+        return ~is_known | is_good | (us >= self._least["us"][place])
+
+    def settle(self) -> None:
+        """Merge what was added and keep the best."""
+        if not self._added:
+            return
+        self.keys = {name: np.concatenate([self.keys[name], *(keys[name] for keys, _ in self._added)]) for name in _KEYS}
+        tables = [table for _, table in self._added]
+        texts = pa.concat_tables([self.texts, *tables] if self.texts is not None else tables)
+        best = _first_per_group(self.keys, np.flatnonzero(self.keys["is_watched"]), ("us", "scores"))
+        newest = _first_per_group(self.keys, np.arange(texts.num_rows), ("us",))
+        self._raise_bar(best, newest)
+        kept = np.union1d(best, newest)
+        if len(kept) > MOST_POOLED:
+            kept = kept[self._in_large_groups(kept)]
+        self.keys = {name: values[kept] for name, values in self.keys.items()}
+        self.texts = texts.take(kept).combine_chunks()
+        self._added, self._n_added = [], 0
+
+    def _raise_bar(self, best: np.ndarray, newest: np.ndarray) -> None:
+        n = int(self.keys["codes"].max(initial=-1)) + 1
+        lowest = np.iinfo(np.int64).min
+        least = {"best_score": np.full(n, -np.inf), "best_us": np.full(n, lowest), "us": np.full(n, lowest)}
+        for rows, names in ((best, (("best_score", "scores"), ("best_us", "us"))), (newest, (("us", "us"),))):
+            codes = self.keys["codes"][rows]
+            last = np.flatnonzero(np.append(codes[1:] != codes[:-1], True)) if len(codes) else np.empty(0, int)
+            is_full = np.diff(last, prepend=-1) >= KEPT
+            for name, key in names:
+                least[name][codes[last[is_full]]] = self.keys[key][rows[last[is_full]]]
+        self._least = least
+
+    def _in_large_groups(self, kept: np.ndarray) -> np.ndarray:
+        codes = self.keys["codes"][kept]
+        sizes = np.bincount(codes)
+        order = np.argsort(-sizes, kind="stable")
+        is_large = np.zeros(len(sizes), bool)
+        is_large[order[np.cumsum(sizes[order]) <= MOST_POOLED // 2]] = True
+        self.dropped |= set(np.flatnonzero(~is_large & (sizes > 0)).tolist())
+        return is_large[codes]
+
+
+def _leading(keys: dict[str, np.ndarray], picked: np.ndarray) -> np.ndarray:
+    """Leave out, group by group, rows that are surely behind KEPT others of this portion."""
+    codes = keys["codes"][picked]
+    order = np.argsort(codes, kind="stable")
+    bounds = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0)) if len(codes) else np.empty(0, int)
+    kept = []
+    for start, end in zip(bounds, np.append(bounds[1:], len(order))):
+        rows = picked[order[start:end]]
+        if len(rows) > LARGE_GROUP:
+            watched = rows[keys["is_watched"][rows]]
+            rows = np.union1d(_top(keys, watched, "scores", "us"), _top(keys, rows, "us", "us"))
+        kept.append(rows)
+    return np.concatenate(kept) if kept else picked
+
+
+def _top(keys: dict[str, np.ndarray], rows: np.ndarray, first: str, second: str) -> np.ndarray:
+    """At least the KEPT different texts that come first; all rows where duplicates fill the places."""
+    if len(rows) <= LARGE_GROUP:
+        return rows
+    values, n = keys[first][rows], 2 * KEPT
+    bar = np.partition(values, -n)[-n]
+    chosen = rows[values >= bar]
+    if first != second and len(chosen) > 2 * n:
+        above, equal = rows[values > bar], rows[values == bar]
+        n_wanted = n - len(above)
+        ties = keys[second][equal]
+        chosen = np.concatenate([above, equal[ties >= np.partition(ties, -n_wanted)[-n_wanted]]])
+    return chosen if len(np.unique(keys["hashes"][chosen])) >= KEPT else rows
+
+
+def _first_per_group(keys: dict[str, np.ndarray], rows: np.ndarray, by: tuple[str, ...]) -> np.ndarray:
+    """Rows of the KEPT different texts of every group that lead by the keys, the most important last, ordered by group."""
+    order = rows[np.lexsort((keys["ids"][rows], keys["hashes"][rows], *(-keys[name][rows] for name in by), keys["codes"][rows]))]
+    pairs = np.lexsort((np.arange(len(order)), keys["hashes"][order], keys["codes"][order]))
+    codes, hashes = keys["codes"][order][pairs], keys["hashes"][order][pairs]
+    is_first = np.append(True, (np.diff(codes) != 0) | (hashes[1:] != hashes[:-1])) if len(pairs) else np.empty(0, bool)
+    order = order[np.sort(pairs[is_first])]
+    codes = keys["codes"][order]
+    starts = np.flatnonzero(np.append(True, np.diff(codes) != 0)) if len(codes) else np.empty(0, int)
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return order[place < KEPT]

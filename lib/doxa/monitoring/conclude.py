@@ -1,0 +1,122 @@
+"""From what was counted to the figures of a page."""
+
+import datetime as dt
+
+import numpy as np
+
+from doxa import __version__
+from doxa.monitoring.buckets import bucket_edges, choose_every
+from doxa.monitoring.counts import ALL, FoldedCounts
+from doxa.monitoring.examples import ExamplePicker
+from doxa.monitoring.figures import Bucket, Figures, Group, Share
+from doxa.monitoring.settings import Settings
+from doxa.monitoring.times import instant, to_microseconds
+
+FUTURE = dt.timedelta(days=1)
+FEW = 0.01  # up to this share of times in the future, they are broken clocks and left out of the trend
+
+
+def conclude(counter, reader) -> Figures:
+    """Return the figures of a counter that has seen the whole stream. Raises UsageError for too many buckets."""
+    settings, notes, problems = counter.settings, [], dict(counter.problems)
+    heads = [tally.conclude() for tally in counter.tallies or []]
+    watch = _settle_watch(counter, heads, notes)
+    first, last = _span(counter, problems, notes)
+    every = settings.every or (choose_every(first, last) if first is not None else None)
+    edges = bucket_edges(first, last, every, settings.zone) if first is not None else []
+    _note_losses(counter, problems, notes)
+    total, groups = _groups(counter, edges, last, watch is not None, reader.by_name is not None)
+    return Figures(
+        title=settings.title, n_records=counter.n_records, errors=dict(sorted(counter.errors.items(), key=lambda item: (-item[1], item[0]))),
+        n_untimed=problems, n_duplicate_ids=counter.ids.n_repeats, first=first.astimezone(settings.zone) if first else None,
+        last=last.astimezone(settings.zone) if last else None, heads=heads, by=reader.by_name, watch=str(watch) if watch else None,
+        every=str(every) if every else None, time_zone=settings.zone.key, groups=groups, notes=notes, version=__version__,
+        n_outside=counter.n_outside, since=settings.since, until=settings.until, total=total)
+
+
+def _settle_watch(counter, heads: list, notes: list[str]):
+    """The watch, or None with a note where nothing can be watched."""
+    watch = counter.watch
+    if watch is None:
+        if heads:
+            notes.append("nothing is watched; name a label with --watch HEAD=LABEL")
+        return None
+    labels = next(head.labels for head in heads if head.name == watch.head)
+    if watch.label in labels:
+        return watch
+    seen = ", ".join(labels) or "nothing"
+    if watch.is_asked:
+        notes.append(f'no record has the label "{watch.label}"; head "{watch.head}" says: {seen}')
+        return watch
+    notes.append(f'nothing is watched: head "{watch.head}" says {seen}; name a label with --watch {watch.head}=LABEL')
+    return None
+
+
+def _span(counter, problems: dict[str, int], notes: list[str]) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """First and last time, leaving out a few that lie in the future."""
+    if counter.span_us is None:
+        return None, None
+    first_us, last_us = counter.span_us
+    bound_us = to_microseconds(counter.settings.now + FUTURE)
+    if last_us >= bound_us:
+        n_future, n_before, last_before_us = counter.counts.split_at(bound_us)
+        if n_future:
+            notes.append(f"{n_future:,} times lie in the future, the last at {instant(last_us):%Y-%m-%d %H:%M} UTC")
+        if 0 < n_future <= FEW * n_before:
+            problems["future_time"] = n_future
+            last_us = last_before_us
+    return instant(first_us), instant(last_us)
+
+
+def _note_losses(counter, problems: dict[str, int], notes: list[str]) -> None:
+    if problems.get("naive_time"):
+        notes.append(f"{problems['naive_time']:,} times have no zone and are left out of the trend; name one with --assume-time-zone")
+    if counter.n_outside:
+        notes.append(f"{counter.n_outside:,} records are left out: their time is not between --since and --until, or unknown")
+    if counter.ids.is_lossy or counter.texts.is_lossy:
+        notes.append("so many texts or ids are different that repeats are counted approximately, never too high")
+    if counter.candidates.dropped:
+        notes.append("so many groups are there that a late one may show fewer examples")
+
+
+def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, is_grouped: bool) -> tuple[Group | None, list[Group]]:
+    """The group of all records, and the groups by size: the top, records without a value, all others in one."""
+    if not counter.n_counted:
+        return None, []
+    names, top = counter.names.names, counter.settings.top
+    sizes = sorted(counter.counts.sizes(), key=lambda item: (-item[1], names[item[0]] or ""))
+    named = [code for code, _ in sizes if code != 0]
+    parts = [("", "all", [ALL] if counter.counts.is_overlapping else [code for code, _ in sizes])]
+    parts += [(names[code], "value", [code]) for code in named[:top]]
+    parts += [("", "none", [0])] if any(code == 0 for code, _ in sizes) else []
+    parts += [(f"{len(named) - top} others", "rest", named[top:])] if len(named) > top else []
+    folded = counter.counts.fold([codes for *_, codes in parts], np.array([to_microseconds(edge) for edge in edges], np.int64))
+    picker = ExamplePicker(counter.candidates, counter.texts, counter.settings.n_examples) if counter.settings.n_examples else None
+    spans = [(start, end, _is_complete(i, edges, last, counter.settings)) for i, (start, end) in enumerate(zip(edges, edges[1:]))]
+    groups = [_group(part, i, folded, spans, counter.n_counted, is_watching) for i, part in enumerate(parts)]
+    for group, (_, kind, codes) in zip(groups, parts):
+        if picker and (kind in ("value", "none") or kind == "all" and not is_grouped):
+            group.examples = picker.pick(None if kind == "all" else codes[0], is_watching)
+    return groups[0], groups[1:] if is_grouped else groups[:1]
+
+
+def _group(part: tuple, index: int, folded: FoldedCounts, spans: list[tuple], n_counted: int, is_watching: bool) -> Group:
+    name, kind, _ = part
+    n, judged, watched = folded.totals[index].tolist()
+    nothing = Share(0, 0)
+    buckets = [Bucket(start, end, size, Share(n_watched, n_judged) if is_watching else nothing, is_complete)
+               for (start, end, is_complete), (size, n_judged, n_watched) in zip(spans, folded.buckets[index].tolist())]
+    return Group(name, kind, n, folded.labels[index], Share(watched, judged) if is_watching else nothing, Share(n, n_counted), buckets)
+
+
+def _is_complete(index: int, edges: list[dt.datetime], last: dt.datetime, settings: Settings) -> bool:
+    """Whether the data cover a bucket. `--until`, once it is over, says that they go as far as that."""
+    start_us, end_us = to_microseconds(edges[index]), to_microseconds(edges[index + 1])
+    if settings.since is not None and start_us < to_microseconds(settings.since):
+        return False
+    if settings.until is not None and end_us > to_microseconds(settings.until):
+        return False
+    if index < len(edges) - 2:
+        return True
+    is_closed = settings.until is not None and settings.until <= settings.now
+    return is_closed or to_microseconds(last) >= end_us - 1

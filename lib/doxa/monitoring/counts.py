@@ -1,0 +1,93 @@
+"""Counts per group, label and slice of time. DuckDB counts; its table grows with those, not with records."""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from doxa.monitoring.portion import NO_TIME, Portion
+
+COMPACT_ROWS = 1_000_000
+ALL = -1  # the code under which every record counts once, where groups overlap
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory that never loads an extension, let alone fetches one."""
+    database = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    database.execute("SET enable_progress_bar = false")
+    return database
+
+
+class TimeCounts:
+    """How many records every group has, per label of the watched head and per slice of `slice_us` microseconds.
+
+    Bucket edges must be multiples of `slice_us`."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, slice_us: int):
+        self.database, self.slice_us = database, slice_us
+        self.n_rows, self.next_compaction = 0, COMPACT_ROWS
+        self.is_overlapping = False
+        database.execute("CREATE TABLE counts (grp INTEGER, label VARCHAR, is_judged BOOLEAN, is_watched BOOLEAN, slice BIGINT, n BIGINT)")
+
+    def add(self, portion: Portion, code: int | None = None) -> None:
+        """Count every membership of a portion, under its group or all under `code`."""
+        self.is_overlapping |= code == ALL
+        slices = pa.array(portion.us // self.slice_us, mask=portion.us == NO_TIME)
+        portion_table = pa.table({"grp": portion.codes if code is None else np.full(len(portion.us), code, np.int32), "label": portion.labels, "is_judged": portion.is_judged,
+                                  "is_watched": portion.is_watched, "slice": slices})
+        self.database.register("portion", portion_table)
+        self.n_rows += self.database.execute("INSERT INTO counts SELECT *, count(*) FROM portion GROUP BY ALL").fetchall()[0][0]
+        self.database.unregister("portion")
+        if self.n_rows > self.next_compaction:
+            self._compact()
+
+    def _compact(self) -> None:
+        self.database.execute("CREATE OR REPLACE TABLE counts AS SELECT grp, label, is_judged, is_watched, slice, sum(n)::BIGINT AS n "
+                              "FROM counts GROUP BY ALL")
+        self.n_rows = self.database.execute("SELECT count(*) FROM counts").fetchall()[0][0]
+        self.next_compaction = max(COMPACT_ROWS, 2 * self.n_rows)
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """(group code, records) of every group."""
+        return self.database.execute("SELECT grp, sum(n)::BIGINT FROM counts WHERE grp <> ? GROUP BY grp", [ALL]).fetchall()
+
+    def split_at(self, microseconds: int) -> tuple[int, int, int | None]:
+        """How many times lie in or after the slice of a moment, how many before it, and the end of the last slice before it."""
+        row = self.database.execute(
+            "SELECT coalesce(sum(n) FILTER (slice >= $at), 0)::BIGINT, coalesce(sum(n) FILTER (slice < $at), 0)::BIGINT, "
+            "max(slice) FILTER (slice < $at) FROM counts WHERE NOT $overlapping OR grp = $all",
+            {"at": microseconds // self.slice_us, "all": ALL, "overlapping": self.is_overlapping}).fetchall()[0]
+        return row[0], row[1], None if row[2] is None else (row[2] + 1) * self.slice_us - 1
+
+    def fold(self, parts: list[list[int]], edges_us: np.ndarray) -> "FoldedCounts":
+        """Sum up for each part (a list of group codes): labels, and records, judged and watched per bucket.
+
+        `edges_us` (B + 1) bound the B buckets, ascending; what lies outside of them is in no bucket."""
+        where = pa.table({"grp": pa.array([code for part in parts for code in part], pa.int32()),
+                          "part": pa.array([i for i, part in enumerate(parts) for _ in part], pa.int64())})
+        starts = edges_us // self.slice_us
+        self.database.register("parts", where)
+        labels = self.database.execute("SELECT part, label, sum(n)::BIGINT FROM counts JOIN parts USING (grp) WHERE label IS NOT NULL "
+                                       "GROUP BY ALL ORDER BY 3 DESC, label").fetchall()
+        rows = self.database.sql(
+            "SELECT part, slice, sum(n)::BIGINT AS n, coalesce(sum(n) FILTER (is_judged), 0)::BIGINT AS judged, "
+            "coalesce(sum(n) FILTER (is_watched), 0)::BIGINT AS watched FROM counts JOIN parts USING (grp) GROUP BY ALL").to_arrow_table()
+        self.database.unregister("parts")
+        return FoldedCounts(len(parts), labels, rows, starts)
+
+
+class FoldedCounts:
+    """Per part: `labels` (label -> n), `totals` (P, 3) and `buckets` (P, B, 3): records, judged, watched."""
+
+    def __init__(self, n_parts: int, labels: list[tuple], rows: pa.Table, starts: np.ndarray):
+        self.labels: list[dict[str, int]] = [{} for _ in range(n_parts)]
+        for part, label, n in labels:
+            self.labels[part][label] = n
+        part = rows.column("part").to_numpy()
+        values = np.stack([rows.column(name).to_numpy() for name in ("n", "judged", "watched")], axis=1)  # (R, 3)
+        self.totals = np.zeros((n_parts, 3), np.int64)
+        np.add.at(self.totals, part, values)
+        self.buckets = np.zeros((n_parts, max(0, len(starts) - 1), 3), np.int64)
+        slices = rows.column("slice").fill_null(np.iinfo(np.int64).min).to_numpy()
+        place = np.searchsorted(starts, slices, side="right") - 1
+        inside = (place >= 0) & (place < len(starts) - 1)
+        np.add.at(self.buckets, (part[inside], place[inside]), values[inside])

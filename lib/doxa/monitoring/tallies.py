@@ -1,0 +1,62 @@
+"""Counts of each head over all records."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.monitoring.figures import HeadCounts, Share
+
+
+class LabelTally:
+    """A head of one label (`label`) or of many (`labels`): how many records have it, and each of its labels."""
+
+    def __init__(self, name: str, kind: str):
+        self.name, self.kind, self.n = name, kind, 0
+        self.counts: dict[str, int] = {}
+
+    def add(self, table: pa.Table) -> None:
+        column = table.column(f"{self.kind}:{self.name}")
+        self.n += len(column) - column.null_count
+        values = column if self.kind == "label" else _distinct_labels(column)
+        for pair in pc.value_counts(values.drop_null()).to_pylist():
+            self.counts[pair["values"]] = self.counts.get(pair["values"], 0) + pair["counts"]
+
+    def conclude(self) -> HeadCounts:
+        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return HeadCounts(self.name, self.kind, self.n, {label: Share(n, self.n) for label, n in ranked})
+
+
+class NumberTally:
+    """A head that is a number: its mean and spread, merged piece by piece (Chan, Golub and LeVeque 1979)."""
+
+    def __init__(self, name: str, kind: str):
+        self.name, self.kind = name, kind
+        self.n, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, table: pa.Table) -> None:
+        values = table.column(f"score:{self.name}").drop_null().to_numpy()
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return
+        n, mean = len(values), float(values.mean())
+        squares, step = float(((values - mean) ** 2).sum()), mean - self.mean
+        self.squares += squares + step * step * self.n * n / (self.n + n)
+        self.mean += step * n / (self.n + n)
+        self.n += n
+
+    def conclude(self) -> HeadCounts:
+        if not self.n:
+            return HeadCounts(self.name, self.kind, 0)
+        return HeadCounts(self.name, self.kind, self.n, {}, self.mean, math.sqrt(self.squares / self.n))
+
+
+TALLIES = {"label": LabelTally, "labels": LabelTally, "number": NumberTally}
+
+
+def _distinct_labels(column: pa.ChunkedArray) -> pa.Array:
+    """All labels of all records, each once per record."""
+    parents, labels = pc.list_parent_indices(column), pc.list_flatten(column)
+    pairs = pa.table({"parent": parents, "label": labels})
+    return pairs.group_by(["parent", "label"]).aggregate([]).column("label")

@@ -53,7 +53,7 @@ def trained(data, tmp_path_factory):
     train, dev, _ = data
     output = tmp_path_factory.mktemp("model") / "out"
     done = run("finetune", "--base", "scratch", "--head", "topic", "--head", "sentiment", "--head", "tags", "--head", "rating", "--dev", dev,
-               "--output", f"{output}/", "--num-train-epochs", 10, "--learning-rate", 1e-3, train)
+               "--output", f"{output}/", "--num-train-epochs", 16, "--learning-rate", 5e-4, train)
     assert done.code == 0, done.err
     return output, done
 

@@ -1,10 +1,9 @@
 """A model directory made ready to predict."""
 
 import pyarrow as pa
-import torch
 
 from doxa.device.choose import choose_device, choose_precision
-from doxa.errors import UsageError
+from doxa.errors import DoxaError, UsageError
 from doxa.inference.engine import TorchEngine
 from doxa.inference.predictor import Predictor
 from doxa.model.bases import find_model
@@ -38,11 +37,10 @@ def load_predictor(name: str, *, device: str = "auto", precision: str = "auto", 
     elif head_name is not None:
         raise UsageError("--head names the head of a model that doxa did not write; this one names its own")
     if sum(head.n_outputs for head in table.heads) != model.config.num_labels:
-        raise UsageError(f"{directory}: doxa.json describes {sum(h.n_outputs for h in table.heads)} outputs, "
-                         f"the model has {model.config.num_labels}")
+        raise DoxaError(f"{directory}: doxa.json describes {sum(h.n_outputs for h in table.heads)} outputs, "
+                        f"the model has {model.config.num_labels}")
     reading = Reading(tokenizer.frame, min(table.max_length, tokenizer.max_length), long_policy or table.long_policy)
     engine = TorchEngine(model, where, batch_tokens)
-    torch.set_grad_enabled(False)
     predictor = Predictor(engine, table.heads, tokenizer, reading, text_field or table.text_field,
                           text_pair_field or table.text_pair_field, with_scores)
     return predictor, reasons, notes

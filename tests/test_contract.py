@@ -1005,6 +1005,29 @@ def test_signal_while_waiting_for_input(flags):
         end(process)
 
 
+@pytest.mark.parametrize("number, raised", [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")])
+def test_signal_that_a_library_swallows(number, raised):
+    """[29] pyarrow drops what a handler raises while it guesses a type; the next window raises it again."""
+    code = f"""
+import os, signal
+from doxa.errors import Terminated
+from doxa.records import prefetch, standard
+signal.signal({int(number)}, standard.end_on_signal)
+windows = prefetch.gather(iter(range(10)), 2)
+next(windows)
+try:
+    os.kill(os.getpid(), {int(number)})
+except BaseException:
+    pass
+try:
+    next(windows)
+except BaseException as error:
+    print(type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment({"PYTHONPATH": str(BIN.parent / "lib")}), capture_output=True, text=True)
+    assert done.stdout.strip() == raised, done.stderr
+
+
 @pytest.mark.parametrize("number", list(NAMES), ids=lambda number: signal.Signals(number).name)
 def test_ignored_signal_stays_ignored(number, flags):
     """[30] nohup and `&` ignore signals for their children."""

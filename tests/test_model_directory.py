@@ -338,13 +338,14 @@ def predict_here(directory: Path, watch: _Watch, capfd) -> tuple[int, str, str]:
     from doxa.commands._command import _guarded
     from doxa.commands.predict import predict
 
-    before = signal.getsignal(signal.SIGTERM), dict(os.environ)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}, dict(os.environ)
     watch.seen, watch.is_on = [], True
     try:
         code = _guarded(predict, ["--model", str(directory), "--device", "cpu", str(directory.parent / "no-such-input.jsonl")])
     finally:
         watch.is_on = False
-        signal.signal(signal.SIGTERM, before[0])
+        for number, handler in before[0].items():
+            signal.signal(number, handler)
         os.environ.clear()
         os.environ.update(before[1])
     out, err = capfd.readouterr()

@@ -25,11 +25,12 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
 
 
 def _guarded(command: click.Command, arguments: list[str]) -> int:
-    from doxa.records.standard import secure_descriptors
+    from doxa.records.standard import end_on_signal, secure_descriptors
 
     secure_descriptors()
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) == usual:  # an ignored signal stays ignored
+            signal.signal(number, end_on_signal)
     name = os.path.basename(sys.argv[0]) or command.name
     try:
         return command.main(arguments, prog_name=name, standalone_mode=False) or ExitCode.DONE
@@ -55,11 +56,6 @@ def _guarded(command: click.Command, arguments: list[str]) -> int:
         return _say(name, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ExitCode.FAILED)
     except Exception as error:
         return _say(name, f"internal error: {type(error).__name__}: {error} (--verbose shows where)", ExitCode.FAILED)
-
-
-def _terminate(number: int, frame) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
-    raise Terminated
 
 
 def _say(name: str, message: str, code: ExitCode) -> int:

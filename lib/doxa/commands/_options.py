@@ -167,3 +167,9 @@ def prepare_libraries(model: str) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if os.path.isdir(model) or "/" not in model or model.startswith((".", "/")) or model.endswith("/"):
         os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def bound_caches() -> None:
+    """Keep oneDNN from caching a kernel for every batch shape it ever saw: memory would grow with the stream."""
+    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "32")

@@ -31,6 +31,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     terminal = _options.terminal("predict", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
     _options.prepare_libraries(model)
+    _options.bound_caches()
 
     from doxa.inference.loading import load_predictor, prediction_types
     from doxa.records.reader import read_records

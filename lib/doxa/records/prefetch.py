@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeVar
 
+from doxa.records.standard import check_signals
+
 T = TypeVar("T")
 # Python acts on a signal between two steps of the main thread. One that arrives just before it falls asleep is acted on
 # when it wakes; at an idle pipe that would be never.
@@ -62,6 +64,7 @@ def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[l
     gathered: list[T] = []
     try:
         while True:
+            check_signals()
             buffer.changed.clear()
             ending = buffer.ending  # looked at before the items: what came earlier is then surely in the buffer
             taken = buffer.take(most - len(gathered))

@@ -129,6 +129,24 @@ class _deferred_signals:
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
+_signal_seen: int | None = None
+
+
+def end_on_signal(number: int, frame) -> None:
+    """Handler of SIGINT and SIGTERM. The first one is raised, and remembered for `check_signals`; a second SIGTERM kills."""
+    global _signal_seen
+    _signal_seen = number
+    if number == signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+    _deferred_signals._raise(number)
+
+
+def check_signals() -> None:
+    """Raise again for a signal that went unheeded: pyarrow, for one, clears what is raised while it guesses a type."""
+    if _signal_seen is not None:
+        _deferred_signals._raise(_signal_seen)
+
+
 def write_text(text: str) -> None:
     """Write text for people or machines to stdout as UTF-8, whatever the locale."""
     LineOutput().write(text.encode("utf-8", errors="backslashreplace"))

@@ -26,8 +26,8 @@ SLICE_MINUTES = 15
 def aggregate(reader: ColumnReader, settings: Settings) -> Figures:
     """Count everything. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
     counter = Counter(settings)
-    for batches in gather(iter(reader), 4, patience_s=0.0):  # parsing goes on while the last ones are counted
-        counter.add(pa.Table.from_batches(batches), reader.heads)
+    for tables in gather(iter(reader), 4, patience_s=0.0):  # parsing goes on while the last ones are counted
+        counter.add(pa.concat_tables(tables), reader.heads)
     return conclude(counter, reader)
 
 

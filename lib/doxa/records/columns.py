@@ -37,7 +37,7 @@ def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
 
 
 class ColumnReader:
-    """Iterates over pyarrow.RecordBatch with the flat columns
+    """Iterates over pyarrow.Table with the flat columns
 
         error, id, time, text: string   (all but `error` may be null; `error` is the code of an error record)
         by: string, or list<string> where `--by` is a head of many labels; absent without grouping
@@ -59,30 +59,30 @@ class ColumnReader:
         self._types: dict[str, pa.DataType] | None = None
         self._early_errors: list[str] = []  # codes of error records that came before anything told the schema
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for batch in self._read():
+    def __iter__(self) -> Iterator[pa.Table]:
+        for table in self._read():
             if self._early_errors:
-                yield self._error_batch()
-            yield batch
+                yield self._error_table()
+            yield table
         if self._early_errors:
-            yield self._error_batch()
+            yield self._error_table()
 
-    def _error_batch(self) -> pa.RecordBatch:
+    def _error_table(self) -> pa.Table:
         rows, self._early_errors = [{"error": code} for code in self._early_errors], []
-        return self._count(pa.RecordBatch.from_pylist(rows, schema=self._flat_schema()))
+        return self._count(pa.Table.from_pylist(rows, schema=self._flat_schema()))
 
-    def _read(self) -> Iterator[pa.RecordBatch]:
+    def _read(self) -> Iterator[pa.Table]:
         for stream, kind in open_streams(self.source):
             if kind == "jsonl":
                 for block in read_blocks(stream, self.source.max_record_bytes, BLOCK_BYTES):
                     yield from self._read_block(block, stream.name)
             else:
                 for batch in self._table_batches(stream, kind):
-                    yield self._flatten(batch)
+                    yield self._flatten([batch])
 
     # --- JSON Lines
 
-    def _read_block(self, block: Block, name: str) -> Iterator[pa.RecordBatch]:
+    def _read_block(self, block: Block, name: str) -> Iterator[pa.Table]:
         if self._types is None:
             sample = first_lines(block, N_SAMPLED)
             self._decide([r for r in parse_block(sample, name, self.source.max_record_bytes) if r.fields is not None])
@@ -98,9 +98,9 @@ class ColumnReader:
             for half in halves(block):
                 yield from self._read_block(half, name)
 
-    def _careful(self, records: list[Record]) -> pa.RecordBatch:
+    def _careful(self, records: list[Record]) -> pa.Table:
         rows = [self._row(record) for record in records]
-        return self._count(pa.RecordBatch.from_pylist(rows, schema=self._flat_schema()))
+        return self._count(pa.Table.from_pylist(rows, schema=self._flat_schema()))
 
     def _row(self, record: Record) -> dict[str, Any]:
         if record.fields is None:
@@ -184,10 +184,13 @@ class ColumnReader:
         else:
             yield from tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream)
 
-    def _flatten(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Pick the columns out of a batch that holds `prediction` as a struct."""
+    def _flatten(self, batches: list[pa.RecordBatch]) -> pa.Table:
+        """Pick the columns out of batches that hold `prediction` as a struct."""
         if self._types is None:
-            self._decide_from_schema(batch)
+            self._decide_from_schema(batches[0])
+        return self._count(pa.Table.from_batches(map(self._flatten_one, batches), self._flat_schema()))
+
+    def _flatten_one(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         n = batch.num_rows
         code = _member(_column(batch, "error"), "code", pa.string(), n)
         prediction = _column(batch, "prediction")
@@ -212,7 +215,7 @@ class ColumnReader:
         elif self.by_kind == "field":
             columns["by"] = _text(_column(batch, self.by_name), n)
         schema = self._flat_schema()
-        return self._count(pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema))
+        return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
     def _decide_from_schema(self, batch: pa.RecordBatch) -> None:
         index = batch.schema.get_field_index("prediction")
@@ -243,12 +246,12 @@ class ColumnReader:
                 columns[f"score:{head}"] = pa.float64()
         return columns
 
-    def _count(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        errors = batch.column("error")
+    def _count(self, table: pa.Table) -> pa.Table:
+        errors = table.column("error")
         if errors.null_count < len(errors):
             self.n_unpredicted += pc.sum(pc.equal(errors, "no_prediction")).as_py() or 0
             self.n_unreadable += pc.sum(pc.is_in(errors, pa.array(_UNREADABLE))).as_py() or 0
-        return batch
+        return table
 
 
 _FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}

@@ -47,6 +47,9 @@ class RecordError(Exception):
     """
 
     def __init__(self, code: str, message: str):
-        super().__init__(message)
+        super().__init__(code, message)  # both, so that it survives the way between processes
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return self.message

@@ -1,22 +1,32 @@
 """Predictions do not depend on order, batch or memory; windows are pooled as a plain mean."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 
-from doxa.inference.loading import load_predictor
-from doxa.inference.predictor import pool
+from doxa.inference.engine import OutOfMemory
+from doxa.inference.labeller import pool
+from doxa.inference.loading import Request, load_labeller
+from doxa.inference.predictor import Predictor
 from doxa.records.record import Record
 from doxa.text.frame import Window
 
 WORDS = "bank loan profit merge shares outlook rating 贷款 利润 公司 deal cash".split()
 
 
-@pytest.fixture(scope="module")
-def predictor(tiny_model):
-    return load_predictor(str(tiny_model), device="cpu", precision="fp32", with_scores=True)[0]
+@pytest.fixture(scope="module", params=["openvino", "torch"])
+def labeller(request, tiny_model):
+    return load_labeller(Request(str(tiny_model), "cpu", request.param, "fp32", with_scores=True))[0]
+
+
+@pytest.fixture
+def predictor(labeller, monkeypatch):
+    """Every call computes anew: nothing is remembered."""
+    monkeypatch.setattr(labeller.memory, "most_bytes", 0)
+    lanes = ThreadPoolExecutor(2)
+    return Predictor(lambda questions: lanes.submit(labeller.label, questions), [head.name for head in labeller.heads], labeller.tokenizer)
 
 
 def make_records(n=150):
@@ -34,43 +44,43 @@ def differences(first, second):
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 200, 100_000])
-def test_order_and_batches_do_not_matter(predictor, batch_tokens, monkeypatch):
+def test_order_and_batches_do_not_matter(predictor, labeller, batch_tokens, monkeypatch):
     records = make_records()
     expected = predict(predictor, records)
     shuffled = list(records)
     random.Random(2).shuffle(shuffled)
-    monkeypatch.setattr(predictor.engine, "batch_tokens", batch_tokens)
+    monkeypatch.setattr(labeller.memory.engine, "batch_tokens", batch_tokens)
     seen = predict(predictor, shuffled)
     assert differences(expected, seen) < 1e-5
     assert list(seen) == [record.number for record in shuffled]
 
 
-def test_out_of_memory_halves_the_batch(predictor, monkeypatch):
+def test_out_of_memory_halves_the_batch(predictor, labeller, monkeypatch):
     records = make_records()
     expected = predict(predictor, records)
-    forward, failures = predictor.engine._forward, []
+    forward, failures = labeller.memory.engine._forward, []
 
     def fail_on_large(windows):
         if len(windows) * max(len(window.ids) for window in windows) > 150:
             failures.append(len(windows))
-            raise torch.OutOfMemoryError("too large")
+            raise OutOfMemory
         return forward(windows)
 
-    monkeypatch.setattr(predictor.engine, "_forward", fail_on_large)
-    monkeypatch.setattr(predictor.engine, "batch_tokens", 4096)
+    monkeypatch.setattr(labeller.memory.engine, "_forward", fail_on_large)
+    monkeypatch.setattr(labeller.memory.engine, "batch_tokens", 4096)
     assert differences(expected, predict(predictor, records)) < 1e-5
-    assert 0 < len(failures) < 60 and predictor.engine.batch_tokens < 300  # the ceiling is remembered
+    assert 0 < len(failures) < 60 and labeller.memory.engine.batch_tokens < 300  # the ceiling is remembered
 
 
-def test_not_finite_is_an_error_record(predictor, monkeypatch):
-    forward = predictor.engine._forward
+def test_not_finite_is_an_error_record(predictor, labeller, monkeypatch):
+    forward = labeller.memory.engine._forward
 
     def spoil(windows):
         logits = forward(windows).copy()
         logits[[window.weight < 5 for window in windows]] = np.nan
         return logits
 
-    monkeypatch.setattr(predictor.engine, "_forward", spoil)
+    monkeypatch.setattr(labeller.memory.engine, "_forward", spoil)
     records = [Record("t", 0, b"", {"text": "bank"}), Record("t", 1, b"", {"text": "bank loan profit"})]
     first, second = predictor.predict_window(records)
     assert first.error.code == "non_finite" and not first.added and second.error is None

@@ -24,7 +24,7 @@ class Batches:
 
     def __iter__(self):
         for start in range(0, len(self.rows), self.size):
-            yield pa.RecordBatch.from_pylist(self.rows[start : start + self.size], schema=self.schema)
+            yield pa.Table.from_pylist(self.rows[start : start + self.size], schema=self.schema)
 
 
 def row(i, time="2026-10-01T09:00:00Z", label="negative", score=0.9, text=None, **more):

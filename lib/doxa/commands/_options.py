@@ -69,8 +69,8 @@ def output_options(function):
 def device_options(function):
     for option in reversed((
         click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
-        click.option("--precision", type=click.Choice(("auto", "fp32", "bf16", "fp16")), default="auto", show_default=True,
-                     help="Number format of the weights; auto takes bf16 only where the hardware computes in it."),
+        click.option("--precision", type=click.Choice(("auto", "fp32", "bf16", "fp16", "int8")), default="auto", show_default=True,
+                     help="Number format; auto takes the fastest that the hardware computes in and that keeps the labels."),
         click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens in a batch, padding included."),
     )):
         function = option(function)
@@ -153,23 +153,3 @@ def _parse_max_errors(text: str | None) -> tuple[int | None, float | None]:
     except ValueError:
         pass
     raise UsageError(f"--max-errors {text}: give a number, or a share such as 1%")
-
-
-def prepare_libraries(model: str) -> None:
-    """Set what libraries read once, when they load; what the user has set stays.
-
-    The hub client is silent, and off the network altogether for a model that lies here. Idle OpenMP threads sleep
-    rather than spin: where another process wants the cores too, spinning made training ten times slower.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    if os.path.isdir(model) or "/" not in model or model.startswith((".", "/")) or model.endswith("/"):
-        os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def bound_caches() -> None:
-    """Keep oneDNN from caching a kernel for every batch shape it ever saw: memory would grow with the stream."""
-    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-        os.environ.setdefault(name, "32")

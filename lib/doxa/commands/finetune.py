@@ -50,7 +50,10 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("finetune", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
-    _options.prepare_libraries(base)
+
+    from doxa.device.libraries import prepare_libraries
+
+    prepare_libraries(base)
 
     from doxa.model.directory import check_free
     from doxa.records.reader import Source, read_records

@@ -25,7 +25,10 @@ def tokenize(files, from_format, text_field, max_record_bytes, text_pair_field, 
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("tokenize", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
-    _options.prepare_libraries(base)
+
+    from doxa.device.libraries import prepare_libraries
+
+    prepare_libraries(base)
 
     from doxa.model.bases import find_model
     from doxa.records.reader import read_records

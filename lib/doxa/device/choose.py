@@ -1,42 +1,58 @@
-"""Choose a device and a precision, and say why."""
+"""Choose a device and a precision, and say why. Torch is loaded only where there may be a GPU to ask it about."""
 
+import os
 import re
-
-import torch
+import sys
 
 from doxa.device.cpu import computes_bf16
 from doxa.errors import UsageError
 
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+# Nvidia's driver, the same under Windows' Linux, AMD's driver.
+_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
-def choose_device(name: str) -> tuple[torch.device, str]:
+
+def choose_device(name: str) -> tuple[str, str]:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names here, and the reason.
 
     Raises UsageError for one that is not there."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda"), f"a CUDA device is there ({torch.cuda.get_device_name(0)})"
-        if torch.backends.mps.is_available():
-            return torch.device("mps"), "an Apple GPU is there"
-        return torch.device("cpu"), "no GPU is there"
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+    if name == "cpu":
+        return "cpu", "--device says so"
+    if name == "auto" and not may_have_gpu():
+        return "cpu", "no GPU is there"
+    if not re.fullmatch(r"auto|mps|cuda(:\d+)?", name):
         raise UsageError(f"--device {name}: give auto, cpu, cuda, cuda:N or mps")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device {name}: {torch.cuda.device_count()} CUDA devices are there")
-    if device.type == "mps" and not torch.backends.mps.is_available():
+    from doxa.device import gpu
+
+    if name == "auto":
+        if cuda := gpu.name_of_cuda():
+            return "cuda", f"a CUDA device is there ({cuda})"
+        return ("mps", "an Apple GPU is there") if gpu.has_mps() else ("cpu", "no GPU is there")
+    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= gpu.count_cuda():
+        raise UsageError(f"--device {name}: {gpu.count_cuda()} CUDA devices are there")
+    if name == "mps" and not gpu.has_mps():
         raise UsageError("--device mps: no Apple GPU is there")
-    return device, "--device says so"
+    return name, "--device says so"
 
 
-def choose_precision(name: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """Return the number format that `auto`, `fp32`, `bf16` or `fp16` names on this device, and the reason."""
-    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+def may_have_gpu() -> bool:
+    return sys.platform == "darwin" or any(map(os.path.exists, _GPU_FILES))
+
+
+def choose_precision(name: str, device: str) -> tuple[str, str]:
+    """Return the number format of the weights on this device, one of PRECISIONS but `auto`, and the reason."""
+    kind = device.partition(":")[0]
     if name != "auto":
-        if name == "fp16" and device.type == "cpu":
+        if name == "fp16" and kind == "cpu":
             raise UsageError("--precision fp16 is for GPUs; take bf16 or fp32 on a CPU")
-        return named[name], "--precision says so"
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16, "the GPU computes in bf16"
-    if device.type == "cpu" and computes_bf16():
-        return torch.bfloat16, "the CPU has bf16 instructions"
-    return torch.float32, f"this {device.type} has no bf16 instructions"
+        if name == "int8" and kind != "cpu":
+            raise UsageError("--precision int8 is for CPUs; take bf16 on a GPU")
+        return name, "--precision says so"
+    if kind == "cpu":
+        return ("bf16", "the CPU has bf16 instructions") if computes_bf16() else ("fp32", "this CPU has no bf16 instructions")
+    if kind == "cuda":
+        from doxa.device import gpu
+
+        if gpu.cuda_computes_bf16():
+            return "bf16", "the GPU computes in bf16"
+    return "fp32", f"this {kind} has no bf16 instructions"

@@ -22,6 +22,11 @@ def computes_bf16() -> bool:
     return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def computes_int8() -> bool:
+    """Whether 8-bit products are summed in hardware. Without it, int8 loses precision to saturation and is hardly faster."""
+    return bool(cpu_flags() & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
 def usable_cores() -> int:
     """The cores this process may use: its affinity, bounded by the cgroup's quota (containers)."""
     try:

@@ -1,52 +1,233 @@
-"""A model directory made ready to predict."""
+"""A model directory made ready to predict, by the engine that suits the device."""
+
+import importlib.util
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from doxa.device.choose import choose_device, choose_precision
+from doxa.device.cpu import computes_bf16, computes_int8, usable_cores
 from doxa.errors import DoxaError, UsageError
-from doxa.inference.engine import TorchEngine
+from doxa.inference.engine import Engine
+from doxa.inference.labeller import Labeller
+from doxa.inference.memory import Memory
 from doxa.inference.predictor import Predictor
+from doxa.inference.workers import WorkerPool
 from doxa.model.bases import find_model
-from doxa.model.classifier import foreign_head, load_classifier
-from doxa.model.directory import ModelTable, read_table
-from doxa.model.safety import read_config
+from doxa.model.directory import ModelTable, read_table, verify_files
+from doxa.model.form import INT8, PLAIN, Form, digests, find_form
+from doxa.model.heads import Head, foreign_head, read_output_names
+from doxa.model.safety import find_weights, read_config
 from doxa.text.frame import Reading
-from doxa.text.tokenizer import load_tokenizer
+from doxa.text.tokenizer import TextTokenizer, load_tokenizer
+
+ENGINES = ("auto", "openvino", "torch")
 
 
-def load_predictor(name: str, *, device: str = "auto", precision: str = "auto", batch_tokens: int | None = None,
-                   long_policy: str | None = None, text_field: str | None = None, text_pair_field: str | None = None,
-                   head_name: str | None = None, with_scores: bool = False, verify: bool = True) -> tuple[Predictor, list[str], list[str]]:
-    """Load a model directory or hub id. Returns the predictor, why device and precision were chosen, and what the user
-    should know of the model.
+@dataclass(frozen=True)
+class Request:
+    """What to load, and how. `n_cores` None takes all that this process may use."""
+
+    model: str
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
+    batch_tokens: int | None = None
+    long_policy: str | None = None
+    text_field: str | None = None
+    text_pair_field: str | None = None
+    head_name: str | None = None
+    with_scores: bool = False
+    verify: bool = True
+    n_cores: int | None = None
+
+
+@dataclass
+class Known:
+    """What is known of a model without its weights. `notes` are for the user."""
+
+    directory: str
+    table: ModelTable
+    tokenizer: TextTokenizer
+    config: dict
+    made_from: dict[str, str]
+    is_ours: bool
+    verified: Future
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def heads(self) -> list[Head]:
+        return self.table.heads
+
+    def reading(self, long_policy: str | None) -> Reading:
+        return Reading(self.tokenizer.frame, min(self.table.max_length, self.tokenizer.max_length), long_policy or self.table.long_policy)
+
+
+def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Known, list[str]]:
+    """Load a model directory or hub id, in this process or in `n_workers` of their own. Returns the predictor, what is
+    known of the model, and why device, engine and precision were chosen.
 
     Raises DoxaError for a directory that is missing, incomplete, altered or unsafe.
     """
-    directory = find_model(name)
-    read_config(directory)
-    table = read_table(directory, verify)
-    where, why_device = choose_device(device)
-    dtype, why_precision = choose_precision(precision, where)
-    tokenizer = load_tokenizer(directory)
-    model = load_classifier(directory, dtype)
-    reasons = [f"device {where}: {why_device}", f"precision {str(dtype).removeprefix('torch.')}: {why_precision}"]
-    notes: list[str] = []
-    if table is None:
-        table = ModelTable([foreign_head(model.config, head_name or "label")], tokenizer.max_length)
-        notes.append(f'{name} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
-    elif head_name is not None:
+    known = read_model(request)
+    if n_workers == 1:
+        labeller, reasons = load_labeller(request, known)
+        lanes = ThreadPoolExecutor(2, "labeller")  # one window is read and tokenised while the one before is computed
+        submit, most_waiting = lambda questions: lanes.submit(labeller.label, questions), 1
+    else:
+        device, why_device = choose_device(request.device)
+        pool = WorkerPool([replace(request, **share) for share in _shares(device, n_workers)])
+        reasons = [f"{n_workers} workers, each on its share of {device}: {why_device}", *pool.reasons]
+        submit, most_waiting = pool.submit, 2 * n_workers
+    predictor = Predictor(submit, [head.name for head in known.heads], known.tokenizer, request.text_field or known.table.text_field,
+                          request.text_pair_field or known.table.text_pair_field, most_waiting)
+    return predictor, known, reasons
+
+
+def _shares(device: str, n_workers: int) -> list[dict]:
+    """What every worker computes on: a GPU each where `cuda` names them all, else a share of the cores."""
+    n_cores = max(1, usable_cores() // n_workers)
+    return [{"device": f"cuda:{i}" if device == "cuda" else device, "n_cores": n_cores} for i in range(n_workers)]
+
+
+def count_workers(asked: int | None, device: str) -> int:
+    """How many processes to compute in: as many as asked for, else one for each GPU that `cuda` names. Raises UsageError."""
+    device, _ = choose_device(device)
+    n_gpus = 1
+    if device == "cuda":
+        from doxa.device import gpu
+
+        n_gpus = gpu.count_cuda()
+        if asked is not None and asked > n_gpus:
+            raise UsageError(f"--workers {asked}: {n_gpus} CUDA devices are there, and each serves one worker")
+    return asked or n_gpus
+
+
+def read_model(request: Request) -> Known:
+    """Read everything but the weights. Hashing, which lets go of the interpreter, goes on behind `verified`."""
+    directory = find_model(request.model)
+    config = read_config(directory)
+    table = read_table(directory)
+    if table is not None and request.head_name is not None:
         raise UsageError("--head names the head of a model that doxa did not write; this one names its own")
-    if sum(head.n_outputs for head in table.heads) != model.config.num_labels:
-        raise DoxaError(f"{directory}: doxa.json describes {sum(h.n_outputs for h in table.heads)} outputs, "
-                        f"the model has {model.config.num_labels}")
-    reading = Reading(tokenizer.frame, min(table.max_length, tokenizer.max_length), long_policy or table.long_policy)
-    engine = TorchEngine(model, where, batch_tokens)
-    predictor = Predictor(engine, table.heads, tokenizer, reading, text_field or table.text_field,
-                          text_pair_field or table.text_pair_field, with_scores)
-    return predictor, reasons, notes
+    verified = ThreadPoolExecutor(1, "verify").submit(verify_files, directory, table.files if table and request.verify else {})
+    try:
+        tokenizer = load_tokenizer(directory)
+    except DoxaError:
+        verified.result()  # what is wrong with a file comes before what follows from it
+        raise
+    notes = []
+    is_ours = table is not None
+    try:
+        n_outputs = len(read_output_names(config))
+        table = table or ModelTable([foreign_head(config, request.head_name or "label")], tokenizer.max_length)
+    except (ValueError, TypeError) as error:
+        raise DoxaError(f"{directory}/config.json is damaged: {error}") from None
+    if is_ours and sum(head.n_outputs for head in table.heads) != n_outputs:
+        raise DoxaError(f"{directory}: doxa.json describes {sum(head.n_outputs for head in table.heads)} outputs, the model has {n_outputs}")
+    if not is_ours:
+        notes.append(f'{request.model} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
+    made_from = digests(directory, table.files if request.verify else {}, find_weights(directory)) if is_ours else {}
+    return Known(directory, table, tokenizer, config, made_from, is_ours, verified, notes)
 
 
-def prediction_types(predictor: Predictor):
+def load_labeller(request: Request, known: Known | None = None) -> tuple[Labeller, list[str]]:
+    """Load the weights. Returns the labeller and why device, engine and precision were chosen."""
+    known = known or read_model(request)
+    try:
+        engine, reasons = _load_engine(request, known)
+    finally:
+        known.verified.result()
+    return Labeller(Memory(engine), known.heads, known.tokenizer, known.reading(request.long_policy), request.with_scores), reasons
+
+
+def _load_engine(request: Request, known: Known) -> tuple[Engine, list[str]]:
+    device, why_device = choose_device(request.device)
+    precision, why_precision = choose_precision(request.precision, device)
+    reasons = [f"device {device}: {why_device}"]
+    n_cores = request.n_cores or usable_cores()
+    name, why_engine = choose_engine(request.engine, device)
+    if name == "openvino":
+        engine, reason = _load_openvino(request, known, precision, why_precision, n_cores)
+        if engine is not None:
+            return engine, [*reasons, f"engine openvino: {why_engine}", reason]
+        why_engine = reason
+    if precision == "int8":
+        raise UsageError(f"--precision int8 needs the OpenVINO engine ({why_engine})")
+    from doxa.inference.torch_engine import load_torch_engine
+
+    engine = load_torch_engine(known.directory, device, precision, request.batch_tokens, n_cores)
+    return engine, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
+
+
+def choose_engine(name: str, device: str) -> tuple[str, str]:
+    """Return `openvino` or `torch`, and the reason. Raises UsageError when the one asked for cannot be had."""
+    is_there = importlib.util.find_spec("openvino") is not None
+    if name == "openvino":
+        if device != "cpu":
+            raise UsageError(f"--engine openvino computes on a CPU, not on {device}; add --device cpu")
+        if not is_there:
+            raise UsageError("--engine openvino: it is not installed; run: pip install 'doxa[cpu]'")
+        return name, "--engine says so"
+    if name == "torch":
+        return name, "--engine says so"
+    if device != "cpu":
+        return "torch", f"it computes on {device}"
+    return ("openvino", "the fastest on a CPU") if is_there else ("torch", "openvino, which is faster, comes with: pip install 'doxa[cpu]'")
+
+
+def _load_openvino(request: Request, known: Known, precision: str, why: str, n_cores: int) -> tuple[Engine | None, str]:
+    """Return the engine and the reason for its precision, or None and why OpenVINO cannot run this model."""
+    from doxa.inference.openvino_engine import OpenVinoEngine
+
+    form = find_form(known.directory, known.made_from) if known.is_ours else None
+    if form is not None:
+        part, precision, why = _choose_part(request.precision, precision, why, form)
+        is_whole = ThreadPoolExecutor(1, "verify").submit(lambda: not request.verify or form.is_whole(part))
+        arguments = (precision if precision != "int8" else "bf16" if computes_bf16() else "fp32",
+                     known.config.get("pad_token_id") or 0, known.tokenizer.max_length, request.batch_tokens, n_cores)
+        try:
+            engine = OpenVinoEngine(form.path(part), *arguments, form.fingerprint(part))
+        except RuntimeError:
+            engine = None
+        if engine is not None and is_whole.result():
+            known.verified.result()
+            engine.keep_compiled()
+            return engine, f"precision {precision}: {why}"
+        if part == INT8:
+            raise DoxaError(f"the int8 form in {form.folder} is damaged; train the model again, or remove that folder")
+    elif precision == "int8":
+        raise DoxaError(_NO_INT8)
+    from doxa.inference.conversion import CannotConvert, make_form
+
+    known.verified.result()
+    try:
+        model = make_form(known.directory, known.made_from if known.is_ours else None)
+    except CannotConvert as error:
+        if request.engine == "openvino":
+            raise
+        return None, str(error)
+    engine = OpenVinoEngine(model, precision, known.config.get("pad_token_id") or 0, known.tokenizer.max_length, request.batch_tokens, n_cores)
+    return engine, f"precision {precision}: {why}"
+
+
+_NO_INT8 = "--precision int8: this model has no int8 form; finetune makes one where openvino and nncf are: pip install 'doxa[cpu]'"
+
+
+def _choose_part(asked: str, precision: str, why: str, form: Form) -> tuple[str, str, str]:
+    """Return which part of the form to run, precision and reason: int8 where its guard let it pass or the user insists."""
+    if asked == "int8":
+        if not form.int8:
+            raise DoxaError(_NO_INT8)
+        return INT8, "int8", why
+    if asked == "auto" and form.int8.get("is_good") and computes_int8():
+        return INT8, "int8", f"{form.int8['agreement']:.1%} of its labels agreed with fp32 on held-out records"
+    return PLAIN, precision, why
+
+
+def prediction_types(heads: list[Head], with_scores: bool):
     """The Arrow types of the keys that predict adds."""
     def entry(head):
         scores = pa.struct([(label, pa.float64()) for label in head.labels])
@@ -55,7 +236,6 @@ def prediction_types(predictor: Predictor):
         if head.kind == "labels":
             return pa.struct([("labels", pa.list_(pa.string())), ("scores", scores)])
         members = [("label", pa.string()), ("score", pa.float64())]
-        return pa.struct(members + ([("scores", scores)] if predictor.with_scores else []))
+        return pa.struct(members + ([("scores", scores)] if with_scores else []))
 
-    return {"prediction": pa.struct([(head.name, entry(head)) for head in predictor.heads]),
-            "n_tokens": pa.int64(), "truncated": pa.bool_()}
+    return {"prediction": pa.struct([(head.name, entry(head)) for head in heads]), "n_tokens": pa.int64(), "truncated": pa.bool_()}

@@ -1,100 +1,80 @@
-"""Records to predictions: read texts, lay them out in windows, compute, pool, put back in order."""
+"""Records to records with predictions: read the texts, ask, put the answers back in order."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 
 from doxa.errors import RecordError, UsageError
-from doxa.inference.engine import TorchEngine
-from doxa.records.prefetch import gather
-from doxa.model.heads import Head, read_logits
+from doxa.inference.labeller import Answers, Question
 from doxa.records.outcome import Outcome, refuse_second_head
+from doxa.records.prefetch import LONGEST_SLEEP_S, gather
 from doxa.records.record import MISSING, Record, refuse_own_key
-from doxa.text.frame import Reading, Window
+from doxa.records.standard import check_signals
 from doxa.text.tokenizer import TextTokenizer
 
 WINDOW_RECORDS = 2048  # sorted by length together; enough that a batch holds texts of like length
 
 
 class Predictor:
-    """Everything that stays the same from record to record. Results do not depend on a record's neighbours."""
+    """Sends windows of records to `submit` (questions -> future Answers), at most `most_waiting` ahead of the reader."""
 
-    def __init__(self, engine: TorchEngine, heads: list[Head], tokenizer: TextTokenizer, reading: Reading,
-                 text_field: str = "text", text_pair_field: str | None = None, with_scores: bool = False):
-        self.engine, self.heads, self.tokenizer, self.reading = engine, heads, tokenizer, reading
+    def __init__(self, submit: Callable[[list[Question]], Future], head_names: list[str], tokenizer: TextTokenizer,
+                 text_field: str = "text", text_pair_field: str | None = None, most_waiting: int = 1):
+        self.submit, self.head_names, self.tokenizer, self.most_waiting = submit, head_names, tokenizer, most_waiting
         self.text_field, self.text_pair_field = text_field, text_pair_field
-        self.with_scores = with_scores
-        self.head_names = [head.name for head in heads]
+        self.n_windows = self.n_remembered = 0
 
     def predict(self, records: Iterator[Record], window_records: int = WINDOW_RECORDS) -> Iterator[list[Outcome]]:
-        """Yield lists of outcomes in the order of the records, while later records are being read.
+        """Yield lists of outcomes in the order of the records, while later ones are being read and computed.
 
         Raises UsageError when a record already holds a key that is about to be added, or tokens of another tokenizer."""
-        for window in gather(records, window_records):
-            yield self.predict_window(window)
+        asked = map(self._ask, gather(records, window_records))
+        for waiting in gather(asked, self.most_waiting, patience_s=0.0):
+            for outcomes, positions, future in waiting:
+                yield self._conclude(outcomes, positions, _wait_for(future))
 
     def predict_window(self, records: list[Record]) -> list[Outcome]:
+        outcomes, positions, future = self._ask(records)
+        return self._conclude(outcomes, positions, future.result())
+
+    def _ask(self, records: list[Record]) -> tuple[list[Outcome], list[int], Future]:
+        """Submit every readable record; what cannot be read gets its error. `positions` are those of the questions."""
         outcomes = [Outcome(record) for record in records]
-        texts = self._token_ids(outcomes)
-        windows: list[Window] = []
-        spans: list[tuple[Outcome, int, int]] = []
-        for outcome, (first, second) in texts:
-            try:
-                parts, is_cut = self.reading.read(first, second)
-            except RecordError as error:
-                outcome.error = error
-                continue
-            spans.append((outcome, len(windows), len(windows) + len(parts)))
-            windows += parts
-            n_tokens = len(first) + len(second or ()) + self.reading.n_special(second is not None)
-            outcome.added = {"prediction": None, "n_tokens": n_tokens} | ({"truncated": True} if is_cut else {})
-        if spans:
-            pooled = pool(self.engine.compute(windows), windows, [(start, end) for _, start, end in spans])
-            for (outcome, _, _), prediction in zip(spans, read_logits(pooled, self.heads, self.with_scores)):
-                self._conclude(outcome, prediction)
-        return outcomes
-
-    def _conclude(self, outcome: Outcome, prediction: dict[str, Any] | None) -> None:
-        if prediction is None:
-            outcome.added = {}
-            outcome.error = RecordError("non_finite", "the model gave a score that is no finite number")
-            return
-        outcome.added["prediction"] = prediction
-        if outcome.record.get("n_tokens") not in (MISSING, None):  # an earlier predict said so already
-            outcome.added.pop("n_tokens")
-            outcome.added.pop("truncated", None)
-
-    def _token_ids(self, outcomes: list[Outcome]) -> list[tuple[Outcome, tuple[list[int], list[int] | None]]]:
-        """The own token ids of every readable record; what cannot be read gets its error."""
-        found: dict[int, tuple[list[int], list[int] | None]] = {}
-        to_encode: list[tuple[int, list[str]]] = []
+        positions: list[int] = []
+        questions: list[Question] = []
         for position, outcome in enumerate(outcomes):
             record = outcome.record
             if record.error is not None or record.carries_error:
                 continue
             self._refuse_clash(record)
             try:
-                if record.get("input_ids") not in (MISSING, None):
-                    found[position] = self._given_ids(record)
-                else:
-                    to_encode.append((position, self._texts(record)))
+                questions.append(self._question(record))
+                positions.append(position)
             except RecordError as error:
                 outcome.error = error
-        encoded = iter(self.tokenizer.encode([text for _, texts in to_encode for text in texts]))
-        for position, texts in to_encode:
-            ids = [next(encoded) for _ in texts]
-            if not ids[0]:
-                outcomes[position].error = RecordError("empty_text", "the text holds nothing that the tokenizer reads")
-            else:
-                found[position] = (ids[0], ids[1] if len(ids) > 1 else None)
-        return [(outcomes[position], found[position]) for position in sorted(found)]
+        return outcomes, positions, self.submit(questions)
 
-    def _texts(self, record: Record) -> list[str]:
+    def _conclude(self, outcomes: list[Outcome], positions: list[int], answers: Answers) -> list[Outcome]:
+        self.n_windows += answers.n_windows
+        self.n_remembered += answers.n_remembered
+        for position, entry in zip(positions, answers.entries):
+            outcome = outcomes[position]
+            if isinstance(entry, RecordError):
+                outcome.error = entry
+                continue
+            if outcome.record.get("n_tokens") not in (MISSING, None):  # an earlier predict said so already
+                entry.pop("n_tokens")
+                entry.pop("truncated", None)
+            outcome.added = entry
+        return outcomes
+
+    def _question(self, record: Record) -> Question:
+        if record.get("input_ids") not in (MISSING, None):
+            return Question(ids=self._given_ids(record))
         texts = [record.get_text(self.text_field)]
         if self.text_pair_field:
             texts.append(record.get_text(self.text_pair_field, "--text-pair-field"))
-        return texts
+        return Question(tuple(texts))
 
     def _given_ids(self, record: Record) -> tuple[list[int], list[int] | None]:
         """The ids that `tokenize` left in a record, when they come from the model's own tokenizer."""
@@ -124,12 +104,11 @@ class Predictor:
         refuse_second_head(record, self.head_names)
 
 
-def pool(logits: np.ndarray, windows: list[Window], spans: list[tuple[int, int]]) -> np.ndarray:
-    """Pool the windows (N, C) of each text into one row: their mean, weighted by the text tokens inside."""
-    pooled = np.empty((len(spans), logits.shape[1]), dtype=np.float64)
-    for row, (start, end) in enumerate(spans):
-        if end - start == 1:
-            pooled[row] = logits[start]
-        else:
-            pooled[row] = np.average(logits[start:end], axis=0, weights=[window.weight for window in windows[start:end]])
-    return pooled
+def _wait_for(future: Future) -> Answers:
+    while True:
+        try:
+            return future.result(LONGEST_SLEEP_S)
+        except NotYet:
+            if future.done():  # a TimeoutError of its own
+                raise
+            check_signals()

@@ -4,8 +4,6 @@ import importlib.util
 import os
 import re
 
-from huggingface_hub import snapshot_download
-
 from doxa.errors import DoxaError
 from doxa.model.directory import verify_files
 
@@ -39,6 +37,8 @@ def find_model(name: str) -> str:
         return name
     if not _looks_like_hub_id(name):
         raise DoxaError(f"{name}: no such model directory")
+    from huggingface_hub import snapshot_download
+
     try:
         return snapshot_download(name, allow_patterns=_HUB_FILES)
     except Exception as error:  # the hub client raises a dozen kinds, among them plain ones of its HTTP library

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 from transformers.utils import logging
 
@@ -57,15 +58,6 @@ def load_classifier(directory: str, dtype: torch.dtype = torch.float32) -> PreTr
     return model.eval()
 
 
-def foreign_head(config: Any, name: str) -> Head:
-    """The one head of a classifier that doxa did not write, by what its config says."""
-    n_outputs = config.num_labels
-    if config.problem_type == "regression" or (n_outputs == 1 and config.problem_type is None):
-        return Head(name, "number")
-    labels = tuple(str(config.id2label[i]) for i in range(n_outputs))
-    return Head(name, "labels" if config.problem_type == "multi_label_classification" else "label", labels)
-
-
 def save_classifier(model: PreTrainedModel, directory: str, base: str | None) -> None:
     """Write weights and config; the tokenizer's small files come from the base. Raises DoxaError for weights not finite."""
     for name, weights in model.named_parameters():
@@ -92,6 +84,8 @@ def rescale_outputs(model: PreTrainedModel, scale: torch.Tensor, shift: torch.Te
 
 def _check_classifiable(directory: str) -> None:
     config = read_config(directory)
+    if not isinstance(config.get("model_type"), str) or config["model_type"] not in CONFIG_MAPPING_NAMES:
+        raise DoxaError(f'{directory}/config.json: model_type "{config.get("model_type")}" is none that transformers knows')
     if config["model_type"] not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         raise DoxaError(f'{directory}: transformers has no sequence classifier for model_type "{config["model_type"]}"')
     find_weights(directory)

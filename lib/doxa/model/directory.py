@@ -28,6 +28,7 @@ class ModelTable:
     text_field: str = "text"
     text_pair_field: str | None = None
     about: dict[str, Any] = field(default_factory=dict)  # base, data, dev figures, settings: for people and reports
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)  # the manifest: size and sha256 of every file
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -40,11 +41,8 @@ class ModelTable:
         }
 
 
-def read_table(directory: str, verify: bool = True) -> ModelTable | None:
-    """Return the table of a directory that doxa wrote, None for any other; with `verify` every file is checked.
-
-    Raises DoxaError when the table is damaged, or a file differs from the manifest.
-    """
+def read_table(directory: str) -> ModelTable | None:
+    """Return the table of a directory that doxa wrote, None for any other. Raises DoxaError when it is damaged."""
     path = os.path.join(directory, TABLE)
     try:
         with open(path, "rb") as file:
@@ -58,14 +56,11 @@ def read_table(directory: str, verify: bool = True) -> ModelTable | None:
             raise DoxaError(f"{path} was written by a newer doxa ({content['doxa_version']}); update this one")
         reading = content["reading"]
         heads = [Head.from_json(entry) for entry in content["heads"]]
-        table = ModelTable(heads, int(reading["max_length"]), reading["long"], reading["text_field"], reading["text_pair_field"],
-                           {key: content[key] for key in content if key not in ("format", "doxa_version", "heads", "reading")})
-        files = dict(content["files"])
+        about = {key: content[key] for key in content if key not in ("format", "doxa_version", "heads", "reading", "files")}
+        return ModelTable(heads, int(reading["max_length"]), reading["long"], reading["text_field"], reading["text_pair_field"],
+                          about, dict(content["files"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DoxaError(f"{path} is damaged: {type(error).__name__} {error}") from None
-    if verify:
-        verify_files(directory, files)
-    return table
 
 
 def verify_files(directory: str, files: dict[str, dict[str, Any]]) -> None:
@@ -112,7 +107,7 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
     try:
         yield working
         os.chmod(working, 0o755)
-        names = sorted(os.listdir(working))
+        names = sorted(name for name in os.listdir(working) if os.path.isfile(os.path.join(working, name)))
         files = {name: {"size": os.path.getsize(os.path.join(working, name)), "sha256": sha256_of(os.path.join(working, name))}
                  for name in names}
         content = json.dumps(table.to_json() | {"files": files}, ensure_ascii=False, indent=2)

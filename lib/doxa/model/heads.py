@@ -40,6 +40,25 @@ class Head:
         return head
 
 
+def foreign_head(config: dict[str, Any], name: str) -> Head:
+    """The one head of a classifier that doxa did not write, by what its config.json says.
+
+    Raises ValueError when its label names are no names."""
+    labels = tuple(read_output_names(config))
+    kind = config.get("problem_type")
+    if kind == "regression" or (len(labels) == 1 and kind is None):
+        return Head(name, "number")
+    return Head(name, "labels" if kind == "multi_label_classification" else "label", labels)
+
+
+def read_output_names(config: dict[str, Any]) -> list[str]:
+    """The names of a classifier's outputs as its config.json has them. Raises ValueError when they are no names."""
+    names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(int(config.get("num_labels", 2)))}
+    if not isinstance(names, dict):
+        raise ValueError("id2label holds no names")
+    return [str(names[key]) for key in sorted(names, key=int)]
+
+
 def output_names(heads: list[Head]) -> list[str]:
     """The name of every output, side by side: plain labels for a single head, `head=label` for several."""
     names = []

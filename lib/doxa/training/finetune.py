@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from doxa.device.choose import choose_device, choose_precision
-from doxa.errors import DoxaError
-from doxa.inference.engine import TorchEngine
-from doxa.inference.predictor import pool
+from doxa.errors import DoxaError, UsageError
+from doxa.inference.labeller import pool
+from doxa.inference.torch_engine import TORCH_TYPES, TorchEngine
 from doxa.model.bases import SCRATCH, find_model
 from doxa.model.classifier import build_classifier, build_scratch, rescale_outputs, save_classifier
 from doxa.model.directory import ModelTable, publish
@@ -69,10 +69,10 @@ class Result:
 def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, listener: Listener) -> Result:
     """Train, evaluate, publish. Raises DoxaError; what it raises, and any signal, leaves no directory behind."""
     device, why_device = choose_device(plan.device)
-    dtype, why_precision = choose_precision(plan.precision, device)
-    if dtype == torch.float16:
-        raise DoxaError("training in fp16 needs loss scaling, which is not there; take --precision bf16 or fp32")
-    listener.note(f"training on {device} ({why_device}) in {str(dtype).removeprefix('torch.')} ({why_precision})")
+    precision, why_precision = choose_precision(plan.precision, device)
+    if precision not in ("fp32", "bf16"):
+        raise UsageError(f"--precision {precision} is for prediction; training takes bf16 or fp32")
+    listener.note(f"training on {device} ({why_device}) in {precision} ({why_precision})")
     torch.manual_seed(plan.loop["seed"])
     torch.use_deterministic_algorithms(True, warn_only=True)
     base = None if plan.base == SCRATCH else find_model(plan.base)
@@ -89,7 +89,8 @@ def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet
     train_targets = [encode_targets(head, train.column(i)) for i, head in enumerate(heads)]
     dev_targets = [encode_targets(head, dev.column(i)) for i, head in enumerate(heads)]
     scale, shift = _number_scales(heads, train_targets)
-    mixed = dtype if dtype != torch.float32 else None
+    mixed = TORCH_TYPES[precision] if precision != "fp32" else None
+    device = torch.device(device)
     pad_id = model.config.pad_token_id or 0
     loop = TrainingLoop(model, heads, settings, device, mixed, pad_id)
     engine = TorchEngine(model, device, mixed=mixed)

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from doxa.errors import DoxaError
-from doxa.inference.engine import collate, takes_token_types
+from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.heads import Head
 from doxa.text.frame import Window
 from doxa.training.loss import heads_loss

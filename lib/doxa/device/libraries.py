@@ -1,0 +1,26 @@
+"""What libraries read once, when they load. Called before the first of them is."""
+
+import os
+import sys
+
+
+def prepare_libraries(model: str) -> None:
+    """Set what the environment does not; what the user has set stays.
+
+    The hub client is silent, and off the network altogether for a model that lies here. OpenVINO's telemetry package
+    counts as not installed. Idle OpenMP threads sleep rather than spin: where another process wants the cores too,
+    spinning made training ten times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if os.path.isdir(model) or "/" not in model or model.startswith((".", "/")) or model.endswith("/"):
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    sys.modules.setdefault("openvino_telemetry", None)  # an import of it raises ImportError, which its users expect
+
+
+def bound_caches() -> None:
+    """Keep oneDNN from caching a kernel for every batch shape it ever saw: memory would grow with the stream."""
+    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "32")

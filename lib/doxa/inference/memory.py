@@ -1,0 +1,63 @@
+"""Windows that were computed before: syndicated news comes many times."""
+
+import threading
+from array import array
+from collections import OrderedDict
+
+import numpy as np
+
+from doxa.inference.engine import Engine
+from doxa.text.frame import Window
+
+MOST_BYTES = 32 << 20
+ENTRY_BYTES = 300  # what Python needs for an entry beside its key, about
+
+
+class Memory:
+    """Computes each distinct window once, as long as it is remembered: the least recently met are forgotten.
+
+    The key is the window's token ids themselves, so an answer is never that of another text.
+    """
+
+    def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES):
+        self.engine, self.most_bytes = engine, most_bytes
+        self._rows: OrderedDict[bytes, bytes] = OrderedDict()
+        self._n_bytes = 0
+        self._lock = threading.Lock()
+
+    def compute(self, windows: list[Window]) -> tuple[np.ndarray, int]:
+        """Return the logits (len(windows), C) and how many of them did not have to be computed."""
+        keys = [_key(window) for window in windows]
+        with self._lock:
+            known = {key: self._rows[key] for key in keys if key in self._rows}
+            for key in known:
+                self._rows.move_to_end(key)
+        fresh: dict[bytes, Window] = {}
+        for key, window in zip(keys, windows):
+            if key not in known:
+                fresh.setdefault(key, window)
+        if fresh:
+            computed = self.engine.compute(list(fresh.values()))
+            new = dict(zip(fresh, map(np.ndarray.tobytes, computed)))
+            known |= new
+            self._keep(new)
+        logits = np.frombuffer(b"".join([known[key] for key in keys]), np.float32).reshape(len(windows), -1)
+        return logits, len(windows) - len(fresh)
+
+    def _keep(self, new: dict[bytes, bytes]) -> None:
+        with self._lock:
+            for key, row in new.items():
+                if key not in self._rows:
+                    self._rows[key] = row
+                    self._n_bytes += len(key) + len(row) + ENTRY_BYTES
+            while self._n_bytes > self.most_bytes:
+                key, row = self._rows.popitem(last=False)
+                self._n_bytes -= len(key) + len(row) + ENTRY_BYTES
+
+
+def _key(window: Window) -> bytes:
+    ids = array("i", window.ids)
+    if window.type_ids:
+        ids.append(-1)
+        ids.extend(window.type_ids)
+    return ids.tobytes()

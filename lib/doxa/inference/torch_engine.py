@@ -1,0 +1,73 @@
+"""The torch engine: any device, any architecture."""
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from doxa.device.cpu import usable_cores
+from doxa.inference.engine import Engine, OutOfMemory, pad
+from doxa.model.classifier import load_classifier
+from doxa.model.first_token import shorten_last_layer
+from doxa.text.frame import Window
+
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
+TORCH_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchEngine(Engine):
+    """`mixed` computes in another precision than that of the weights."""
+
+    def __init__(self, model: PreTrainedModel, device: torch.device, batch_tokens: int | None = None,
+                 mixed: torch.dtype | None = None, n_cores: int | None = None):
+        self.model = model.to(device)
+        self.device, self.mixed = device, mixed
+        self.with_types = takes_token_types(model)
+        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
+        self.pad_id = getattr(model.config, "pad_token_id", None) or 0
+        self.n_outputs = model.config.num_labels
+        if device.type == "cpu":
+            self.lanes = ThreadPoolExecutor(n_cores or usable_cores(), "engine", torch.set_num_threads, (1,))
+        else:
+            self.lanes = ThreadPoolExecutor(1, "engine")
+
+    def compute(self, windows: list[Window]) -> np.ndarray:
+        self.model.eval()
+        return super().compute(windows)
+
+    @torch.inference_mode()
+    def _forward(self, windows: list[Window]) -> np.ndarray:
+        try:
+            inputs = collate(windows, self.pad_id, self.device, self.with_types)
+            with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
+                return self.model(**inputs).logits.float().cpu().numpy()  # (B, C)
+        except torch.OutOfMemoryError:
+            pass
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):  # what a CPU allocator says
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise OutOfMemory  # here, where the failed call's tensors are free again
+
+
+def load_torch_engine(directory: str, device: str, precision: str, batch_tokens: int | None, n_cores: int) -> TorchEngine:
+    """Load the weights of a model directory for prediction. Raises DoxaError when they are damaged or do not fill the model."""
+    model = load_classifier(directory, TORCH_TYPES[precision])
+    shorten_last_layer(model)
+    return TorchEngine(model, torch.device(device), batch_tokens, n_cores=n_cores)
+
+
+def takes_token_types(model: PreTrainedModel) -> bool:
+    """Whether the model reads token type ids; DistilBERT, for one, does not though its tokenizer gives them."""
+    return "token_type_ids" in inspect.signature(model.forward).parameters
+
+
+def collate(windows: list[Window], pad_id: int, device: torch.device, with_types: bool = True) -> dict[str, torch.Tensor]:
+    """Pad windows to the longest: input_ids, attention_mask and, for pairs, token_type_ids, each (B, T)."""
+    arrays = pad(windows, pad_id, max(len(window.ids) for window in windows))
+    if not with_types or not any(window.type_ids for window in windows):
+        del arrays["token_type_ids"]
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}

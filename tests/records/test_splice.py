@@ -65,7 +65,7 @@ def number_of(value):
     if isinstance(value, (list, tuple)):
         return [number_of(inner) for inner in value]
     try:
-        return float(value) if isinstance(value, str) else value
+        return repr(float(value)) if isinstance(value, (str, float)) else value  # as text, for nan is not nan
     except ValueError:
         return value
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from doxa.errors import RecordError
 from doxa.model.bases import find_embedded
-from doxa.text.batching import plan_batches
+from doxa.text.batching import padded_length, plan_batches
 from doxa.text.frame import Reading
 from doxa.text.tokenizer import TextTokenizer, describe_unknown, load_tokenizer
 from doxa.text.vocabulary import learn_tokenizer
@@ -115,10 +115,16 @@ def test_windows_of_pairs(frame, first, second):
 def test_batches_hold_each_text_once_within_the_budget():
     import random
 
-    lengths = [random.Random(1).randrange(1, 600) for _ in range(500)]
+    generator = random.Random(1)
+    lengths = [8 * generator.randrange(1, 75) for _ in range(500)]
     batches = plan_batches(lengths, 1024)
     assert sorted(i for batch in batches for i in batch) == list(range(500))
     for batch in batches:
-        longest = max(lengths[i] for i in batch)
-        assert len(batch) == 1 or longest * len(batch) <= 1024
-    assert len(batches) < 250 and plan_batches([], 10) == []
+        assert len({lengths[i] for i in batch}) == 1
+        assert len(batch) == 1 or lengths[batch[0]] * len(batch) <= 1024
+    assert len(batches) < 400 and plan_batches([], 10) == []
+
+
+@pytest.mark.parametrize("n_tokens, max_length, padded", [(1, 512, 8), (8, 512, 8), (9, 512, 16), (509, 510, 510), (510, 510, 510), (5, 0, 5)])
+def test_padded_length_stays_within_the_positions(n_tokens, max_length, padded):
+    assert padded_length(n_tokens, max_length) == padded

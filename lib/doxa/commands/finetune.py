@@ -35,9 +35,11 @@ from doxa.errors import DoxaError
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")
 @click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), default="auto", show_default=True,
               help="bf16 mixed precision, auto where the hardware computes in it.")
+@click.option("--int8/--no-int8", default=True, show_default=True,
+              help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
 @_options.error_options
 def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, output, force, dev_files, dev_share,
-             num_train_epochs, learning_rate, max_length, device, precision, on_error, max_errors, require_input, quiet, verbose,
+             num_train_epochs, learning_rate, max_length, device, precision, int8, on_error, max_errors, require_input, quiet, verbose,
              **loop):
     """Fine-tune a pretrained encoder on labelled records.
 
@@ -100,7 +102,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.training.finetune import Listener, Plan, finetune as train_and_publish
 
     epochs = num_train_epochs or (8 if base == "scratch" else 3)
-    plan = Plan(base, output, text_fields, learning_rate, max_length, device, precision, {"num_train_epochs": epochs, **loop})
+    plan = Plan(base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, **loop})
     with terminal.progress("examples", epochs * len(train.examples)) as progress:
         listener = Listener(
             terminal.note, terminal.warn,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from doxa.errors import DoxaError
-from doxa.text.batching import plan_batches
+from doxa.text.batching import padded_length, plan_batches
 from doxa.text.frame import Window
 
 
@@ -15,7 +15,7 @@ class OutOfMemory(Exception):
 
 
 class Engine(ABC):
-    """Runs one classifier of `n_outputs` outputs. `batch_tokens` bounds the tokens of a batch, padding included.
+    """Runs one classifier of `n_outputs` outputs and positions for `max_length` tokens. `batch_tokens` bounds the tokens of a batch, padding included.
 
     `lanes` run batches side by side. On a CPU there is one for each core, with one thread each: as fast as all cores
     on one batch, and where another process wants the cores too, five times faster, since no core waits for the
@@ -23,6 +23,7 @@ class Engine(ABC):
     """
 
     n_outputs: int
+    max_length: int
     batch_tokens: int
     lanes: ThreadPoolExecutor
 
@@ -33,7 +34,7 @@ class Engine(ABC):
         logits = np.empty((len(windows), self.n_outputs), dtype=np.float32)
         left = list(range(len(windows)))
         while left:
-            lengths = [self._padded(len(windows[i].ids)) for i in left]
+            lengths = [padded_length(len(windows[i].ids), self.max_length) for i in left]
             plan = [[left[i] for i in batch] for batch in plan_batches(lengths, self.batch_tokens)]
             results = list(self.lanes.map(lambda batch: self._attempt([windows[i] for i in batch]), plan))
             for batch, result in zip(plan, results):
@@ -58,17 +59,14 @@ class Engine(ABC):
             raise DoxaError(f"out of memory on a single window of {n_tokens} tokens; try --device cpu")
         self.batch_tokens = min(self.batch_tokens, n_tokens) // 2
 
-    def _padded(self, n_tokens: int) -> int:
-        """The length to which a batch is padded whose longest window has `n_tokens`."""
-        return n_tokens
-
     @abstractmethod
     def _forward(self, windows: list[Window]) -> np.ndarray:
         """Return the logits (len(windows), C) of one batch. Raises OutOfMemory."""
 
 
-def pad(windows: list[Window], pad_id: int, length: int) -> dict[str, np.ndarray]:
-    """Lay out windows as input_ids, attention_mask and token_type_ids, each (B, length) of int64, padded on the right."""
+def pad(windows: list[Window], pad_id: int, max_length: int) -> dict[str, np.ndarray]:
+    """Lay out windows as input_ids, attention_mask and token_type_ids, each (B, T) of int64, padded on the right."""
+    length = padded_length(max(len(window.ids) for window in windows), max_length)
     ids = np.full((len(windows), length), pad_id, dtype=np.int64)
     mask, types = np.zeros_like(ids), np.zeros_like(ids)
     for row, window in enumerate(windows):

@@ -158,7 +158,7 @@ def _load_engine(request: Request, known: Known) -> tuple[Engine, list[str]]:
         raise UsageError(f"--precision int8 needs the OpenVINO engine ({why_engine})")
     from doxa.inference.torch_engine import load_torch_engine
 
-    engine = load_torch_engine(known.directory, device, precision, request.batch_tokens, n_cores)
+    engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores)
     return engine, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
 
 

@@ -11,8 +11,7 @@ from doxa.inference.engine import Engine, OutOfMemory, pad
 from doxa.text.frame import Window
 
 BATCH_TOKENS = 1024
-LENGTH_MULTIPLE = 8  # few lengths, so that few shapes: OpenVINO compiles kernels for each one it meets
-SHAPES_KEPT = 500
+SHAPES_KEPT = 500  # OpenVINO compiles kernels for each shape it meets
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -43,13 +42,10 @@ class OpenVinoEngine(Engine):
         if self._cache and self._is_fresh:
             self._cache.keep(self.compiled)
 
-    def _padded(self, n_tokens: int) -> int:
-        return max(n_tokens, min(-(-n_tokens // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, self.max_length))
-
     def _forward(self, windows: list[Window]) -> np.ndarray:
         if not hasattr(self._own, "request"):
             self._own.request = self.compiled.create_infer_request()
-        arrays = pad(windows, self.pad_id, self._padded(max(len(window.ids) for window in windows)))
+        arrays = pad(windows, self.pad_id, self.max_length)
         try:
             results = self._own.request.infer({name: arrays[name] for name in self.names}, share_inputs=True)
         except RuntimeError as error:

@@ -20,7 +20,7 @@ TORCH_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.floa
 class TorchEngine(Engine):
     """`mixed` computes in another precision than that of the weights."""
 
-    def __init__(self, model: PreTrainedModel, device: torch.device, batch_tokens: int | None = None,
+    def __init__(self, model: PreTrainedModel, device: torch.device, max_length: int, batch_tokens: int | None = None,
                  mixed: torch.dtype | None = None, n_cores: int | None = None):
         self.model = model.to(device)
         self.device, self.mixed = device, mixed
@@ -28,6 +28,7 @@ class TorchEngine(Engine):
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
         self.pad_id = getattr(model.config, "pad_token_id", None) or 0
         self.n_outputs = model.config.num_labels
+        self.max_length = max_length
         if device.type == "cpu":
             self.lanes = ThreadPoolExecutor(n_cores or usable_cores(), "engine", torch.set_num_threads, (1,))
         else:
@@ -40,7 +41,7 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def _forward(self, windows: list[Window]) -> np.ndarray:
         try:
-            inputs = collate(windows, self.pad_id, self.device, self.with_types)
+            inputs = collate(windows, self.pad_id, self.device, self.with_types, self.max_length)
             with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
                 return self.model(**inputs).logits.float().cpu().numpy()  # (B, C)
         except torch.OutOfMemoryError:
@@ -53,11 +54,11 @@ class TorchEngine(Engine):
         raise OutOfMemory  # here, where the failed call's tensors are free again
 
 
-def load_torch_engine(directory: str, device: str, precision: str, batch_tokens: int | None, n_cores: int) -> TorchEngine:
+def load_torch_engine(directory: str, device: str, precision: str, max_length: int, batch_tokens: int | None, n_cores: int) -> TorchEngine:
     """Load the weights of a model directory for prediction. Raises DoxaError when they are damaged or do not fill the model."""
     model = load_classifier(directory, TORCH_TYPES[precision])
     shorten_last_layer(model)
-    return TorchEngine(model, torch.device(device), batch_tokens, n_cores=n_cores)
+    return TorchEngine(model, torch.device(device), max_length, batch_tokens, n_cores=n_cores)
 
 
 def takes_token_types(model: PreTrainedModel) -> bool:
@@ -65,9 +66,9 @@ def takes_token_types(model: PreTrainedModel) -> bool:
     return "token_type_ids" in inspect.signature(model.forward).parameters
 
 
-def collate(windows: list[Window], pad_id: int, device: torch.device, with_types: bool = True) -> dict[str, torch.Tensor]:
-    """Pad windows to the longest: input_ids, attention_mask and, for pairs, token_type_ids, each (B, T)."""
-    arrays = pad(windows, pad_id, max(len(window.ids) for window in windows))
+def collate(windows: list[Window], pad_id: int, device: torch.device, with_types: bool = True, max_length: int = 0) -> dict[str, torch.Tensor]:
+    """Pad windows (to the longest unless `max_length` allows a rounder length): input_ids, attention_mask and, for pairs, token_type_ids, each (B, T)."""
+    arrays = pad(windows, pad_id, max_length)
     if not with_types or not any(window.type_ids for window in windows):
         del arrays["token_type_ids"]
     return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}

@@ -39,18 +39,20 @@ def decide(logits: np.ndarray, heads: list[Head]) -> list[np.ndarray]:
 
 def dev_score(logits: np.ndarray, targets: list[np.ndarray], heads: list[Head]) -> float:
     """One figure to choose the best epoch by: the mean over heads of macro-F1 (numbers: 1 - MSE / variance)."""
-    scores = []
-    for head, decision, target in zip(heads, decide(logits, heads), targets):
-        rows = _labelled(target)
-        if not rows.any():
-            continue
-        if head.kind == "label":
-            scores.append(float(macro_f1(confusion_matrix(target[rows], decision[rows], len(head.labels)))))
-        elif head.kind == "labels":
-            scores.append(macro_f1_many(target[rows], decision[rows]))
-        else:
-            scores.append(1.0 - float(np.mean((decision[rows] - target[rows]) ** 2) / max(np.var(target[rows]), 1e-12)))
+    scores = [head_score(head, target, decision) for head, decision, target in zip(heads, decide(logits, heads), targets)
+              if _labelled(target).any()]
     return float(np.mean(scores)) if scores else 0.0
+
+
+def head_score(head: Head, target: np.ndarray, decision: np.ndarray) -> float:
+    """Macro-F1 (numbers: 1 - MSE / variance) of decisions over the labelled rows, of which there is at least one."""
+    rows = _labelled(target)
+    gold, said = target[rows], decision[rows]
+    if head.kind == "label":
+        return float(macro_f1(confusion_matrix(gold, said, len(head.labels))))
+    if head.kind == "labels":
+        return macro_f1_many(gold, said)
+    return 1.0 - float(np.mean((said - gold) ** 2) / max(np.var(gold), 1e-12))
 
 
 def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndarray]) -> HeadFigures:

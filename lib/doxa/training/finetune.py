@@ -1,6 +1,7 @@
 """From labelled sets to a published model directory."""
 
 import hashlib
+import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class Plan:
     max_length: int | None = None
     device: str = "auto"
     precision: str = "auto"
+    wants_int8: bool = True
     loop: dict[str, Any] = field(default_factory=dict)
 
 
@@ -93,7 +95,7 @@ def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet
     device = torch.device(device)
     pad_id = model.config.pad_token_id or 0
     loop = TrainingLoop(model, heads, settings, device, mixed, pad_id)
-    engine = TorchEngine(model, device, mixed=mixed)
+    engine = TorchEngine(model, device, tokenizer.max_length, mixed=mixed)
     compute = lambda: _logits(engine, dev_texts) * scale + shift  # noqa: E731 (told again after every epoch)
 
     started_s = time.monotonic()
@@ -113,6 +115,10 @@ def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet
         save_classifier(model, working, base)
         tokenizer.rust.save(os.path.join(working, "tokenizer.json"))
         _write_tokenizer_config(working, reading.max_length)
+        if importlib.util.find_spec("openvino"):
+            from doxa.training.forms import write_forms
+
+            write_forms(working, model, heads, train_windows, dev_texts, dev_targets, tokenizer.max_length, plan.wants_int8, listener.note)
     return Result(plan.output, figures, epoch, len(train.examples), len(dev.examples),
                   sum(p.numel() for p in model.parameters()), seconds)
 

@@ -102,6 +102,12 @@ class Tally:
         self.n_records = self.n_failed = 0
         self.first: str | None = None
 
+    def recall(self, n_records: int, n_failed: int, first: str | None) -> None:
+        """Count what an earlier run wrote."""
+        self.n_records += n_records
+        self.n_failed += n_failed
+        self.first = self.first or first
+
     def admit(self, outcomes: list) -> list:
         """Count outcomes; return those to write. Raises DoxaError when it is time to stop."""
         self.n_records += len(outcomes)

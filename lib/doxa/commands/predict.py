@@ -1,8 +1,13 @@
 """predict: records and a model directory in, records with predictions out."""
 
+import itertools
+from dataclasses import asdict
+
 import click
 
+from doxa import __version__
 from doxa.commands import _options
+from doxa.errors import UsageError
 
 
 @_options.command("predict")
@@ -18,11 +23,13 @@ from doxa.commands import _options
               help="What computes: openvino is the fastest on a CPU and starts without torch.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N",
               help="Processes to compute in, each on a share of the cores.  [default: 1, or one for each GPU]")
+@click.option("--shard", metavar="I/N", help="Label only every N-th record, the I-th of them first: for job arrays and xargs.")
+@click.option("--resume", is_flag=True, help="With --output FILE: keep what is written as FILE.partial, and go on after it if it is there.")
 @_options.device_options
 @_options.error_options
 @_options.output_options
 def predict(files, from_format, text_field, max_record_bytes, text_pair_field, model, head_name, scores, long_policy, no_verify,
-            engine, workers, device, precision, batch_tokens, on_error, max_errors, require_input, output, to, quiet, verbose):
+            engine, workers, shard, resume, device, precision, batch_tokens, on_error, max_errors, require_input, output, to, quiet, verbose):
     """Label records with a fine-tuned model.
 
     Reads records from FILEs (or stdin), writes them in the same order with every field untouched, and adds
@@ -44,7 +51,10 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     from doxa.records.reader import read_records
     from doxa.records.writer import choose_format, open_writer
 
-    choose_format(output, to)
+    kind, codec = choose_format(output, to)
+    part, n_parts = _parse_shard(shard)
+    if resume:
+        _check_resumable(output, kind, codec, on_error)
     is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
     request = Request(
         model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field,
@@ -54,10 +64,39 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
         terminal.explain(reason)
     for note in known.notes:
         terminal.note(note)
-    with open_writer(output, to, prediction_types(known.heads, scores)) as writer, terminal.progress("records") as progress:
-        for outcomes in predictor.predict(read_records(source)):
+    records = itertools.islice(read_records(source), part - 1, None, n_parts)
+    partial = None
+    if resume:
+        from doxa.records.resume import Partial
+
+        partial = Partial(output, {"request": asdict(request), "shard": shard, "model": known.made_from, "reasons": reasons, "doxa": __version__})
+        records = partial.skip(records)
+        tally.recall(partial.n_records, partial.n_failed, partial.first_failure)
+        if partial.n_records:
+            terminal.note(f"going on after {partial.n_records} records of an earlier run")
+    with open_writer(output, to, prediction_types(known.heads, scores), partial) as writer, terminal.progress("records") as progress:
+        for outcomes in predictor.predict(records):
             writer.write(tally.admit(outcomes))
             tally.check()
             progress.advance(len(outcomes))
     terminal.explain(f"{predictor.n_remembered} of {predictor.n_windows} windows had been computed before")
     tally.finish()
+
+
+def _parse_shard(text: str | None) -> tuple[int, int]:
+    try:
+        part, n_parts = map(int, (text or "1/1").split("/"))
+    except ValueError:
+        part = n_parts = 0
+    if not 1 <= part <= n_parts:
+        raise UsageError(f"--shard {text}: give I/N, as 2/8 for the second of eight")
+    return part, n_parts
+
+
+def _check_resumable(output: str | None, kind: str, codec: str | None, on_error: str) -> None:
+    if output in (None, "-") or output.startswith("/dev/"):
+        raise UsageError("--resume goes with --output FILE")
+    if kind != "jsonl" or codec:
+        raise UsageError("--resume writes plain JSON Lines; name a file with the suffix .jsonl")
+    if on_error == "drop":
+        raise UsageError("--resume counts the lines that are there; --on-error drop would leave some out")

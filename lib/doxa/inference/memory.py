@@ -3,6 +3,7 @@
 import threading
 from array import array
 from collections import OrderedDict
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -22,25 +23,41 @@ class Memory:
     def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES):
         self.engine, self.most_bytes = engine, most_bytes
         self._rows: OrderedDict[bytes, bytes] = OrderedDict()
+        self._pending: dict[bytes, Future] = {}
         self._n_bytes = 0
         self._lock = threading.Lock()
 
     def compute(self, windows: list[Window]) -> tuple[np.ndarray, int]:
         """Return the logits (len(windows), C) and how many of them did not have to be computed."""
         keys = [_key(window) for window in windows]
-        with self._lock:
-            known = {key: self._rows[key] for key in keys if key in self._rows}
-            for key in known:
-                self._rows.move_to_end(key)
+        known: dict[bytes, bytes] = {}
         fresh: dict[bytes, Window] = {}
-        for key, window in zip(keys, windows):
-            if key not in known:
-                fresh.setdefault(key, window)
-        if fresh:
-            computed = self.engine.compute(list(fresh.values()))
+        elsewhere: dict[bytes, Future] = {}  # another thread is computing them
+        mine: Future = Future()
+        with self._lock:
+            for key, window in zip(keys, windows):
+                if key in self._rows:
+                    known[key] = self._rows[key]
+                    self._rows.move_to_end(key)
+                elif self._pending.setdefault(key, mine) is mine:
+                    fresh[key] = window
+                else:
+                    elsewhere[key] = self._pending[key]
+        try:
+            computed = self.engine.compute(list(fresh.values())) if fresh else ()
             new = dict(zip(fresh, map(np.ndarray.tobytes, computed)))
-            known |= new
             self._keep(new)
+            mine.set_result(new)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                for key in fresh:
+                    del self._pending[key]
+        known |= new
+        for key, future in elsewhere.items():
+            known[key] = future.result()[key]
         logits = np.frombuffer(b"".join([known[key] for key in keys]), np.float32).reshape(len(windows), -1)
         return logits, len(windows) - len(fresh)
 

@@ -44,14 +44,16 @@ def _is_regular(path: str) -> bool:
         return True
 
 
-def open_writer(output: str | None, to: str | None, added_types: dict[str, pa.DataType]) -> "RecordWriter":
-    """Return the writer for stdout or the file `output`; use it as a context manager.
+def open_writer(output: str | None, to: str | None, added_types: dict[str, pa.DataType],
+                target: "FileOutput | None" = None) -> "RecordWriter":
+    """Return the writer for stdout, the file `output` or a `target` that is open already; use it as a context manager.
 
     Raises UsageError when binary data would go to a terminal."""
     kind, codec = choose_format(output, to)
     if output in _STDOUT and kind in ("arrow", "parquet") and standard.stdout_is_terminal():
         raise UsageError(f"{kind} is binary and stdout is a terminal; redirect it or name a file with --output")
-    target = FileOutput(output) if output not in _STDOUT else standard.LineOutput()
+    if target is None:
+        target = FileOutput(output) if output not in _STDOUT else standard.LineOutput()
     sink = _CompressedOutput(target, codec) if codec else target
     encoder = {"jsonl": _JsonLines, "arrow": _ArrowStream, "parquet": _Parquet, "csv": _Csv}[kind]
     return RecordWriter(encoder(sink, Tabulator(added_types)), sink, target)

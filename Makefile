@@ -11,7 +11,7 @@ DEMO := demo
 # The number of test processes; each keeps one core busy.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test check-full bench bench-quick golden install clean
+.PHONY: help setup demo test check-full bench bench-quick bench-gpu golden install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -55,11 +55,15 @@ check-full: $(READY) ## the slow checks too
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 bench: $(READY) ## speed beside the peers, in one run
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) '.[bench]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python tests/bench/run.py
 
 bench-quick: $(READY) ## the same on little input
 	$(BIN)/python tests/bench/run.py --quick
+
+bench-gpu: $(READY) ## speed on a CUDA device
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
+	$(BIN)/python tests/bench/run.py --only gpu
 
 golden: $(READY) ## refill tests/golden and the README's reference; read the diff
 	GOLDEN=refill $(BIN)/python -m pytest tests/test_golden.py tests/test_readme.py

@@ -1,13 +1,10 @@
-"""make bench: doxa and its peers side by side, in one run, on the same input. Ratios count, not seconds.
-
-Texts come from ../shared/data where it is there, else from the shipped sample, repeated.
-"""
+"""make bench: doxa and its peers side by side, in one run, on the same input. Ratios count, not seconds."""
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -15,161 +12,194 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
+
+from inputs import DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, write_predictions, write_texts, write_unique_texts
+
 BIN = ROOT / "bin"
-sys.path.insert(0, str(ROOT / "lib"))
 PEERS = Path(__file__).with_name("peers.py")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little input, under a minute or two")
-    parser.add_argument("--only", choices=("predict", "report", "memory"), help="one part alone")
+    parser.add_argument("--quick", action="store_true", help="little input, under a minute")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
+    parser.add_argument("--output", default="bench.json", help="where the figures go as JSON")
     options = parser.parse_args()
-    parts = {"predict": bench_predict, "report": bench_report, "memory": bench_memory}
-    print(describe_machine())
-    for name, part in parts.items():
-        if options.only in (None, name):
+    figures = {"machine": describe_machine(), "command": " ".join(sys.argv)}
+    print(figures["machine"])
+    with tempfile.TemporaryDirectory(prefix="doxa-bench-cache-") as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        run_parts(options, figures)
+    Path(options.output).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def run_parts(options: argparse.Namespace, figures: dict) -> None:
+    chosen = options.only or (QUICK_PARTS if options.quick else [name for name in PARTS if name != "gpu"])
+    for name, part in PARTS.items():
+        if name in chosen:
             with tempfile.TemporaryDirectory(prefix="doxa-bench-") as folder:
-                part(Path(folder), options.quick)
+                figures[name] = part(Path(folder), options.quick)
 
 
 def describe_machine() -> str:
     from doxa.device.cpu import cpu_flags, usable_cores
 
     flags = sorted(cpu_flags() & {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8"})
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers", "pyarrow", "duckdb"))
+    names = ("torch", "transformers", "openvino", "nncf", "onnxruntime", "sentence-transformers", "pyarrow", "duckdb")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names if _is_installed(name))
     return f"{usable_cores()} cores, {' '.join(flags)}; Python {sys.version.split()[0]}, {versions}"
 
 
-def bench_predict(folder: Path, is_quick: bool) -> None:
-    texts = load_texts(1000 if is_quick else 6000)
-    path, few = folder / "texts.jsonl", folder / "few.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    few.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:200]))
-    model = folder / "model"
-    make_model(model)
-    best = max(("pipeline-1", "pipeline-8", "pipeline-32"), key=lambda peer: run_peer(peer, model, few) or 0.0)
-    rows = [(best, timed([sys.executable, PEERS, best, model, path], path, len(texts)))]
-    rows += [(f"doxa predict, {precision}", timed([BIN / "predict", "--model", model, "--precision", precision], path, len(texts)))
-             for precision in ("auto", "fp32")]
-    rows += [(peer, timed([sys.executable, PEERS, peer, model, path], path, len(texts)))
-             for peer in ("sentence-transformers-bf16",)]
-    print(f"\npredict: {len(texts)} texts, MiniLM-L6 classifier, rows/s of whole processes, their start included")
-    show(rows, rows[0][1], "pipeline")
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
-def bench_report(folder: Path, is_quick: bool) -> None:
+def bench_predict(folder: Path, is_quick: bool) -> dict:
+    n = 600 if is_quick else 6000
+    texts = load_texts(n)
+    path, few = write_texts(folder / "texts.jsonl", texts), write_texts(folder / "few.jsonl", texts[:200])
+    model = shared_model()
+    rates = {f"doxa predict, {precision}": timed([BIN / "predict", "--model", model, "--precision", precision], path, n)
+             for precision in (("int8",) if is_quick else ("int8", "bf16", "fp32"))}
+    peers = {f"transformers pipeline, batch {size}": f"pipeline:{size}" for size in (1, 8, 32)}
+    if not is_quick:
+        peers |= {"sentence-transformers, fp32": "sentence-transformers:fp32", "sentence-transformers, bf16": "sentence-transformers:bf16",
+                  "ONNX Runtime dynamic int8, engine alone on our batches": "onnxruntime:int8",
+                  "OpenVINO fp32, engine alone on our batches": "openvino:fp32",
+                  "OpenVINO bf16, engine alone on our batches": "openvino:bf16",
+                  "OpenVINO int8, engine alone on our batches": "openvino:int8"}
+    rates |= {label: run_peer(peer, model, few if is_quick else path) for label, peer in peers.items()}
+    gemm, flops, tokens = (run_peer(peer, model, few if is_quick else path) for peer in ("gemm:bf16", "flops", "tokens"))
+    print(f"\npredict: {n} texts of {tokens:.0f} tokens on average, cut at 128; MiniLM-L6 classifier; rows/s, doxa as a whole process")
+    best_pipeline = max(rate for label, rate in rates.items() if "pipeline" in label)
+    show(rates, best_pipeline, "pipeline")
+    shares = {label: rate * flops / gemm for label, rate in rates.items() if rate and label.startswith("doxa")}
+    print(f"  bf16 matrix products run at {gemm / 1e9:.0f} GFLOP/s; of that, counting real tokens only: "
+          + ", ".join(f"{label.removeprefix('doxa predict, ')} {share:.2f}" for label, share in shares.items()))
+    return {"rows_per_s": rates, "tokens_per_text": tokens, "bf16_gemm_flops": gemm, "share_of_gemm": shares}
+
+
+@functools.cache
+def shared_model() -> Path:
+    """One model for all parts, in the cache folder of this run."""
+    return make_model(Path(os.environ["XDG_CACHE_HOME"]) / "model", load_texts(600))
+
+
+def bench_start(folder: Path, is_quick: bool) -> dict:
+    texts = load_texts(1)
+    one, model = write_texts(folder / "one.jsonl", texts[:1]), shared_model()
+    n_runs = 3 if is_quick else 7
+    seconds = {f"doxa predict, {precision}": fastest([BIN / "predict", "--model", model, "--precision", precision], one, n_runs)
+               for precision in ("int8", "bf16")}
+    seconds["a script that calls pipeline once"] = fastest([sys.executable, PEERS, "pipeline once", model, one], one, n_runs)
+    seconds["a bare tokenizers + OpenVINO script, model cache on"] = fastest([sys.executable, PEERS, "openvino once", model, one], one, n_runs)
+    print("\nstart: one record, whole process, best of several, seconds")
+    for label, value in seconds.items():
+        print(f"  {label:68} {value:8.3f}   {seconds['a script that calls pipeline once'] / value:6.2f} x less than pipeline")
+    return {"seconds": seconds}
+
+
+def bench_agreement(folder: Path, is_quick: bool) -> dict:
+    """Labels of the cheaper precisions beside fp32, on models trained here and real test sets."""
+    from sklearn.metrics import f1_score
+
+    figures = {}
+    for name, base in (("financial_phrasebank_en", "minilm"), ("airline_tweets_en", "minilm")):
+        if not (DATA / name / "test.jsonl").exists():
+            print(f"\nagreement: {name} is not there; left out")
+            continue
+        model = folder / name
+        subprocess.run([BIN / "finetune", "--base", base, "--head", "label", "--dev", DATA / name / "dev.jsonl", "--output", model, "--quiet",
+                        DATA / name / "train.jsonl"], check=True, stdout=subprocess.DEVNULL)
+        test = [json.loads(line) for line in (DATA / name / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+        said = {}
+        for precision in ("fp32", "bf16", "int8"):
+            done = subprocess.run([BIN / "predict", "--model", model, "--precision", precision, "-q", DATA / name / "test.jsonl"], capture_output=True)
+            if done.returncode == 0:
+                said[precision] = [json.loads(line)["prediction"]["label"]["label"] for line in done.stdout.splitlines()]
+        gold = [record["label"] for record in test]
+        print(f"\nagreement: {name}, {len(gold)} test records")
+        figures[name] = {}
+        for precision, labels in said.items():
+            agreement = sum(a == b for a, b in zip(labels, said["fp32"])) / len(gold)
+            score = f1_score(gold, labels, average="macro")
+            figures[name][precision] = {"agreement": agreement, "macro_f1": score}
+            print(f"  {precision:6} agrees with fp32 on {agreement:.2%}, macro-F1 {score:.4f}")
+        if "int8" not in said:
+            print("  int8   left out by its guard on dev")
+    return figures
+
+
+def bench_report(folder: Path, is_quick: bool) -> dict:
     n = 100_000 if is_quick else 1_000_000
-    path = folder / "predictions.jsonl"
-    write_predictions(path, n)
-    rows = [("doxa report, whole process", timed([BIN / "report", "--to", "json"], path, n)),
-            ("duckdb read_json of the file, same counts", run_peer("duckdb", path, path)),
-            ("duckdb read_json of the file, counts and time range, whole process", timed([sys.executable, PEERS, "duckdb-process", path, path], path, n))]
+    path = write_predictions(folder / "predictions.jsonl", n)
+    rates = {"doxa report, whole process": timed([BIN / "report", "--to", "json"], path, n),
+             "duckdb read_json of the file, same counts": run_peer("duckdb", path, path)}
     if shutil.which("jq"):
         counts = "reduce inputs as $r ({}; .[$r.prediction.topic.label + $r.timestamp[:10] + $r.prediction.sentiment.label] += 1)"
-        rows.append(("jq, the counts alone", timed(["jq", "-nc", counts], path, n)))
+        rates["jq, the counts alone"] = timed(["jq", "-nc", counts], path, n)
     else:
         print("jq is not installed; left out")
     print(f"\nreport: {n} JSON Lines records, {path.stat().st_size / 1e6:.0f} MB, records/s")
-    show(rows, rows[0][1], "doxa report")
+    show(rates, rates["doxa report, whole process"], "doxa report")
+    return {"records_per_s": rates}
 
 
-def bench_memory(folder: Path, is_quick: bool) -> None:
-    model = folder / "tiny"
-    make_tiny_model(model)
-    sizes = (20_000, 100_000) if is_quick else (50_000, 1_000_000)
-    peaks = []
-    print("\npredict, constant memory (a random two-layer model)")
-    for n in sizes:
-        path = folder / "many.jsonl"
-        write_texts(path, n)
+def bench_scale(folder: Path, is_quick: bool) -> dict:
+    model = make_tiny_model(folder / "tiny")
+    measure([BIN / "predict", "--model", model], write_unique_texts(folder / "few.jsonl", 10))  # keeps the form, for which torch is loaded
+    figures = []
+    print("\nscale: predict with a random two-layer model, unique texts")
+    for n in ((20_000, 100_000) if is_quick else (100_000, 1_000_000, 10_000_000)):
+        path = write_unique_texts(folder / "many.jsonl", n)
         seconds, peak_bytes = measure([BIN / "predict", "--model", model], path)
-        peaks.append(peak_bytes)
-        print(f"  {n:>9,} records: peak {peak_bytes / 1e6:7.1f} MB, {n / seconds:9,.0f} rows/s")
+        figures.append({"records": n, "peak_bytes": peak_bytes, "rows_per_s": n / seconds})
+        print(f"  {n:>10,} records: peak {peak_bytes / 1e6:7.1f} MB ({peak_bytes / figures[0]['peak_bytes']:.3f} of the first), "
+              f"{n / seconds:9,.0f} rows/s ({n / seconds / figures[0]['rows_per_s']:.3f})", flush=True)
         path.unlink()
-    print(f"  ratio of the peaks {peaks[1] / peaks[0]:.3f}")
+    return {"runs": figures}
 
 
-def load_texts(n: int) -> list[str]:
-    real = ROOT.parent / "shared" / "data" / "airline_tweets_en" / "train.jsonl"
-    news = ROOT.parent / "shared" / "data" / "financial_phrasebank_en" / "train.jsonl"
-    paths = [path for path in (real, news) if path.exists()] or [ROOT / "lib/doxa/sample/news.jsonl"]
-    texts = [json.loads(line)["text"] for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    print(f"texts: {', '.join(path.parent.name for path in paths)}")
-    random.Random(1).shuffle(texts)
-    return (texts * (n // len(texts) + 1))[:n]
-
-
-def make_model(path: Path) -> None:
-    """MiniLM with a random head of three labels: its speed is that of a trained one."""
-    from doxa.model.bases import find_embedded
-    from doxa.model.classifier import build_classifier, save_classifier
-    from doxa.model.directory import ModelTable, publish
-    from doxa.model.heads import Head
-    from doxa.text.tokenizer import load_tokenizer
-
-    base, heads = find_embedded(), [Head("sentiment", "label", ("negative", "neutral", "positive"))]
-    with publish(str(path), ModelTable(heads, 512)) as working:
-        save_classifier(build_classifier(base, heads), working, base)
-        load_tokenizer(base).rust.save(f"{working}/tokenizer.json")
-
-
-def make_tiny_model(path: Path) -> None:
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
-    from doxa.model.classifier import save_classifier
-    from doxa.model.directory import ModelTable, publish
-    from doxa.model.heads import Head
-    from doxa.text.vocabulary import learn_tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = learn_tokenizer(load_texts(2000), 2000)
-    heads = [Head("topic", "label", ("credit", "deals", "policy")), Head("sentiment", "label", ("negative", "neutral", "positive"))]
-    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                        intermediate_size=64, num_labels=6)
-    with publish(str(path), ModelTable(heads, 512)) as working:
-        save_classifier(BertForSequenceClassification(config), working, None)
-        tokenizer.save(f"{working}/tokenizer.json")
-
-
-def write_texts(path: Path, n: int) -> None:
-    texts = load_texts(5000)
-    with open(path, "w", encoding="utf-8") as file:
-        for i in range(n):
-            file.write(json.dumps({"id": i, "text": texts[i % len(texts)]}, ensure_ascii=False) + "\n")
-
-
-def write_predictions(path: Path, n: int) -> None:
-    generator, texts = random.Random(2), load_texts(5000)
-    topics, labels = ("credit", "earnings", "deals", "policy", "commodities"), ("negative", "neutral", "positive")
-    with open(path, "w", encoding="utf-8") as file:
-        for i in range(n):
-            day, topic, label = generator.randrange(1, 29), generator.choice(topics), generator.choice(labels)
-            file.write(json.dumps({
-                "id": i, "text": texts[i % len(texts)], "timestamp": f"2026-02-{day:02d}T{i % 24:02d}:{i % 60:02d}:00Z",
-                "prediction": {"topic": {"label": topic, "score": round(generator.random(), 6)},
-                               "sentiment": {"label": label, "score": round(generator.random(), 6)}}, "n_tokens": 31},
-                ensure_ascii=False) + "\n")
+def bench_gpu(folder: Path, is_quick: bool) -> dict:
+    """On a CUDA device: MiniLM, and a model of BERT-base size with random weights."""
+    os.environ["BENCH_DEVICE"] = "cuda"
+    figures, n = {}, 20_000 if is_quick else 200_000
+    path, few = write_texts(folder / "texts.jsonl", load_texts(n)), write_texts(folder / "few.jsonl", load_texts(20_000))
+    for name, model in (("MiniLM-L6", shared_model()), ("BERT-base size, random weights", make_large_model(folder / "large"))):
+        rates = {"doxa predict, bf16": timed([BIN / "predict", "--model", model, "--device", "cuda:0", "--precision", "bf16"], path, n)}
+        rates |= {f"transformers pipeline, batch {size}": run_peer(f"pipeline:{size}", model, few) for size in (32, 128, 512)}
+        rates["sentence-transformers, bf16"] = run_peer("sentence-transformers:bf16", model, few)
+        tokens = run_peer("tokens", model, few)
+        print(f"\ngpu: {name}, {n} texts of {tokens:.0f} tokens on average; rows/s, doxa as a whole process")
+        show(rates, max(rate or 0 for label, rate in rates.items() if "pipeline" in label), "pipeline")
+        figures[name] = {"rows_per_s": rates, "tokens_per_text": tokens}
+    return figures
 
 
 def timed(command: list, stdin: Path, n: int) -> float:
     """Records a second of the best of three runs, as for every contender: the first one also warms caches."""
-    return n / min(measure(command, stdin)[0] for _ in range(3))
+    return n / fastest(command, stdin, 3)
+
+
+def fastest(command: list, stdin: Path, n_runs: int) -> float:
+    return min(measure(command, stdin)[0] for _ in range(n_runs))
 
 
 def measure(command: list, stdin: Path) -> tuple[float, int]:
     """Seconds and peak resident bytes of one process that reads `stdin` through a pipe, as `cat FILE |` does."""
     started_s = time.monotonic()
     cat = subprocess.Popen(["cat", str(stdin)], stdout=subprocess.PIPE)
-    process = subprocess.Popen([str(part) for part in command], stdin=cat.stdout, stdout=subprocess.DEVNULL,
+    process = subprocess.Popen([str(part) for part in command], stdin=cat.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
     cat.stdout.close()
     _, status, usage = os.wait4(process.pid, 0)
     cat.wait()
     if os.waitstatus_to_exitcode(status):
-        sys.exit(f"bench: {command[0]} ended with {os.waitstatus_to_exitcode(status)}")
+        sys.exit(f"bench: {command} ended with {os.waitstatus_to_exitcode(status)}")
     return time.monotonic() - started_s, usage.ru_maxrss * 1024
 
 
@@ -181,11 +211,15 @@ def run_peer(name: str, model: Path, texts: Path) -> float | None:
     return float(done.stdout.split()[-1])
 
 
-def show(rows: list[tuple[str, float | None]], unit: float | None, name: str) -> None:
-    for label, rate in rows:
+def show(rates: dict[str, float | None], unit: float | None, name: str) -> None:
+    for label, rate in rates.items():
         if rate:
             print(f"  {label:68} {rate:12,.0f}" + (f"   {rate / unit:6.2f} x {name}" if unit else ""))
 
+
+PARTS = {"predict": bench_predict, "start": bench_start, "agreement": bench_agreement, "report": bench_report, "scale": bench_scale,
+         "gpu": bench_gpu}
+QUICK_PARTS = ("predict", "start", "report")
 
 if __name__ == "__main__":
     main()

@@ -26,7 +26,8 @@ def predictor(labeller, monkeypatch):
     """Every call computes anew: nothing is remembered."""
     monkeypatch.setattr(labeller.memory, "most_bytes", 0)
     lanes = ThreadPoolExecutor(2)
-    return Predictor(lambda questions: lanes.submit(labeller.label, questions), [head.name for head in labeller.heads], labeller.tokenizer)
+    return Predictor(lambda questions: lanes.submit(labeller.label, questions), [head.name for head in labeller.heads], labeller.tokenizer,
+                     window_records=64)
 
 
 def make_records(n=150):
@@ -35,7 +36,7 @@ def make_records(n=150):
 
 
 def predict(predictor, records):
-    return {outcome.record.number: outcome.added for outcomes in predictor.predict(iter(records), 64) for outcome in outcomes}
+    return {outcome.record.number: outcome.added for outcomes in predictor.predict(iter(records)) for outcome in outcomes}
 
 
 def differences(first, second):

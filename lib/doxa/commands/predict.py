@@ -42,7 +42,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     terminal = _options.terminal("predict", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
 
-    from doxa.device.libraries import bound_caches, prepare_libraries
+    from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
 
     prepare_libraries(model)
     bound_caches()
@@ -64,6 +64,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
         terminal.explain(reason)
     for note in known.notes:
         terminal.note(note)
+    calm_collector()
     records = itertools.islice(read_records(source), part - 1, None, n_parts)
     partial = None
     if resume:

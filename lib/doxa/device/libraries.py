@@ -1,5 +1,6 @@
-"""What libraries read once, when they load. Called before the first of them is."""
+"""Settings of the process: what libraries read once, when they load, and how often Python collects."""
 
+import gc
 import os
 import sys
 
@@ -24,3 +25,11 @@ def bound_caches() -> None:
     """Keep oneDNN from caching a kernel for every batch shape it ever saw: memory would grow with the stream."""
     for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
         os.environ.setdefault(name, "32")
+
+
+def calm_collector() -> None:
+    """Look for cycles among objects a hundred times less often: records hold none, and looking took a fifth of the time.
+
+    Called when everything is loaded; what is there by then is never looked at again."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

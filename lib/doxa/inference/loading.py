@@ -13,7 +13,7 @@ from doxa.errors import DoxaError, UsageError
 from doxa.inference.engine import Engine
 from doxa.inference.labeller import Labeller
 from doxa.inference.memory import Memory
-from doxa.inference.predictor import Predictor
+from doxa.inference.predictor import GPU_WINDOW_RECORDS, WINDOW_RECORDS, Predictor
 from doxa.inference.workers import WorkerPool
 from doxa.model.bases import find_model
 from doxa.model.directory import ModelTable, read_table, verify_files
@@ -72,17 +72,19 @@ def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Kno
     Raises DoxaError for a directory that is missing, incomplete, altered or unsafe.
     """
     known = read_model(request)
+    device, why_device = choose_device(request.device)
     if n_workers == 1:
         labeller, reasons = load_labeller(request, known)
         lanes = ThreadPoolExecutor(2, "labeller")  # one window is read and tokenised while the one before is computed
         submit, most_waiting = lambda questions: lanes.submit(labeller.label, questions), 1
     else:
-        device, why_device = choose_device(request.device)
-        pool = WorkerPool([replace(request, **share) for share in _shares(device, n_workers)])
+        converts = known.is_ours and device == "cpu" and request.engine != "torch" and find_form(known.directory, known.made_from) is None
+        pool = WorkerPool([replace(request, **share) for share in _shares(device, n_workers)], first_alone=converts)
         reasons = [f"{n_workers} workers, each on its share of {device}: {why_device}", *pool.reasons]
         submit, most_waiting = pool.submit, 2 * n_workers
     predictor = Predictor(submit, [head.name for head in known.heads], known.tokenizer, request.text_field or known.table.text_field,
-                          request.text_pair_field or known.table.text_pair_field, most_waiting)
+                          request.text_pair_field or known.table.text_pair_field, most_waiting,
+                          WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS)
     return predictor, known, reasons
 
 

@@ -12,23 +12,26 @@ from doxa.records.record import MISSING, Record, refuse_own_key
 from doxa.records.standard import check_signals
 from doxa.text.tokenizer import TextTokenizer
 
-WINDOW_RECORDS = 2048  # sorted by length together; enough that a batch holds texts of like length
+# Records sorted by length together: enough that batches of one length are full.
+WINDOW_RECORDS, GPU_WINDOW_RECORDS = 2048, 16384
 
 
 class Predictor:
     """Sends windows of records to `submit` (questions -> future Answers), at most `most_waiting` ahead of the reader."""
 
     def __init__(self, submit: Callable[[list[Question]], Future], head_names: list[str], tokenizer: TextTokenizer,
-                 text_field: str = "text", text_pair_field: str | None = None, most_waiting: int = 1):
+                 text_field: str = "text", text_pair_field: str | None = None, most_waiting: int = 1,
+                 window_records: int = WINDOW_RECORDS):
         self.submit, self.head_names, self.tokenizer, self.most_waiting = submit, head_names, tokenizer, most_waiting
         self.text_field, self.text_pair_field = text_field, text_pair_field
+        self.window_records = window_records
         self.n_windows = self.n_remembered = 0
 
-    def predict(self, records: Iterator[Record], window_records: int = WINDOW_RECORDS) -> Iterator[list[Outcome]]:
+    def predict(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
         """Yield lists of outcomes in the order of the records, while later ones are being read and computed.
 
         Raises UsageError when a record already holds a key that is about to be added, or tokens of another tokenizer."""
-        asked = map(self._ask, gather(records, window_records))
+        asked = map(self._ask, gather(records, self.window_records))
         for waiting in gather(asked, self.most_waiting, patience_s=0.0):
             for outcomes, positions, future in waiting:
                 yield self._conclude(outcomes, positions, _wait_for(future))

@@ -77,16 +77,22 @@ class Worker:
 
 
 class WorkerPool:
-    """Deals questions to whichever worker is idle. `reasons` are those of the first worker."""
+    """Deals questions to whichever worker is idle. `reasons` are those of the first worker.
 
-    def __init__(self, requests: list):
-        self.workers = [Worker(number, request) for number, request in enumerate(requests, 1)]
+    They load at the same time, unless the first one has something to make that the others then find (`first_alone`).
+    """
+
+    def __init__(self, requests: list, first_alone: bool = False):
+        self.workers: list[Worker] = []
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self.reasons: list[str] = []
-        for worker in self.workers:  # all of them load at the same time
-            reasons = worker.receive()
-            self.reasons = self.reasons or reasons
-            self._idle.put(worker)
+        for batch in (requests[:1], requests[1:]) if first_alone else (requests,):
+            started = [Worker(number, request) for number, request in enumerate(batch, len(self.workers) + 1)]
+            self.workers += started
+            for worker in started:
+                reasons = worker.receive()
+                self.reasons = self.reasons or reasons
+                self._idle.put(worker)
         self._lanes = ThreadPoolExecutor(len(self.workers), "worker")
 
     def submit(self, questions: list[Question]) -> Future:

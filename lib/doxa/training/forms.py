@@ -57,8 +57,7 @@ def _write_int8(folder, converted, pad_id, heads, train, held_out, targets, max_
 
     plain, rest = compute(converted, "fp32"), "bf16" if computes_bf16() else "fp32"  # as prediction will run it
     for rung in RUNGS:
-        with redirect_stdout(io.StringIO()):  # its progress bars
-            quantised = quantize(converted, train, pad_id, rung)
+        quantised = quantize(converted, train, pad_id, rung)
         verdict = judge(heads, targets, plain, compute(quantised, rest)) | {"kept_in_float": rung}
         if verdict["is_good"]:
             save_form(quantised, folder, INT8)

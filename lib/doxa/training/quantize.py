@@ -1,7 +1,9 @@
 """Post-training quantisation to int8 by NNCF, calibrated on training texts."""
 
+import io
 import logging
 import random
+from contextlib import redirect_stdout
 
 import nncf
 import openvino
@@ -26,8 +28,9 @@ def quantize(model: openvino.Model, windows: list[Window], pad_id: int, rung: st
         return {name: arrays[name] for name in names}
 
     scope = nncf.IgnoredScope(names=_narrowing(model)) if rung == "feed-forward output" else None
-    return nncf.quantize(model.clone(), nncf.Dataset(batches, read), model_type=nncf.ModelType.TRANSFORMER,
-                         subset_size=len(batches), ignored_scope=scope)
+    with redirect_stdout(io.StringIO()):  # its progress bars
+        return nncf.quantize(model.clone(), nncf.Dataset(batches, read), model_type=nncf.ModelType.TRANSFORMER,
+                             subset_size=len(batches), ignored_scope=scope)
 
 
 def _batches(windows: list[Window], seed: int) -> list[list[Window]]:

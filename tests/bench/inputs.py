@@ -1,0 +1,110 @@
+"""Texts and models for the bench. Texts come from ../shared/data where it is there, else from the shipped sample, repeated."""
+
+import json
+import random
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+MAX_LENGTH = 128
+
+
+def load_texts(n: int, names: tuple[str, ...] = ("ag_news_en",)) -> list[str]:
+    paths = [path for name in names if (path := DATA / name / "train.jsonl").exists()] or [ROOT / "lib/doxa/sample/news.jsonl"]
+    texts = [json.loads(line)["text"] for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    random.Random(1).shuffle(texts)
+    return (texts * (n // len(texts) + 1))[:n]
+
+
+def write_texts(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"id": i, "text": text}, ensure_ascii=False) + "\n" for i, text in enumerate(texts)), encoding="utf-8")
+    return path
+
+
+def make_model(path: Path, texts: list[str]) -> Path:
+    """MiniLM with a random head of three labels: its speed is that of a trained one. Its int8 form is let through unjudged."""
+    from doxa.inference.conversion import save_form
+    from doxa.model.bases import find_embedded
+    from doxa.model.classifier import build_classifier, save_classifier
+    from doxa.model.convert import convert
+    from doxa.model.directory import ModelTable, publish
+    from doxa.model.form import INT8, complete_form, digests
+    from doxa.model.heads import Head
+    from doxa.text.frame import Reading
+    from doxa.text.tokenizer import load_tokenizer
+    from doxa.training.quantize import quantize
+
+    import torch
+
+    torch.manual_seed(0)
+    base, heads = find_embedded(), [Head("sentiment", "label", ("negative", "neutral", "positive"))]
+    tokenizer = load_tokenizer(base)
+    reading = Reading(tokenizer.frame, MAX_LENGTH)
+    windows = [reading.read(ids)[0][0] for ids in tokenizer.encode(texts)]
+    model = build_classifier(base, heads)
+    with publish(str(path), ModelTable(heads, MAX_LENGTH, "head")) as working:
+        save_classifier(model, working, base)
+        tokenizer.rust.save(f"{working}/tokenizer.json")
+        Path(working, "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizerFast", "model_max_length": MAX_LENGTH}))
+        folder = Path(working, "openvino")
+        folder.mkdir()
+        converted = convert(model.eval())
+        save_form(converted, str(folder))
+        save_form(quantize(converted, windows, 0, "nothing"), str(folder), INT8)
+        complete_form(str(folder), digests(working, None, ["model.safetensors"]), {"is_good": True, "agreement": 1.0})
+    return path
+
+
+def make_tiny_model(path: Path) -> Path:
+    return _make_random_model(path, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+
+
+def make_large_model(path: Path) -> Path:
+    """BERT-base in size."""
+    return _make_random_model(path, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072)
+
+
+def _make_random_model(path: Path, **sizes) -> Path:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from doxa.model.classifier import save_classifier
+    from doxa.model.directory import ModelTable, publish
+    from doxa.model.heads import Head
+    from doxa.text.vocabulary import learn_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = learn_tokenizer(load_texts(2000), 2000)
+    heads = [Head("topic", "label", ("credit", "deals", "policy")), Head("sentiment", "label", ("negative", "neutral", "positive"))]
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), num_labels=6, **sizes)
+    with publish(str(path), ModelTable(heads, 512)) as working:
+        save_classifier(BertForSequenceClassification(config), working, None)
+        tokenizer.save(f"{working}/tokenizer.json")
+        Path(working, "tokenizer_config.json").write_text(json.dumps({
+            "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_LENGTH, "unk_token": "[UNK]", "sep_token": "[SEP]",
+            "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"}))
+    return path
+
+
+def write_unique_texts(path: Path, n: int) -> Path:
+    """`n` texts of which no two are equal: pairs of words out of a few thousand, and the number."""
+    generator = random.Random(4)
+    words = sorted({word for text in load_texts(3000) for word in text.split() if word.isalpha()})
+    with open(path, "w", encoding="utf-8") as file:
+        for i in range(n):
+            file.write(f'{{"id": {i}, "text": "{" ".join(generator.choices(words, k=8))} {i}"}}\n')
+    return path
+
+
+def write_predictions(path: Path, n: int) -> Path:
+    generator, texts = random.Random(2), load_texts(5000, ("airline_tweets_en", "financial_phrasebank_en"))
+    topics, labels = ("credit", "earnings", "deals", "policy", "commodities"), ("negative", "neutral", "positive")
+    with open(path, "w", encoding="utf-8") as file:
+        for i in range(n):
+            day, topic, label = generator.randrange(1, 29), generator.choice(topics), generator.choice(labels)
+            file.write(json.dumps({
+                "id": i, "text": texts[i % len(texts)], "timestamp": f"2026-02-{day:02d}T{i % 24:02d}:{i % 60:02d}:00Z",
+                "prediction": {"topic": {"label": topic, "score": round(generator.random(), 6)},
+                               "sentiment": {"label": label, "score": round(generator.random(), 6)}}, "n_tokens": 31},
+                ensure_ascii=False) + "\n")
+    return path

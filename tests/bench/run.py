@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -196,11 +197,28 @@ def measure(command: list, stdin: Path) -> tuple[float, int]:
     process = subprocess.Popen([str(part) for part in command], stdin=cat.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
     cat.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
+    watch = threading.Thread(target=lambda: peaks.append(watch_peak(process.pid)))
+    peaks: list[int] = []
+    watch.start()
+    code = process.wait()
+    seconds = time.monotonic() - started_s
+    watch.join()
     cat.wait()
-    if os.waitstatus_to_exitcode(status):
-        sys.exit(f"bench: {command} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.monotonic() - started_s, usage.ru_maxrss * 1024
+    if code:
+        sys.exit(f"bench: {command} ended with {code}")
+    return seconds, peaks[0]
+
+
+def watch_peak(pid: int) -> int:
+    """Peak resident bytes, asked for until the process ends: what wait4 reports counts the parent's memory from before exec."""
+    peak = 0
+    while True:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        except (OSError, IndexError, ValueError):
+            return peak
+        time.sleep(0.05)
 
 
 def run_peer(name: str, model: Path, texts: Path) -> float | None:

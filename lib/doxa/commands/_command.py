@@ -34,28 +34,37 @@ def _guarded(command: click.Command, arguments: list[str]) -> int:
     name = os.path.basename(sys.argv[0]) or command.name
     try:
         return command.main(arguments, prog_name=name, standalone_mode=False) or ExitCode.DONE
-    except KeyboardInterrupt:
-        return _say(name, "interrupted", ExitCode.INTERRUPTED)
-    except click.exceptions.Abort:
-        return _say(name, "interrupted", ExitCode.INTERRUPTED)
-    except Terminated as ended:
-        return _say(name, str(ended) or "terminated", ExitCode.TERMINATED)
-    except ReaderGone:
-        return ExitCode.READER_GONE
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as error:
-        return _say(name, f"{error.format_message().rstrip('.')}; see {name} --help", ExitCode.USAGE)
-    except DoxaError as error:
-        return _say(name, str(error), error.exit_code)
-    except BrokenPipeError:
-        return ExitCode.READER_GONE
-    except MemoryError:
-        return _say(name, "out of memory; try a smaller --batch-tokens", ExitCode.FAILED)
-    except OSError as error:
-        return _say(name, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ExitCode.FAILED)
-    except Exception as error:
-        return _say(name, f"internal error: {type(error).__name__}: {error} (--verbose shows where)", ExitCode.FAILED)
+    except BaseException as error:
+        return _ended_by(name, error)
+
+
+def _ended_by(name: str, error: BaseException) -> int:
+    """Say what ended the command, in one line, and give its exit code."""
+    from doxa.records.standard import signal_seen
+
+    # A signal that arrives inside the import of a native module comes out as that module's ImportError.
+    match signal_seen() or error:
+        case KeyboardInterrupt() | click.exceptions.Abort():
+            return _say(name, "interrupted", ExitCode.INTERRUPTED)
+        case Terminated():
+            return _say(name, "terminated", ExitCode.TERMINATED)
+        case ReaderGone() | BrokenPipeError():
+            return ExitCode.READER_GONE
+        case click.exceptions.Exit(exit_code=code):
+            return code
+        case click.ClickException():
+            return _say(name, f"{error.format_message().rstrip('.')}; see {name} --help", ExitCode.USAGE)
+        case DoxaError():
+            return _say(name, str(error), error.exit_code)
+        case MemoryError():
+            return _say(name, "out of memory; try a smaller --batch-tokens", ExitCode.FAILED)
+        case OSError():
+            where = f": {error.filename}" if error.filename else ""
+            return _say(name, f"{error.strerror or error}{where}", ExitCode.FAILED)
+        case Exception():
+            told = f"{type(error).__name__}: {error}"
+            return _say(name, f"internal error: {told} (--verbose shows where)", ExitCode.FAILED)
+    raise error
 
 
 def _say(name: str, message: str, code: ExitCode) -> int:

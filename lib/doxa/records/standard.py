@@ -138,7 +138,11 @@ class _deferred_signals:
 
     @staticmethod
     def _raise(number: int) -> None:
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raise _what_it_raises(number)
+
+
+def _what_it_raises(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated()
 
 
 _signal_seen: int | None = None
@@ -153,10 +157,16 @@ def end_on_signal(number: int, frame) -> None:
     _deferred_signals._raise(number)
 
 
+def signal_seen() -> BaseException | None:
+    """What the SIGINT or SIGTERM that arrived last raises; None when none came."""
+    return None if _signal_seen is None else _what_it_raises(_signal_seen)
+
+
 def check_signals() -> None:
     """Raise again for a signal that went unheeded: pyarrow, for one, clears what is raised while it guesses a type."""
-    if _signal_seen is not None:
-        _deferred_signals._raise(_signal_seen)
+    seen = signal_seen()
+    if seen is not None:
+        raise seen
 
 
 def write_text(text: str) -> None:

@@ -87,12 +87,13 @@ def _make_random_model(path: Path, **sizes) -> Path:
 
 
 def write_unique_texts(path: Path, n: int) -> Path:
-    """`n` texts of which no two are equal: pairs of words out of a few thousand, and the number."""
+    """`n` texts of which no two are equal: words out of a few thousand, and a number of eight digits all along: as many
+    tokens in the last text as in the first."""
     generator = random.Random(4)
     words = sorted({word for text in load_texts(3000) for word in text.split() if word.isalpha()})
     with open(path, "w", encoding="utf-8") as file:
         for i in range(n):
-            file.write(f'{{"id": {i}, "text": "{" ".join(generator.choices(words, k=8))} {i}"}}\n')
+            file.write(f'{{"id": {i}, "text": "{" ".join(generator.choices(words, k=8))} {i * 48271 % 10**8:08d}"}}\n')
     return path
 
 

@@ -1,6 +1,7 @@
 """Run the commands as a shell does: real processes, bytes in, bytes and an exit code out."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "bin"
 PATH = f"{Path(sys.executable).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_S = 120
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under `make test &`, and every child would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 CALLERS = dict(os.environ)  # as it was before any test imported torch, which sets variables
 
 

@@ -1005,14 +1005,14 @@ def test_signal_while_waiting_for_input(flags):
         end(process)
 
 
-@pytest.mark.parametrize("number, raised", [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")])
+@pytest.mark.parametrize("number, raised", [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
 def test_signal_that_a_library_swallows(number, raised):
     """[29] pyarrow drops what a handler raises while it guesses a type; the next window raises it again."""
     code = f"""
 import os, signal
 from doxa.errors import Terminated
-from doxa.records import prefetch, standard
-signal.signal({int(number)}, standard.end_on_signal)
+from doxa.records import prefetch, signals
+signal.signal({int(number)}, signals.end_on_signal)
 windows = prefetch.gather(iter(range(10)), 2)
 next(windows)
 try:
@@ -1046,7 +1046,7 @@ def test_ignored_signal_stays_ignored(number, flags):
 
 
 def test_sigterm_never_publishes_a_model(tiny_model, tmp_path):
-    """[31] 143, and no model directory, whole or half."""
+    """[31] 143, a checkpoint, and no model, whole or half."""
     train = b"".join(b'{"text": "word %d", "topic": "%s"}\n' % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(400))
     (tmp_path / "train.jsonl").write_bytes(train)
     process = start("finetune", "--base", tiny_model, "--head", "topic", "-o", tmp_path / "model", "--num-train-epochs", 1000,
@@ -1056,8 +1056,10 @@ def test_sigterm_never_publishes_a_model(tiny_model, tmp_path):
     process.send_signal(signal.SIGTERM)
     done = end(process)
     assert (done.code, done.out) == (143, b"")
-    assert done.err_lines[-1] == "finetune: terminated" and "Traceback" not in done.err
-    assert os.listdir(tmp_path) == ["train.jsonl"]
+    assert "--resume goes on" in done.err_lines[-1] and "Traceback" not in done.err
+    assert sorted(os.listdir(tmp_path)) == ["model", "train.jsonl"]
+    left = sorted(os.listdir(tmp_path / "model"))
+    assert len(left) == 2 and left[0].startswith("checkpoint-") and left[1] == "training.partial.jsonl"
 
 
 # --- commands one after another

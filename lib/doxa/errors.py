@@ -32,8 +32,13 @@ class RecordsFailed(DoxaError):
     exit_code = ExitCode.RECORDS_FAILED
 
 
+class Interrupted(BaseException):
+    """SIGINT (Ctrl-C) arrived. Not an Exception, so that no handler for failures swallows it; nor a KeyboardInterrupt, which
+    click turns into its own words. Its text, if any, is what the user is told."""
+
+
 class Terminated(BaseException):
-    """SIGTERM arrived. Not an Exception, so that no handler for failures swallows it."""
+    """SIGTERM arrived. Its text, if any, is what the user is told."""
 
 
 class ReaderGone(BaseException):

@@ -8,7 +8,7 @@ import traceback
 import click
 
 from doxa import __version__
-from doxa.errors import DoxaError, ExitCode, ReaderGone, Terminated
+from doxa.errors import DoxaError, ExitCode, Interrupted, ReaderGone, Terminated
 
 NAMES = ("tokenize", "finetune", "predict", "report")
 
@@ -25,7 +25,8 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
 
 
 def _guarded(command: click.Command, arguments: list[str]) -> int:
-    from doxa.records.standard import end_on_signal, secure_descriptors
+    from doxa.records.signals import end_on_signal
+    from doxa.records.standard import secure_descriptors
 
     secure_descriptors()
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
@@ -40,14 +41,14 @@ def _guarded(command: click.Command, arguments: list[str]) -> int:
 
 def _ended_by(name: str, error: BaseException) -> int:
     """Say what ended the command, in one line, and give its exit code."""
-    from doxa.records.standard import signal_seen
+    from doxa.records.signals import signal_seen
 
     # A signal that arrives inside the import of a native module comes out as that module's ImportError.
-    match signal_seen() or error:
-        case KeyboardInterrupt() | click.exceptions.Abort():
-            return _say(name, "interrupted", ExitCode.INTERRUPTED)
-        case Terminated():
-            return _say(name, "terminated", ExitCode.TERMINATED)
+    match error if str(error) and isinstance(error, (Interrupted, Terminated)) else signal_seen() or error:
+        case Interrupted() | click.exceptions.Abort() as ended:
+            return _say(name, str(ended) or "interrupted", ExitCode.INTERRUPTED)
+        case Terminated() as ended:
+            return _say(name, str(ended) or "terminated", ExitCode.TERMINATED)
         case ReaderGone() | BrokenPipeError():
             return ExitCode.READER_GONE
         case click.exceptions.Exit(exit_code=code):

@@ -5,6 +5,9 @@ import click
 from doxa.commands import _options
 from doxa.errors import DoxaError
 
+# As in doxa.training.schedule, which loads torch; a test holds them equal.
+_SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
+
 
 @_options.command("finetune")
 @_options.input_options
@@ -15,21 +18,48 @@ from doxa.errors import DoxaError
               help="Where to start: a directory, a hub id, minilm (embedded, English), or scratch (a small encoder "
                    "and a vocabulary learnt from your texts, any language).")
 @click.option("--output", "-o", required=True, type=click.Path(), metavar="DIR", help="Model directory to write; it appears when it is whole.")
-@click.option("--force", is_flag=True, help="Replace a model that is there.")
+@click.option("--force", is_flag=True, help="Replace a model, or a stopped run, that is there.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped, from its newest whole checkpoint, to the very same weights.")
+@click.option("--dry-run", is_flag=True, help="Check all data, print the plan (labels, lengths, steps, memory, disk), and stop.")
 @click.option("--dev", "dev_files", multiple=True, type=click.Path(), metavar="FILE", help="Labelled records to choose the best epoch by.")
 @click.option("--dev-share", type=click.FloatRange(0, 0.5, min_open=True), default=0.1, show_default=True,
               help="Without --dev: share split off the training records, stratified by label.")
+@click.option("--drop-leaks", is_flag=True, help="Leave out training records whose text is in the dev set.")
 @click.option("--num-train-epochs", type=click.IntRange(min=1), help="Times to read all records.  [default: 3; scratch: 8]")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True),
               help="Highest learning rate.  [default: 8e-5; 2e-5 from 768 wide on; scratch: 3e-4]")
 @click.option("--per-device-train-batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Texts a step.")
+@click.option("--gradient-accumulation-steps", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Batches whose gradients are summed up to one step: the effect of a larger batch in the same memory.")
 @click.option("--weight-decay", type=click.FloatRange(0), default=0.01, show_default=True, help="Of AdamW, on matrices.")
 @click.option("--warmup-steps", type=click.FloatRange(0), default=0.1, show_default=True,
               help="Steps of rising learning rate; below 1, a share of all steps.")
 @click.option("--max-grad-norm", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Gradients are clipped to it.")
-@click.option("--lr-scheduler-type", type=click.Choice(("linear", "cosine", "constant_with_warmup", "constant")),
-              default="linear", show_default=True, help="Learning rate over the steps.")
+@click.option("--lr-scheduler-type", type=click.Choice(_SCHEDULES), default="linear", show_default=True, metavar="NAME",
+              help=f"Learning rate over the steps: {', '.join(_SCHEDULES)}.")
+@click.option("--layerwise-lr-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+              help="Multiplies the rate once per layer away from the heads. 0.9 may pay with few labels and large bases; costs nothing.")
+@click.option("--early-stopping-patience", type=click.IntRange(min=0), default=0, show_default=True,
+              help="End after so many epochs without a better dev score; 0: never. Pays with many epochs: it saves their time.")
 @click.option("--max-steps", type=int, default=-1, help="End after so many steps.")
+@click.option("--label-smoothing-factor", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
+              help="Share of every target spread over all labels. 0.1 may pay with noisy labels; scores get less extreme.")
+@click.option("--class-weights", type=click.Choice(("none", "balanced")), default="none", show_default=True,
+              help="balanced lets every label count alike. Pays for rare labels, costs accuracy on common ones.")
+@click.option("--focal-gamma", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Focal loss: takes weight off examples that are answered well. 2 may pay for rare labels; scores get less extreme.")
+@click.option("--adversarial", type=click.Choice(("none", "fgm", "pgd", "freelb")), default="none", show_default=True,
+              help="Train on disturbed embeddings. May pay with few labels; a step costs 2 (fgm), 4 (pgd) or 3 (freelb) times as much.")
+@click.option("--adversarial-epsilon", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+              help="Largest L2 norm of the disturbance of a text's embeddings.")
+@click.option("--gradient-checkpointing", is_flag=True, help="Compute activations twice instead of keeping them: large bases fit, a third slower.")
+@click.option("--target-precision", type=click.FloatRange(0, 1, min_open=True),
+              help="Heads of many labels: set thresholds so that dev precision is at least this.  [default: best F1]")
+@click.option("--save-steps", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Write a checkpoint every so many steps; 0: by --save-minutes.")
+@click.option("--save-minutes", type=click.FloatRange(0), default=10.0, show_default=True, help="Write a checkpoint every so many minutes.")
+@click.option("--save-total-limit", type=click.IntRange(min=1), default=2, show_default=True, help="Checkpoints to keep.")
+@click.option("--logging-steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps in a row of training.jsonl.")
 @click.option("--max-length", type=click.IntRange(min=8), metavar="N", help="Most tokens of a window.  [default: what the base reads]")
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Fixes the result on one machine.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")
@@ -38,9 +68,10 @@ from doxa.errors import DoxaError
 @click.option("--int8/--no-int8", default=True, show_default=True,
               help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
 @_options.error_options
-def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, output, force, dev_files, dev_share,
-             num_train_epochs, learning_rate, max_length, device, precision, int8, on_error, max_errors, require_input, quiet, verbose,
-             **loop):
+def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, output, force, resume, dry_run, dev_files,
+             dev_share, drop_leaks, num_train_epochs, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
+             focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
+             save_total_limit, logging_steps, on_error, max_errors, require_input, quiet, verbose, **loop):
     """Fine-tune a pretrained encoder on labelled records.
 
     Trains one head for every --head over one encoder and writes a Hugging Face model directory, with a table of the
@@ -57,15 +88,17 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
 
     prepare_libraries(base)
 
-    from doxa.model.directory import check_free
     from doxa.records.reader import Source, read_records
     from doxa.records.standard import write_text
-    from doxa.reporting.training import render_training
-    from doxa.training.examples import count_shared_texts, read_examples, split_dev
-    from doxa.training.labels import decide_heads, parse_heads, unseen_labels
+    from doxa.training.examples import read_examples, split_dev
+    from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
+    from doxa.training.labels import decide_heads, parse_heads
+    from doxa.training.run_folder import check_output
 
     output = output.rstrip("/") or output
-    check_free(output, force)
+    if not check_output(output, resume, force):
+        terminal.note(f"{output} is whole already; there is nothing to resume")
+        return
     requests = parse_heads(heads)
     text_fields = (text_field, text_pair_field) if text_pair_field else (text_field,)
 
@@ -84,29 +117,36 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     if not train.examples or (dev_files and not dev.examples):
         tally.finish()
         raise DoxaError(f"no {'dev' if train.examples else 'training'} record has a text and a label; check --head and --text-field")
-    decided, warnings = decide_heads(requests, [train.column(i) for i in range(len(requests))])
+    if dev_files and drop_leaks:
+        train, n_dropped = leave_leaks_out(train, dev)
+        terminal.note(f"{n_dropped} training records were left out: their texts are in the dev set")
+    decided = decide_heads(requests, [train.column(i) for i in range(len(requests))])
     if not dev_files:
         train, dev = split_dev(train, dev_share, loop["seed"])
         terminal.note(f"split {len(dev.examples)} of {len(dev.examples) + len(train.examples)} records off as dev set")
-    elif shared := count_shared_texts(train, dev):
-        warnings.append(f"{shared} dev texts are in the training set too; the dev figures flatter")
-    for i, head in enumerate(decided):
-        if unseen := unseen_labels(head, dev.column(i)):
-            shown = ", ".join(f"{label} ({n})" for label, n in unseen.most_common(5))
-            warnings.append(f'head "{head.name}": dev holds labels that training lacks, counted as errors: {shown}')
-    for warning in warnings:
+    for warning in find_problems(decided, train, dev):
         terminal.warn(warning)
     terminal.note(f"{len(train.examples)} training and {len(dev.examples)} dev records, heads: "
                   + ", ".join(f"{h.name} ({h.kind}{f', {len(h.labels)}' if h.labels else ''})" for h in decided))
 
-    from doxa.training.finetune import Listener, Plan, finetune as train_and_publish
+    from doxa.reporting.training import render_plan, render_training
+    from doxa.reporting.training_chart import render_training_chart
+    from doxa.training.adversary import Adversary
+    from doxa.training.finetune import Listener, Plan, draft, finetune as train_and_publish
+    from doxa.training.watch import Keeping
 
     epochs = num_train_epochs or (8 if base == "scratch" else 3)
-    plan = Plan(base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, **loop})
+    plan = Plan(
+        base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, **loop},
+        label_smoothing_factor, focal_gamma, class_weights == "balanced",
+        Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
+        Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume)
     with terminal.progress("examples", epochs * len(train.examples)) as progress:
         listener = Listener(
             terminal.note, terminal.warn,
-            lambda p: progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}"))
-        result = train_and_publish(plan, decided, train, dev, listener)
-    write_text(render_training(result))
+            lambda p: progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}"), render_training_chart)
+        if dry_run:
+            write_text(render_plan(draft(plan, decided, train, dev, listener)))
+        else:
+            write_text(render_training(train_and_publish(plan, decided, train, dev, listener)))
     tally.finish()

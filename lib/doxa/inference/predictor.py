@@ -9,7 +9,7 @@ from doxa.inference.labeller import Answers, Question
 from doxa.records.outcome import Outcome, refuse_second_head
 from doxa.records.prefetch import LONGEST_SLEEP_S, gather
 from doxa.records.record import MISSING, Record, refuse_own_key
-from doxa.records.standard import check_signals
+from doxa.records.signals import check_signals
 from doxa.text.tokenizer import TextTokenizer
 
 # Records sorted by length together: enough that batches of one length are full.

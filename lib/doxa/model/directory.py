@@ -89,6 +89,11 @@ def check_free(output: str, force: bool) -> None:
             raise DoxaError(f"{output} is there already; name another directory, or add --force to replace it")
         if not is_empty_folder and not os.path.exists(os.path.join(output, TABLE)):
             raise DoxaError(f"{output} is no model that doxa wrote; --force replaces only those")
+    check_parent(output)
+
+
+def check_parent(output: str) -> None:
+    """Raise DoxaError when no directory could be made at `output`."""
     parent = os.path.dirname(os.path.abspath(output))
     if not os.path.isdir(parent):
         raise DoxaError(f"{parent}: no such folder for the model directory")
@@ -114,17 +119,17 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
         with open(os.path.join(working, TABLE), "w", encoding="utf-8") as file:
             file.write(content + "\n")
         for name in [*names, TABLE]:
-            _sync(os.path.join(working, name))
-        _sync(working)
+            sync(os.path.join(working, name))
+        sync(working)
         _replace(working, output)
-        _sync(os.path.dirname(output))
+        sync(os.path.dirname(output))
     except OSError as error:
         raise DoxaError(f"cannot write the model to {output}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(working, ignore_errors=True)
 
 
-def _sync(path: str) -> None:
+def sync(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeVar
 
-from doxa.records.standard import check_signals
+from doxa.records.signals import check_signals
 
 T = TypeVar("T")
 # Python acts on a signal between two steps of the main thread. One that arrives just before it falls asleep is acted on

@@ -4,11 +4,11 @@ import errno
 import fcntl
 import os
 import shutil
-import signal
 import sys
 from typing import BinaryIO
 
-from doxa.errors import DoxaError, ReaderGone, Terminated, UsageError
+from doxa.errors import DoxaError, ReaderGone, UsageError
+from doxa.records.signals import held_for_one_write
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 PIPE_BYTES = 1 << 20
@@ -69,16 +69,14 @@ class LineOutput:
 
     def __init__(self, descriptor: int = STDOUT, name: str = "stdout"):
         self.descriptor, self.name = descriptor, name
-        self._is_writing = False
-        self._pending: int | None = None
 
     def write(self, data: bytes) -> int:
         """Write `data`, which ends at the end of a line (or is an indivisible piece of a binary format)."""
-        with _deferred_signals(self):
+        with held_for_one_write() as held:
             view, start = memoryview(data), 0
             while start < len(view):
                 end = len(view)
-                if self._pending is not None:
+                if held.arrived is not None:
                     end = self._line_end(data, start)
                     if end == start:
                         break
@@ -105,68 +103,6 @@ def output_failure(name: str, error: OSError) -> DoxaError:
     if error.errno == errno.EBADF:
         return DoxaError(f"{name} is closed; there is nowhere to write to")
     return DoxaError(f"cannot write to {name}: {error.strerror or error}")
-
-
-class _deferred_signals:
-    """Hold SIGINT and SIGTERM of the main thread for the length of one write; the second one acts at once."""
-
-    def __init__(self, output: LineOutput):
-        self.output = output
-        self.previous: dict[int, object] = {}
-
-    def __enter__(self) -> None:
-        self.output._pending = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
-            if callable(handler):
-                try:
-                    signal.signal(number, self._hold)
-                except ValueError:  # not the main thread
-                    return
-                self.previous[number] = handler
-
-    def _hold(self, number: int, frame) -> None:
-        if self.output._pending is not None:
-            self._raise(number)
-        self.output._pending = number
-
-    def __exit__(self, *exc) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-        if self.output._pending is not None and exc[0] is None:
-            self._raise(self.output._pending)
-
-    @staticmethod
-    def _raise(number: int) -> None:
-        raise _what_it_raises(number)
-
-
-def _what_it_raises(number: int) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else Terminated()
-
-
-_signal_seen: int | None = None
-
-
-def end_on_signal(number: int, frame) -> None:
-    """Handler of SIGINT and SIGTERM. The first one is raised, and remembered for `check_signals`; a second SIGTERM kills."""
-    global _signal_seen
-    _signal_seen = number
-    if number == signal.SIGTERM:
-        signal.signal(number, signal.SIG_DFL)
-    _deferred_signals._raise(number)
-
-
-def signal_seen() -> BaseException | None:
-    """What the SIGINT or SIGTERM that arrived last raises; None when none came."""
-    return None if _signal_seen is None else _what_it_raises(_signal_seen)
-
-
-def check_signals() -> None:
-    """Raise again for a signal that went unheeded: pyarrow, for one, clears what is raised while it guesses a type."""
-    seen = signal_seen()
-    if seen is not None:
-        raise seen
 
 
 def write_text(text: str) -> None:

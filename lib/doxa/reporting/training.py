@@ -24,9 +24,32 @@ def render_training(result) -> str:
     for row in rows:
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
     lines += ["", *(_verdict(figures) for figures in result.figures)]
+    lines += map(_calibration, result.calibrations)
     lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
+
+
+def render_plan(draft) -> str:
+    """What a run would do, and what it would take."""
+    lines = [f"{draft.n_train} training records, {draft.n_dev} dev records, {draft.n_steps} steps, {draft.n_parameters / 1e6:.1f} M parameters"]
+    for head, counts in zip(draft.heads, draft.counts):
+        name = visible(head.name, one_line=True)
+        if head.kind == "number":
+            lines.append(f"head {name}: a number")
+            continue
+        lines.append(f"head {name}: {len(head.labels)} labels{', several a record' if head.kind == 'labels' else ''}")
+        lines += [f"  {visible(label, one_line=True)}  {count}" for label, count in counts.items()]
+    median, most, nearly_all, longest = draft.lengths
+    lines.append(f"tokens a text: half have up to {median}, 90 % up to {most}, 99 % up to {nearly_all}, the longest {longest}")
+    lines.append(f"memory: about {draft.memory_bytes / 1e9:.1f} GB; disk: up to {draft.disk_bytes / 1e9:.1f} GB for checkpoints and the model")
+    lines.append(f"Nothing was written. Without --dry-run the model goes to {visible(draft.output, one_line=True)}")
+    return "\n".join(lines) + "\n"
+
+
+def _calibration(calibration) -> str:
+    return (f"{visible(calibration.head, one_line=True)}: temperature {calibration.temperature:.2f}, expected calibration error "
+            f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after")
 
 
 def _show(estimate) -> str:

@@ -27,7 +27,7 @@ def decide(logits: np.ndarray, heads: list[Head]) -> list[np.ndarray]:
     """Decisions of every head from logits (N, C): label ids (N,), 0/1 (N, labels) or numbers (N,)."""
     decisions = []
     for head, part in zip(heads, head_slices(heads)):
-        own = logits[:, part]
+        own = logits[:, part] / head.temperature
         if head.kind == "label":
             decisions.append(own.argmax(axis=1).astype(float))
         elif head.kind == "labels":
@@ -37,11 +37,10 @@ def decide(logits: np.ndarray, heads: list[Head]) -> list[np.ndarray]:
     return decisions
 
 
-def dev_score(logits: np.ndarray, targets: list[np.ndarray], heads: list[Head]) -> float:
-    """One figure to choose the best epoch by: the mean over heads of macro-F1 (numbers: 1 - MSE / variance)."""
-    scores = [head_score(head, target, decision) for head, decision, target in zip(heads, decide(logits, heads), targets)
-              if _labelled(target).any()]
-    return float(np.mean(scores)) if scores else 0.0
+def dev_scores(logits: np.ndarray, targets: list[np.ndarray], heads: list[Head]) -> dict[str, float]:
+    """Macro-F1 (numbers: 1 - MSE / variance) of every head that has a labelled row; their mean chooses the best epoch."""
+    return {head.name: head_score(head, target, decision) for head, decision, target in zip(heads, decide(logits, heads), targets)
+            if _labelled(target).any()}
 
 
 def head_score(head: Head, target: np.ndarray, decision: np.ndarray) -> float:

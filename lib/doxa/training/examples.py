@@ -97,9 +97,3 @@ def split_dev(found: LabelledSet, share: float, seed: int) -> tuple[LabelledSet,
         raise DoxaError(f"{len(groups)} different texts are too few to split {share:.0%} off; give a dev set with --dev")
     generator.shuffle(train.examples)
     return train, dev
-
-
-def count_shared_texts(train: LabelledSet, dev: LabelledSet) -> int:
-    """How many dev examples have a text that training sees too."""
-    seen = {example.texts for example in train.examples}
-    return sum(example.texts in seen for example in dev.examples)

@@ -12,8 +12,6 @@ from doxa.errors import DoxaError, RecordError, UsageError
 from doxa.model.heads import KINDS, Head
 from doxa.records.record import json_type
 
-FEW_EXAMPLES = 5
-
 
 @dataclass(frozen=True)
 class HeadRequest:
@@ -84,11 +82,11 @@ def _read_number(field: str, value: Any) -> float:
     return number
 
 
-def decide_heads(requests: list[HeadRequest], columns: list[list[Any]]) -> tuple[list[Head], list[str]]:
-    """Settle kind and labels of every head from its training values; also return warnings.
+def decide_heads(requests: list[HeadRequest], columns: list[list[Any]]) -> list[Head]:
+    """Settle kind and labels of every head from its training values.
 
     Raises DoxaError where a head cannot be learnt: no value, one class only, values of several kinds."""
-    heads, warnings = [], []
+    heads = []
     for request, column in zip(requests, columns):
         values = [value for value in column if value is not None]
         if not values:
@@ -101,11 +99,7 @@ def decide_heads(requests: list[HeadRequest], columns: list[list[Any]]) -> tuple
         if len(counts) < 2 and not (kind == "labels" and counts):
             raise DoxaError(f'field "{request.field}" has one value only ({next(iter(counts), "none")!r}); there is nothing to learn')
         heads.append(Head(request.field, kind, () if kind == "number" else tuple(sorted(counts))))
-        rare = sorted(label for label, n in counts.items() if n < FEW_EXAMPLES) if kind != "number" else []
-        if rare:
-            shown = ", ".join(f"{label} ({counts[label]})" for label in rare[:5])
-            warnings.append(f'head "{request.field}": {len(rare)} labels have fewer than {FEW_EXAMPLES} examples: {shown}')
-    return heads, warnings
+    return heads
 
 
 def encode_targets(head: Head, values: list[Any]) -> np.ndarray:
@@ -123,12 +117,3 @@ def encode_targets(head: Head, values: list[Any]) -> np.ndarray:
             targets[row] = 0.0
             targets[row, [ids[label] for label in value if label in ids]] = 1.0
     return targets
-
-
-def unseen_labels(head: Head, values: list[Any]) -> Counter:
-    """Labels of a dev set that the training set lacks, with their counts."""
-    if head.kind == "number":
-        return Counter()
-    known = set(head.labels)
-    labels = (label for value in values if value is not None for label in (value if isinstance(value, list) else [value]))
-    return Counter(label for label in labels if label not in known)

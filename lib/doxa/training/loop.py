@@ -1,19 +1,24 @@
-"""The training loop: small, ours, and open at its step for what other ways of training need."""
+"""The training loop: small, ours, able to stop at any step and to go on from there."""
 
 import copy
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from doxa.device.memory import peak_bytes
 from doxa.errors import DoxaError
 from doxa.inference.torch_engine import collate, takes_token_types
-from doxa.model.heads import Head
+from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
-from doxa.training.loss import heads_loss
-from doxa.training.schedule import grouped_batches, rate_factor
+from doxa.training.adversary import Adversary
+from doxa.training.loss import Objective
+from doxa.training.optimizer import make_optimizer
+from doxa.training.schedule import grouped_batches, learning_rates
 
 MOST_BAD_STEPS = 3
 
@@ -22,22 +27,40 @@ MOST_BAD_STEPS = 3
 class LoopSettings:
     """Names and meanings are those of Hugging Face's TrainingArguments.
 
-    `warmup_steps` below 1 is a share of all steps; `max_steps` above 0 ends earlier than the epochs do."""
+    `warmup_steps` below 1 is a share of all steps; `max_steps` above 0 ends earlier than the epochs do.
+    `layerwise_lr_decay` multiplies the learning rate once per layer away from the heads; `early_stopping_patience` counts
+    epochs without a better dev score, 0 never stops early."""
 
     learning_rate: float
     num_train_epochs: int = 3
     per_device_train_batch_size: int = 16
+    gradient_accumulation_steps: int = 1
     weight_decay: float = 0.01
     warmup_steps: float = 0.1
     max_grad_norm: float = 1.0
     lr_scheduler_type: str = "linear"
+    layerwise_lr_decay: float = 1.0
+    early_stopping_patience: int = 0
     max_steps: int = -1
     seed: int = 42
+
+    def n_steps(self, n_examples: int) -> int:
+        steps = -(-n_examples // (self.per_device_train_batch_size * self.gradient_accumulation_steps)) * self.num_train_epochs
+        return min(steps, self.max_steps) if self.max_steps > 0 else steps
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What is learnt from: one window and one target per head (see `Objective`) for every example; `places` names them."""
+
+    windows: list[Window]
+    targets: list[torch.Tensor]
+    places: list[str]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told after every step. `epoch` counts from 1."""
+    """What is told after every step. `epoch` counts from 1; `seconds` are those of the whole run, `loss` may be NaN."""
 
     epoch: int
     step: int
@@ -45,81 +68,192 @@ class Progress:
     n_examples: int
     loss: float
     learning_rate: float
+    seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A look at the dev set after an epoch: the score that chooses the best one, and every head's."""
+
+    epoch: int
+    step: int
+    score: float
+    heads: dict[str, float]
+    seconds: float
+
+
+@dataclass
+class Position:
+    """Where a run is. `batch` counts the batches taken of the epoch that is under way."""
+
+    epoch: int = 1
+    batch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_score: float = -np.inf
+    n_skipped: int = 0
+    n_bad_in_a_row: int = 0
+    seconds: float = 0.0
+
+
+class Watcher(Protocol):
+    """Who follows a run, and keeps it."""
+
+    def on_step(self, progress: Progress) -> None: ...
+
+    def on_skip(self, step: int, places: list[str]) -> None: ...
+
+    def on_evaluation(self, evaluation: Evaluation) -> None: ...
+
+    def wants_checkpoint(self, step: int) -> bool: ...
+
+    def on_checkpoint(self, step: int, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None: ...
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; it was kept at `step` of `n_steps`."""
+
+    def __init__(self, step: int, n_steps: int):
+        super().__init__(step, n_steps)
+        self.step, self.n_steps = step, n_steps
 
 
 class TrainingLoop:
-    """Trains a classifier on windows and targets; keeps the weights of the epoch with the best dev score."""
+    """Trains a classifier; keeps the weights of the epoch with the best dev score."""
 
-    def __init__(self, model: PreTrainedModel, heads: list[Head], settings: LoopSettings, device: torch.device,
-                 mixed: torch.dtype | None, pad_id: int):
-        self.model, self.heads, self.settings, self.device = model.to(device), heads, settings, device
-        self.mixed, self.pad_id = mixed, pad_id
+    def __init__(self, model: PreTrainedModel, objective: Objective, settings: LoopSettings, device: torch.device,
+                 mixed: torch.dtype | None, pad_id: int, adversary: Adversary | None = None):
+        self.model, self.objective, self.settings, self.device = model.to(device), objective, settings, device
+        self.mixed, self.pad_id, self.adversary = mixed, pad_id, adversary
         self.with_types = takes_token_types(model)
-        self.optimizer = torch.optim.AdamW(_parameter_groups(model, settings.weight_decay), lr=settings.learning_rate)
-        self.n_bad_in_a_row = self.n_skipped = 0
+        self.optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, settings.layerwise_lr_decay)
+        self.position = Position()
+        self.best_weights: dict[str, torch.Tensor] | None = None
 
-    def run(self, windows: list[Window], targets: list[torch.Tensor], evaluate: Callable[[], float],
-            tell: Callable[[Progress], None], tell_epoch: Callable[[int, float], None]) -> tuple[int, float]:
-        """Train; return the best epoch and its dev score, with the best weights in the model.
+    def run(self, examples: TrainingSet, evaluate: Callable[[], dict[str, float]], watcher: Watcher) -> Position:
+        """Train from where `position` is to the end; leave the best weights in the model.
 
-        `evaluate` gives the dev score (higher is better). Raises DoxaError when the loss is not finite in three steps
-        in a row."""
-        settings = self.settings
-        generator = np.random.default_rng(settings.seed)
-        lengths = [len(window.ids) for window in windows]
-        size = settings.per_device_train_batch_size
-        n_steps = -(-len(windows) // size) * settings.num_train_epochs
-        n_steps = min(n_steps, settings.max_steps) if settings.max_steps > 0 else n_steps
+        `evaluate` gives every head's dev score (higher is better). Raises DoxaError when the loss is not finite in
+        three steps in a row, Stopped when a signal arrived."""
+        settings, position = self.settings, self.position
+        lengths = [len(window.ids) for window in examples.windows]
+        size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+        n_steps = settings.n_steps(len(lengths))
         n_warmup = int(settings.warmup_steps if settings.warmup_steps >= 1 else settings.warmup_steps * n_steps)
-        step, best = 0, (0, -np.inf, None)
-        for epoch in range(1, settings.num_train_epochs + 1):
+        rate_at = learning_rates(settings.lr_scheduler_type, settings.learning_rate, n_steps, n_warmup)
+        self._clock = time.monotonic() - position.seconds
+        while not self._is_done(n_steps):
+            batches = grouped_batches(lengths, size, np.random.default_rng([settings.seed, position.epoch]))
             self.model.train()
-            for batch in grouped_batches(lengths, size, generator):
-                if step == n_steps:
-                    break
-                rate = settings.learning_rate * rate_factor(step, n_steps, n_warmup, settings.lr_scheduler_type)
-                loss = self.step([windows[i] for i in batch], [target[batch] for target in targets], rate)
-                step += 1
-                tell(Progress(epoch, step, n_steps, len(batch), loss, rate))
-            score = evaluate()
-            tell_epoch(epoch, score)
-            if score > best[1] or best[2] is None:
-                best = (epoch, score, copy.deepcopy(self.model.state_dict()))
-            if step == n_steps:
-                break
-        self.model.load_state_dict(best[2])
-        return best[0], best[1]
+            while position.batch < len(batches) and position.step < n_steps:
+                self._stop_if_asked(n_steps, watcher)
+                rate = rate_at(position.step)
+                loss = self._step(examples, batches[position.batch], rate, watcher)
+                position.step += 1
+                position.batch += 1
+                watcher.on_step(Progress(position.epoch, position.step, n_steps, len(batches[position.batch - 1]), loss, rate,
+                                         self._seconds(), peak_bytes()))
+                if watcher.wants_checkpoint(position.step):
+                    self.keep(watcher)
+            self._stop_if_asked(n_steps, watcher)
+            scores = evaluate()
+            self._stop_if_asked(n_steps, watcher)  # the evaluation may have been cut short
+            score = float(np.mean(list(scores.values()))) if scores else 0.0
+            watcher.on_evaluation(Evaluation(position.epoch, position.step, score, scores, self._seconds()))
+            if score > position.best_score or self.best_weights is None:
+                position.best_epoch, position.best_score = position.epoch, score
+                self.best_weights = copy.deepcopy(self.model.state_dict())
+            position.epoch, position.batch = position.epoch + 1, 0
+        position.seconds = self._seconds()
+        self.model.load_state_dict(self.best_weights)
+        return position
 
-    def step(self, windows: list[Window], targets: list[torch.Tensor], rate: float) -> float:
-        """Take one optimiser step; one whose loss or gradient is not finite is skipped. Returns the loss."""
+    def _is_done(self, n_steps: int) -> bool:
+        patience, position = self.settings.early_stopping_patience, self.position
+        if position.batch:  # the epoch waits for its evaluation at least
+            return False
+        return position.step == n_steps or bool(patience) and position.epoch - 1 - position.best_epoch >= patience
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._clock
+
+    def _stop_if_asked(self, n_steps: int, watcher: Watcher) -> None:
+        if signal_seen() is not None:
+            self.keep(watcher)
+            raise Stopped(self.position.step, n_steps)
+
+    def _step(self, examples: TrainingSet, batch: np.ndarray, rate: float, watcher: Watcher) -> float:
+        """Take one optimiser step; one whose loss or gradient is not finite is skipped. Returns the mean loss."""
+        position = self.position
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["lr_factor"]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(windows, targets)
-        value = loss.item()
+        size, value = self.settings.per_device_train_batch_size, 0.0
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            value += self._backward(examples, part, len(part) / len(batch))
         if np.isfinite(value):
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self._trained(), self.settings.max_grad_norm)
             if bool(torch.isfinite(norm)):
                 self.optimizer.step()
-                self.n_bad_in_a_row = 0
+                position.n_bad_in_a_row = 0
                 return value
-        self.n_skipped += 1
-        self.n_bad_in_a_row += 1
-        if self.n_bad_in_a_row >= MOST_BAD_STEPS:
-            raise DoxaError(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; nothing was written. "
+        position.n_skipped += 1
+        position.n_bad_in_a_row += 1
+        watcher.on_skip(position.step + 1, [examples.places[i] for i in batch])
+        if position.n_bad_in_a_row >= MOST_BAD_STEPS:
+            raise DoxaError(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
                             "Try a smaller --learning-rate, or --precision fp32")
         return value
 
-    def loss(self, windows: list[Window], targets: list[torch.Tensor]) -> torch.Tensor:
-        inputs = collate(windows, self.pad_id, self.device, self.with_types)
-        with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
-            logits = self.model(**inputs).logits
-        return heads_loss(logits.float(), [target.to(self.device) for target in targets], self.heads)
+    def _trained(self) -> list[torch.nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
+    def _backward(self, examples: TrainingSet, part: np.ndarray, share: float) -> float:
+        inputs = collate([examples.windows[i] for i in part], self.pad_id, self.device, self.with_types)
+        targets = [target[part].to(self.device) for target in examples.targets]
 
-def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict]:
-    """Weight decay on matrices only: biases and LayerNorm weights (one-dimensional) go without."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        def compute() -> torch.Tensor:
+            with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
+                logits = self.model(**inputs).logits
+            return self.objective(logits.float(), targets) * share
+
+        if self.adversary is not None:
+            return self.adversary.backward(self.model.get_input_embeddings(), inputs["attention_mask"], compute)
+        loss = compute()
+        value = loss.item()
+        if np.isfinite(value):
+            loss.backward()
+        return value
+
+    def keep(self, watcher: Watcher) -> None:
+        """Hand everything that the next step depends on to the watcher."""
+        self.position.seconds = self._seconds()
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in (self.best_weights or {}).items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        # Tensors that share memory would be refused by safetensors, and those of the model go on changing.
+        watcher.on_checkpoint(self.position.step, {name: tensor.detach().clone() for name, tensor in tensors.items()}, asdict(self.position))
+
+    def restore(self, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None:
+        """Take up what `on_checkpoint` was handed: `run` then goes on as if nothing had been."""
+        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self.model.load_state_dict(parts["model"])
+        self.best_weights = parts["best"] or None
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        torch.set_rng_state(parts["random"]["cpu"])
+        if "cuda" in parts["random"]:
+            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
+        self.position = Position(**figures)

@@ -1,36 +1,60 @@
 """The loss of every kind of head, over the examples that have its label."""
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from doxa.model.heads import Head, head_slices
 
 
-def heads_loss(logits: torch.Tensor, targets: list[torch.Tensor], heads: list[Head]) -> torch.Tensor:
-    """Return the sum over heads of each one's mean loss over its labelled examples (a scalar).
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised. `class_weights` has one tensor (labels,) per head, None where all count alike.
 
-    `logits` (B, C) in fp32; `targets` one tensor per head, (B,) or (B, labels), NaN where there is no label.
-    Cross-entropy for one label, binary cross-entropy for many, squared error for a (standardised) number, weighted
-    by what a guess without knowledge costs, against the mean of the heads: else a head of many labels drowns one of few.
-    """
-    units = [guess_cost(head) for head in heads]
-    mean_unit = sum(units) / len(units)
-    total = logits.sum() * 0.0  # a batch without any label still has a gradient, zero
-    for head, part, target, unit in zip(heads, head_slices(heads), targets, units):
-        rows = ~torch.isnan(target if target.dim() == 1 else target[:, 0])
-        if not bool(rows.any()):
-            continue
-        own, gold = logits[rows][:, part], target[rows]
+    `label_smoothing` gives every label that share of the target, divided by their number (Szegedy et al. 2016);
+    `focal_gamma` takes weight off examples that are answered well, (1 - p)^gamma (Lin et al. 2017). Both are for heads of labels."""
+
+    heads: list[Head]
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    class_weights: tuple[torch.Tensor | None, ...] = ()
+
+    def __call__(self, logits: torch.Tensor, targets: list[torch.Tensor]) -> torch.Tensor:
+        """Return the sum over heads of each one's mean loss over its labelled examples (a scalar).
+
+        `logits` (B, C) in fp32; `targets` one tensor per head, (B,) or (B, labels), NaN where there is no label.
+        Cross-entropy for one label, binary cross-entropy for many, squared error for a (standardised) number, weighted
+        by what a guess without knowledge costs, against the mean of the heads: else a head of many labels drowns one of few.
+        """
+        units = [guess_cost(head) for head in self.heads]
+        mean_unit = sum(units) / len(units)
+        weights = self.class_weights or (None,) * len(self.heads)
+        total = logits.sum() * 0.0  # a batch without any label still has a gradient, zero
+        for head, part, target, unit, weight in zip(self.heads, head_slices(self.heads), targets, units, weights):
+            rows = ~torch.isnan(target if target.dim() == 1 else target[:, 0])
+            if bool(rows.any()):
+                total = total + self._head_loss(head, logits[rows][:, part], target[rows], weight) * (mean_unit / unit)
+        return total
+
+    def _head_loss(self, head: Head, logits: torch.Tensor, gold: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        if head.kind == "number":
+            return F.mse_loss(logits[:, 0], gold)
+        weight = None if weight is None else weight.to(logits.device)
         if head.kind == "label":
-            loss = F.cross_entropy(own, gold.long())
-        elif head.kind == "labels":
-            loss = F.binary_cross_entropy_with_logits(own, gold)
-        else:
-            loss = F.mse_loss(own[:, 0], gold)
-        total = total + loss * (mean_unit / unit)
-    return total
+            if not self.focal_gamma:
+                return F.cross_entropy(logits, gold.long(), weight, label_smoothing=self.label_smoothing)
+            losses = F.cross_entropy(logits, gold.long(), weight, reduction="none", label_smoothing=self.label_smoothing)
+            missed = 1 - logits.softmax(dim=1).gather(1, gold.long()[:, None])[:, 0]
+            size = float(len(gold)) if weight is None else weight[gold.long()].sum()
+            return (missed**self.focal_gamma * losses).sum() / size
+        soft = gold * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        losses = F.binary_cross_entropy_with_logits(logits, soft, pos_weight=weight, reduction="none")
+        if self.focal_gamma:
+            losses = losses * torch.where(gold > 0.5, 1 - logits.sigmoid(), logits.sigmoid()) ** self.focal_gamma
+        return losses.mean()
 
 
 def guess_cost(head: Head) -> float:
@@ -38,3 +62,17 @@ def guess_cost(head: Head) -> float:
     if head.kind == "number":
         return 1.0
     return math.log(len(head.labels)) if head.kind == "label" else math.log(2)
+
+
+def balanced_weights(head: Head, target: np.ndarray) -> torch.Tensor | None:
+    """Weights by which every label counts alike, as scikit-learn's `balanced`: N / (labels * count); None for a number.
+
+    For a head of many labels: the number of examples without a label to those with it, at most 100."""
+    if head.kind == "number":
+        return None
+    if head.kind == "label":
+        counts = np.bincount(target[~np.isnan(target)].astype(int), minlength=len(head.labels))
+        return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
+    rows = target[~np.isnan(target[:, 0])]
+    counts = rows.sum(axis=0)
+    return torch.tensor(np.clip((len(rows) - counts) / np.maximum(counts, 1), 1.0, 100.0), dtype=torch.float32)

@@ -1,10 +1,13 @@
 """Order of the batches and the learning rate over the steps."""
 
-import math
+from collections.abc import Callable
 
 import numpy as np
+import torch
+from transformers import get_scheduler
 
-SCHEDULES = ("linear", "cosine", "constant_with_warmup", "constant")
+# Those of transformers that need nothing but the numbers of steps.
+SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
 BATCHES_PER_GROUP = 50
 
 
@@ -24,13 +27,8 @@ def grouped_batches(lengths: list[int], batch_size: int, generator: np.random.Ge
     return batches
 
 
-def rate_factor(step: int, n_steps: int, n_warmup: int, schedule: str) -> float:
-    """The factor (0..1) on the learning rate at a step (from 0), as the Hugging Face schedule of that name has it."""
-    if schedule != "constant" and step < n_warmup:
-        return step / max(1, n_warmup)
-    if schedule.startswith("constant"):
-        return 1.0
-    progress = (step - n_warmup) / max(1, n_steps - n_warmup)
-    if schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-    return max(0.0, 1.0 - progress)
+def learning_rates(name: str, highest: float, n_steps: int, n_warmup: int) -> Callable[[int], float]:
+    """The learning rate at a step (from 0) by the Hugging Face schedule of that name."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=highest)
+    (factor,) = get_scheduler(name, optimizer, num_warmup_steps=n_warmup, num_training_steps=n_steps).lr_lambdas
+    return lambda step: highest * factor(step)

@@ -1,0 +1,68 @@
+"""What happens around a run: it is told of, logged, and kept."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from doxa.training.checkpoint import Checkpoint
+from doxa.training.loop import Evaluation, Progress
+from doxa.training.run_folder import RunFolder
+
+MOST_PLACES = 5
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """When to write a checkpoint and a row of the log. `save_steps` 0 goes by `save_minutes` alone."""
+
+    save_steps: int = 0
+    save_minutes: float = 10.0
+    save_total_limit: int = 2
+    logging_steps: int = 10
+
+
+class Told(Protocol):
+    note: Callable[[str], None]
+    warn: Callable[[str], None]
+    step: Callable[[Progress], None]
+
+
+class RunWatcher:
+    """Follows a training loop (see `doxa.training.loop.Watcher`)."""
+
+    def __init__(self, folder: RunFolder, identity: dict[str, str], keeping: Keeping, n_epochs: int, told: Told):
+        self.folder, self.identity, self.keeping, self.n_epochs, self.told = folder, identity, keeping, n_epochs, told
+        self._losses: list[float] = []
+        self._kept_s = time.monotonic()
+
+    def on_step(self, progress: Progress) -> None:
+        self.told.step(progress)
+        self._losses.append(progress.loss)
+        if progress.step % self.keeping.logging_steps == 0 or progress.step == progress.n_steps:
+            known = [loss for loss in self._losses if np.isfinite(loss)]
+            self.folder.log({"step": progress.step, "epoch": progress.epoch, "loss": float(np.mean(known)) if known else None,
+                             "learning_rate": progress.learning_rate, "seconds": round(progress.seconds, 3),
+                             "peak_memory_bytes": progress.peak_memory_bytes})
+            self._losses.clear()
+
+    def on_skip(self, step: int, places: list[str]) -> None:
+        shown = ", ".join(places[:MOST_PLACES]) + (f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else "")
+        self.told.warn(f"step {step} was skipped: its loss or gradient was not finite; records {shown}")
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        self.told.note(f"epoch {evaluation.epoch} of {self.n_epochs}: dev score {evaluation.score:.4f}")
+        self.folder.log({"step": evaluation.step, "epoch": evaluation.epoch, "dev_score": evaluation.score, "dev": evaluation.heads,
+                         "seconds": round(evaluation.seconds, 3)})
+
+    def wants_checkpoint(self, step: int) -> bool:
+        if self.keeping.save_steps:
+            return step % self.keeping.save_steps == 0
+        return time.monotonic() - self._kept_s >= 60 * self.keeping.save_minutes
+
+    def on_checkpoint(self, step: int, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None:
+        self.folder.save(Checkpoint(step, tensors, figures, self.identity))
+        self._kept_s = time.monotonic()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
-from inputs import DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, write_predictions, write_texts, write_unique_texts
+from inputs import DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, write_labelled, write_predictions, write_texts, write_unique_texts
 
 BIN = ROOT / "bin"
 PEERS = Path(__file__).with_name("peers.py")
@@ -165,6 +165,34 @@ def bench_scale(folder: Path, is_quick: bool) -> dict:
     return {"runs": figures}
 
 
+def bench_training(folder: Path, is_quick: bool) -> dict:
+    """Training with evaluation after every epoch: rows/s, and seconds to a dev score that all reach."""
+    from doxa.model.bases import find_embedded
+
+    n_train, n_dev, n_epochs = (320, 200, 1) if is_quick else (1200, 400, 2)
+    train, dev = write_labelled(folder, n_train, n_dev)
+    finetune = [BIN / "finetune", "--head", "label", "--dev", dev, "--max-length", 128, "--num-train-epochs", n_epochs, "--no-int8", "-o", folder / "out", train]
+    seconds, _ = measure(finetune, train)
+    rows = [json.loads(line) for line in (folder / "out" / "training.jsonl").read_text().splitlines()]
+    evaluations = [(row["seconds"], row["dev_score"]) for row in rows if "dev_score" in row]
+    runs = {"doxa finetune": {"seconds": rows[-1]["seconds"], "rows_per_s": n_train * n_epochs / rows[-1]["seconds"], "evaluations": evaluations,
+                              "process_seconds": seconds}}
+    for label, way in (("Trainer, stock: fp32, padded to 128", "stock"), ("Trainer, fp32, dynamic padding", "dynamic"),
+                       ("Trainer, bf16, dynamic padding, grouped by length", "grouped")):
+        done = subprocess.run([sys.executable, PEERS.with_name("training_peers.py"), way, find_embedded(), train, dev, str(n_epochs)], capture_output=True, text=True)
+        if done.returncode:
+            print(f"{label}: not measured ({(done.stderr.strip().splitlines() or ['failed'])[-1]})")
+        else:
+            runs[label] = json.loads(done.stdout.splitlines()[-1])
+    goal = 0.98 * min(max(score for _, score in run["evaluations"]) for run in runs.values())
+    print(f"\ntraining: MiniLM, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
+    for label, run in runs.items():
+        run["seconds_to_goal"] = next(seconds for seconds, score in run["evaluations"] if score >= goal)
+        print(f"  {label:52} {run['rows_per_s']:8.1f}   {runs['doxa finetune']['rows_per_s'] / run['rows_per_s']:5.2f} x slower   "
+              f"{max(score for _, score in run['evaluations']):.4f}   {run['seconds_to_goal']:7.1f} s")
+    return {"goal": goal, "runs": runs}
+
+
 def bench_gpu(folder: Path, is_quick: bool) -> dict:
     """On a CUDA device: MiniLM, and a model of BERT-base size with random weights."""
     os.environ["BENCH_DEVICE"] = "cuda"
@@ -236,7 +264,7 @@ def show(rates: dict[str, float | None], unit: float | None, name: str) -> None:
 
 
 PARTS = {"predict": bench_predict, "start": bench_start, "agreement": bench_agreement, "report": bench_report, "scale": bench_scale,
-         "gpu": bench_gpu}
+         "training": bench_training, "gpu": bench_gpu}
 QUICK_PARTS = ("predict", "start", "report")
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from doxa.inference.loading import Request, load_labeller
 from doxa.inference.labeller import Question
 from doxa.model.classifier import save_classifier
 from doxa.model.directory import ModelTable, publish
-from doxa.model.first_token import FirstTokenLayer, shorten_last_layer
+from doxa.model.first_token import first_token_only, shorten_last_layer
 from doxa.model.heads import Head
 from doxa.text.vocabulary import learn_tokenizer
 from shell import run
@@ -77,9 +77,33 @@ def test_the_short_last_layer_is_exact(kind):
     mask[1:, 13:] = 0
     with torch.inference_mode():
         expected = model(input_ids=ids, attention_mask=mask).logits
-        assert shorten_last_layer(model) and isinstance(model.base_model.encoder.layer[-1], FirstTokenLayer)
+        assert shorten_last_layer(model)
         assert model(input_ids=ids, attention_mask=mask).logits == pytest.approx(expected, abs=1e-5)
         assert model(input_ids=ids).logits == pytest.approx(without_mask(kind, ids), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
+def test_gradients_through_the_short_last_layer_are_exact(kind):
+    """Dropout off: what the head's loss tells every weight is the same, and the layer is whole again afterwards."""
+    torch.manual_seed(3)
+    model = KINDS[kind]().eval()
+    ids = torch.randint(1, 600, (4, 20))
+    mask = torch.ones_like(ids)
+    mask[1:, 13:] = 0
+
+    def gradients():
+        model.zero_grad()
+        model(input_ids=ids, attention_mask=mask).logits.square().sum().backward()
+        return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+    expected, states = gradients(), model(input_ids=ids, output_hidden_states=True).hidden_states[-1].shape
+    with first_token_only(model):
+        found = gradients()
+        assert model.base_model(input_ids=ids).last_hidden_state.shape[1] == 1
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-5), name
+    assert model(input_ids=ids, output_hidden_states=True).hidden_states[-1].shape == states
 
 
 def without_mask(kind, ids):

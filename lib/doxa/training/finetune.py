@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from doxa.device.choose import choose_device, choose_precision
+from doxa.device.libraries import keep_freed_memory
 from doxa.errors import DoxaError, Interrupted, Terminated, UsageError
 from doxa.inference.labeller import pool
 from doxa.inference.torch_engine import TORCH_TYPES, TorchEngine
@@ -195,6 +196,8 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     listener.note(f"training on {device} ({why_device}) in {precision} ({why_precision})")
     torch.manual_seed(plan.loop["seed"])
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a safety net for debugging, paid for with every tensor
+    keep_freed_memory()
     base = None if plan.base == SCRATCH else find_model(plan.base)
     tokenizer = _make_tokenizer(base, train)
     model = build_scratch(tokenizer.rust.get_vocab_size(), heads, SCRATCH_LENGTH) if base is None else build_classifier(base, heads)

@@ -13,9 +13,11 @@ from transformers import PreTrainedModel
 from doxa.device.memory import peak_bytes
 from doxa.errors import DoxaError
 from doxa.inference.torch_engine import collate, takes_token_types
+from doxa.model.first_token import first_token_only
 from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.training.adversary import Adversary
+from doxa.training.dropout import cheap_dropouts
 from doxa.training.loss import Objective
 from doxa.training.optimizer import make_optimizer
 from doxa.training.schedule import grouped_batches, learning_rates
@@ -146,16 +148,17 @@ class TrainingLoop:
         while not self._is_done(n_steps):
             batches = grouped_batches(lengths, size, np.random.default_rng([settings.seed, position.epoch]))
             self.model.train()
-            while position.batch < len(batches) and position.step < n_steps:
-                self._stop_if_asked(n_steps, watcher)
-                rate = rate_at(position.step)
-                loss = self._step(examples, batches[position.batch], rate, watcher)
-                position.step += 1
-                position.batch += 1
-                watcher.on_step(Progress(position.epoch, position.step, n_steps, len(batches[position.batch - 1]), loss, rate,
-                                         self._seconds(), peak_bytes()))
-                if watcher.wants_checkpoint(position.step):
-                    self.keep(watcher)
+            with cheap_dropouts(self.model), first_token_only(self.model):
+                while position.batch < len(batches) and position.step < n_steps:
+                    self._stop_if_asked(n_steps, watcher)
+                    rate = rate_at(position.step)
+                    loss = self._step(examples, batches[position.batch], rate, watcher)
+                    position.step += 1
+                    position.batch += 1
+                    watcher.on_step(Progress(position.epoch, position.step, n_steps, len(batches[position.batch - 1]), loss, rate,
+                                             self._seconds(), peak_bytes()))
+                    if watcher.wants_checkpoint(position.step):
+                        self.keep(watcher)
             self._stop_if_asked(n_steps, watcher)
             scores = evaluate()
             self._stop_if_asked(n_steps, watcher)  # the evaluation may have been cut short

@@ -102,7 +102,7 @@ def test_gradients_through_the_short_last_layer_are_exact(kind):
         assert model.base_model(input_ids=ids).last_hidden_state.shape[1] == 1
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
-        assert torch.allclose(gradient, expected[name], atol=1e-5), name
+        assert (gradient - expected[name]).abs().max() <= 1e-4 * max(1.0, expected[name].abs().max()), name
     assert model(input_ids=ids, output_hidden_states=True).hidden_states[-1].shape == states
 
 

@@ -3,7 +3,7 @@
 import click
 
 from doxa.commands import _options
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, UsageError
 
 # As in doxa.training.schedule, which loads torch; a test holds them equal.
 _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
@@ -53,6 +53,23 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--adversarial-epsilon", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
               help="Largest L2 norm of the disturbance of a text's embeddings.")
 @click.option("--gradient-checkpointing", is_flag=True, help="Compute activations twice instead of keeping them: large bases fit, a third slower.")
+@click.option("--peft", type=click.Choice(("none", "lora", "adalora", "adapter")), default="none", show_default=True,
+              help="Train few added weights and the heads: pays where memory is short and bases are large. lora, adalora (ranks move to "
+                   "where they matter) are merged into a plain model; adapter (Houlsby et al. 2019) runs in doxa only.")
+@click.option("--peft-rank", type=click.IntRange(min=1), metavar="N",
+              help="Rank of lora, mean final rank of adalora, width of adapter.  [default: 16, 8, 48]")
+@click.option("--keep-adapter", is_flag=True, help="Also write the added weights and heads alone, to DIR/adapter.")
+@click.option("--unlabelled", "unlabelled_files", multiple=True, type=click.Path(), metavar="FILE",
+              help="Texts without labels, to learn from by --self-training-rounds, --head-start or --teacher.")
+@click.option("--self-training-rounds", type=click.IntRange(min=0), metavar="N",
+              help="Label --unlabelled where the scores are high, train on that too, N times over; the round best on dev is kept.  "
+                   "[default: 2 with --unlabelled alone, else 0]")
+@click.option("--head-start", type=click.Choice(("none", "mlm")), default="none", show_default=True,
+              help="mlm: first learn to guess hidden words of all texts. Pays for --base scratch; the encoder is kept as DIR/encoder, a --base.")
+@click.option("--head-start-epochs", type=click.IntRange(min=1), default=4, show_default=True, help="Times to read all texts before.")
+@click.option("--head-start-learning-rate", type=click.FloatRange(0, min_open=True), help="Its highest rate.  [default: 1e-4; scratch: 5e-4]")
+@click.option("--teacher", "teachers", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
+              help="Learn from what a model that finetune wrote says of all texts; several teachers are averaged.")
 @click.option("--target-precision", type=click.FloatRange(0, 1, min_open=True),
               help="Heads of many labels: set thresholds so that dev precision is at least this.  [default: best F1]")
 @click.option("--save-steps", type=click.IntRange(min=0), default=0, show_default=True,
@@ -71,7 +88,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, output, force, resume, dry_run, dev_files,
              dev_share, drop_leaks, num_train_epochs, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
-             save_total_limit, logging_steps, on_error, max_errors, require_input, quiet, verbose, **loop):
+             save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
+             head_start_learning_rate, teachers, on_error, max_errors, require_input, quiet, verbose, **loop):
     """Fine-tune a pretrained encoder on labelled records.
 
     Trains one head for every --head over one encoder and writes a Hugging Face model directory, with a table of the
@@ -80,6 +98,14 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     \b
       finetune --base minilm --head topic --head sentiment --dev dev.jsonl --output out/ train.jsonl
     """
+    if keep_adapter and peft == "none":
+        raise UsageError("--keep-adapter needs --peft")
+    if self_training_rounds and not unlabelled_files:
+        raise UsageError("--self-training-rounds needs --unlabelled")
+    if keep_adapter and base == "scratch":
+        raise UsageError("--keep-adapter needs a --base that others have; scratch is none")
+    if teachers and self_training_rounds:
+        raise UsageError("--teacher labels the texts already; leave out --self-training-rounds")
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("finetune", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
@@ -90,7 +116,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
 
     from doxa.records.reader import Source, read_records
     from doxa.records.standard import write_text
-    from doxa.training.examples import read_examples, split_dev
+    from doxa.training.examples import LabelledSet, leave_out, read_examples, read_unlabelled, split_dev
     from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
     from doxa.training.labels import decide_heads, parse_heads
     from doxa.training.run_folder import check_output
@@ -111,6 +137,9 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         raise DoxaError(f"{' '.join(files) or '<stdin>'}: the input holds no record; there is nothing to learn from")
     if dev_files:
         dev = read_examples(read_records(Source(tuple(dev_files), None, max_record_bytes)), requests, text_fields, admit)
+    unlabelled = LabelledSet()
+    if unlabelled_files:
+        unlabelled = read_unlabelled(read_records(Source(tuple(unlabelled_files), None, max_record_bytes)), text_fields, len(requests), admit)
     for found, name in ((train, "training"), *(((dev, "dev"),) if dev_files else ())):
         if found.n_unlabelled:
             terminal.note(f"{found.n_unlabelled} {name} records hold none of the labels and were left out")
@@ -124,6 +153,12 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     if not dev_files:
         train, dev = split_dev(train, dev_share, loop["seed"])
         terminal.note(f"split {len(dev.examples)} of {len(dev.examples) + len(train.examples)} records off as dev set")
+    n_read = len(unlabelled.examples)
+    unlabelled = leave_out(leave_out(unlabelled, dev), train)
+    if unlabelled_files:
+        terminal.note(f"{len(unlabelled.examples)} unlabelled texts; {n_read - len(unlabelled.examples)} others are in the training or dev set")
+        if not unlabelled.examples:
+            raise DoxaError(f"--unlabelled {' '.join(unlabelled_files)} holds no text beyond the training and dev sets")
     for warning in find_problems(decided, train, dev):
         terminal.warn(warning)
     terminal.note(f"{len(train.examples)} training and {len(dev.examples)} dev records, heads: "
@@ -132,21 +167,27 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.reporting.training import render_plan, render_training
     from doxa.reporting.training_chart import render_training_chart
     from doxa.training.adversary import Adversary
-    from doxa.training.finetune import Listener, Plan, draft, finetune as train_and_publish
+    from doxa.training.finetune import finetune as train_and_publish
+    from doxa.training.plan import Listener, Plan
+    from doxa.training.prepare import draft
     from doxa.training.watch import Keeping
 
     epochs = num_train_epochs or (8 if base == "scratch" else 3)
+    rounds = self_training_rounds if self_training_rounds is not None else 2 if unlabelled_files and head_start == "none" and not teachers else 0
     plan = Plan(
         base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, **loop},
         label_smoothing_factor, focal_gamma, class_weights == "balanced",
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
-        Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume)
+        Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
+        None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers)
     with terminal.progress("examples", epochs * len(train.examples)) as progress:
         listener = Listener(
             terminal.note, terminal.warn,
             lambda p: progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}"), render_training_chart)
         if dry_run:
-            write_text(render_plan(draft(plan, decided, train, dev, listener)))
+            write_text(render_plan(draft(plan, decided, train, dev, unlabelled, listener)))
         else:
-            write_text(render_training(train_and_publish(plan, decided, train, dev, listener)))
+            result = train_and_publish(plan, decided, train, dev, unlabelled, listener)
+            if result is not None:
+                write_text(render_training(result))
     tally.finish()

@@ -5,17 +5,21 @@ import shutil
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, BertConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 from transformers.utils import logging
 
 from doxa.errors import DoxaError
+from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
 from doxa.model.heads import Head, output_names
 from doxa.model.safety import find_weights, read_config
 
 _TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
+ADAPTER_FOLDER = "adapter"
+_OF_HEADS = ("id2label", "label2id", "num_labels", "problem_type", "architectures")
 _PROBLEM_TYPES = {"label": "single_label_classification", "labels": "multi_label_classification", "number": "regression"}
 
 
@@ -43,18 +47,71 @@ def build_scratch(vocabulary_size: int, heads: list[Head], max_length: int = 512
     return AutoModelForSequenceClassification.from_config(config)
 
 
+def build_masked_model(base: str | None, config: Any, seed: int) -> PreTrainedModel:
+    """Return a masked-language model: that of a base directory, or (None) with random weights and the shape of a classifier's config.
+
+    Raises DoxaError where transformers has none for the architecture."""
+    if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        raise DoxaError(f"--head-start mlm: transformers has no masked-language model for {config.model_type}; choose another --base")
+    torch.manual_seed(seed)
+    if base is None:
+        return AutoModelForMaskedLM.from_config(AutoConfig.for_model(**{key: value for key, value in config.to_dict().items() if key not in _OF_HEADS}))
+    return _load(base, AutoModelForMaskedLM, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
+
+
 def load_classifier(directory: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a whole classifier for prediction.
 
     Raises DoxaError when its weights are damaged, not finite, or do not fill the model: a head is never random."""
     _check_classifiable(directory)
+    if CONFIG_KEY in read_config(directory):
+        return _check_finite(_load_with_bottlenecks(directory).to(dtype), directory).eval()
     model, info = _load(directory, dtype=dtype, ignore_mismatched_sizes=True)  # told of below, and refused
     lost = sorted(info["missing_keys"]) + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if lost:
         raise DoxaError(f"{directory} lacks weights of the classifier ({', '.join(lost[:3])}); fine-tune it first")
+    return _check_finite(model, directory).eval()
+
+
+def _check_finite(model: PreTrainedModel, directory: str) -> PreTrainedModel:
     for name, weights in model.named_parameters():
         if not torch.isfinite(weights).all():
             raise DoxaError(f"{directory}: the weights of {name} are not finite")
+    return model
+
+
+def _load_with_bottlenecks(directory: str) -> PreTrainedModel:
+    """A classifier with adapters, which transformers does not know of. Raises DoxaError when weights are damaged or missing."""
+    logging.set_verbosity_error()
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+        add_bottlenecks(model, int(getattr(config, CONFIG_KEY)))
+        weights: dict[str, torch.Tensor] = {}
+        for name in find_weights(directory):
+            weights |= load_file(os.path.join(directory, name))
+        model.load_state_dict(weights)
+    except Exception as error:  # whatever a damaged file makes the libraries raise
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DoxaError(f"{directory} cannot be loaded: {first}") from None
+    return model
+
+
+def load_with_adapter(base: str, directory: str) -> PreTrainedModel:
+    """The classifier of a base with the adapter alone that lies under a model directory. Raises DoxaError."""
+    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    path = os.path.join(directory, ADAPTER_FOLDER)
+    size = config.__dict__.pop(CONFIG_KEY, None)
+    model = _load(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
+    if size is None:
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(model, path).eval()
+    add_bottlenecks(model, size)
+    weights = load_file(os.path.join(path, "adapter_model.safetensors"))
+    _, unexpected = model.load_state_dict(weights, strict=False)
+    if unexpected:
+        raise DoxaError(f"{path} is not an adapter of {base}: it has no {unexpected[0]}")
     return model.eval()
 
 
@@ -91,11 +148,11 @@ def _check_classifiable(directory: str) -> None:
     find_weights(directory)
 
 
-def _load(directory: str, **arguments) -> tuple[PreTrainedModel, dict]:
+def _load(directory: str, auto_class: type = AutoModelForSequenceClassification, **arguments) -> tuple[PreTrainedModel, dict]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
+        return auto_class.from_pretrained(
             directory, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True, **arguments)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -9,7 +9,7 @@ def render_training(result) -> str:
     """Figures per head and method on the dev set with 95 % bootstrap intervals, and who is ahead."""
     lines = [
         f"{result.n_train} training records, {result.n_dev} dev records, best epoch {result.epoch}, "
-        f"{result.n_parameters / 1e6:.1f} M parameters, {result.seconds:.0f} s",
+        f"{result.n_parameters / 1e6:.1f} M parameters{_trained(result)}, {result.seconds:.0f} s",
         "",
     ]
     rows = [("head", "method", "macro-F1", "accuracy", "support")]
@@ -25,6 +25,7 @@ def render_training(result) -> str:
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
     lines += ["", *(_verdict(figures) for figures in result.figures)]
     lines += map(_calibration, result.calibrations)
+    lines += result.remarks
     lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
@@ -50,6 +51,11 @@ def render_plan(draft) -> str:
 def _calibration(calibration) -> str:
     return (f"{visible(calibration.head, one_line=True)}: temperature {calibration.temperature:.2f}, expected calibration error "
             f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after")
+
+
+def _trained(result) -> str:
+    share = result.n_trained / result.n_parameters
+    return "" if share > 0.999 else f" ({result.n_trained / 1e6:.2f} M trained, {share:.1%})"
 
 
 def _show(estimate) -> str:

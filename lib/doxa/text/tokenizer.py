@@ -28,6 +28,14 @@ class TextTokenizer:
         """Return the ids of every text, whole and without special tokens, in order."""
         return [encoding.ids for encoding in self.rust.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens that stand for no text."""
+        return tuple(id_ for id_, token in self.rust.get_added_tokens_decoder().items() if token.special)
+
+    def mask_id(self) -> int | None:
+        """Id of the token that hides another, by the names that BERT-like and RoBERTa-like vocabularies have for it."""
+        return next((id_ for id_ in map(self.rust.token_to_id, ("[MASK]", "<mask>")) if id_ is not None), None)
+
     def count_unknown(self, ids: list[int]) -> int:
         return 0 if self.unknown_id is None else ids.count(self.unknown_id)
 
@@ -44,6 +52,16 @@ def load_tokenizer(directory: str) -> TextTokenizer:
                 f"T.from_pretrained('{directory}').save_pretrained('{directory}')\"") from None
         raise DoxaError(f"{path} is damaged: {error}") from None
     return TextTokenizer(tokenizer, read_max_length(directory))
+
+
+def write_tokenizer(tokenizer: TextTokenizer, directory: str, max_length: int) -> None:
+    """Write `tokenizer.json`. A base's tokenizer_config.json that is there stays; else one is written by which AutoTokenizer reads it as it is."""
+    tokenizer.rust.save(os.path.join(directory, "tokenizer.json"))
+    path = os.path.join(directory, "tokenizer_config.json")
+    if not os.path.exists(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write('{"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": %d, "unk_token": "[UNK]", '
+                       '"sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"}\n' % max_length)
 
 
 def read_max_length(directory: str) -> int:

@@ -20,12 +20,13 @@ _FOLDER = re.compile(r"checkpoint-(\d+)")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` and `figures` are what the run gave; `identity` says of which data, base and flags the run is."""
+    """`tensors` and `figures` are what the run gave at a step of a stage; `identity` says of which data, base and flags it is."""
 
     step: int
     tensors: dict[str, torch.Tensor]
     figures: dict[str, Any]
     identity: dict[str, str]
+    stage: int = 0
 
 
 def save_checkpoint(folder: str, checkpoint: Checkpoint, most_kept: int) -> str:
@@ -39,7 +40,8 @@ def save_checkpoint(folder: str, checkpoint: Checkpoint, most_kept: int) -> str:
         shutil.rmtree(working, ignore_errors=True)
         os.mkdir(working)
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}, os.path.join(working, TENSORS))
-        _write_json(os.path.join(working, FIGURES), {"step": checkpoint.step, "figures": checkpoint.figures, "identity": checkpoint.identity})
+        _write_json(os.path.join(working, FIGURES), {"step": checkpoint.step, "figures": checkpoint.figures, "identity": checkpoint.identity,
+                                                   "stage": checkpoint.stage})
         names = (TENSORS, FIGURES)
         for name in names:
             sync(os.path.join(working, name))
@@ -88,7 +90,7 @@ def _load(path: str) -> Checkpoint:
             raise DoxaError(f"{name} is not what was written")
     with open(os.path.join(path, FIGURES), encoding="utf-8") as file:
         content = json.load(file)
-    return Checkpoint(content["step"], load_file(os.path.join(path, TENSORS)), content["figures"], content["identity"])
+    return Checkpoint(content["step"], load_file(os.path.join(path, TENSORS)), content["figures"], content["identity"], content["stage"])
 
 
 def _write_json(path: str, content: Any) -> None:

@@ -73,6 +73,28 @@ def _read_example(record: Record, requests: list[HeadRequest], text_fields: tupl
     return None if all(value is None for value in values) else Example(record.place, texts, tuple(values), given)
 
 
+def read_unlabelled(records: Iterable[Record], text_fields: tuple[str, ...], n_heads: int, admit) -> LabelledSet:
+    """Read the texts alone, each once; labels that are there are not looked at."""
+    found: dict[tuple[str, ...], Example] = {}
+    flags = ("--text-field", "--text-pair-field")
+    for record in records:
+        outcome = Outcome(record)
+        if record.error is None and not record.carries_error:
+            try:
+                texts = tuple(record.get_text(name, flag) for name, flag in zip(text_fields, flags))
+                found.setdefault(texts, Example(record.place, texts, (None,) * n_heads))
+            except RecordError as error:
+                outcome.error = error
+        admit([outcome])
+    return LabelledSet(list(found.values()))
+
+
+def leave_out(found: LabelledSet, others: LabelledSet) -> LabelledSet:
+    """Without the texts that another set holds."""
+    held = {example.texts for example in others.examples}
+    return LabelledSet([example for example in found.examples if example.texts not in held], found.n_unlabelled)
+
+
 def split_dev(found: LabelledSet, share: float, seed: int) -> tuple[LabelledSet, LabelledSet]:
     """Split a share off as dev set, stratified by the labels, the same text never on both sides.
 

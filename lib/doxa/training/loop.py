@@ -12,15 +12,14 @@ from transformers import PreTrainedModel
 
 from doxa.device.memory import peak_bytes
 from doxa.errors import DoxaError
-from doxa.inference.torch_engine import collate, takes_token_types
-from doxa.model.first_token import first_token_only
 from doxa.records.signals import signal_seen
-from doxa.text.frame import Window
+from doxa.training.adaptation import Adaptation
 from doxa.training.adversary import Adversary
 from doxa.training.dropout import cheap_dropouts
-from doxa.training.loss import Objective
 from doxa.training.optimizer import make_optimizer
+from doxa.training.processes import Processes
 from doxa.training.schedule import grouped_batches, learning_rates
+from doxa.training.tasks import Task
 
 MOST_BAD_STEPS = 3
 
@@ -45,19 +44,16 @@ class LoopSettings:
     early_stopping_patience: int = 0
     max_steps: int = -1
     seed: int = 42
+    n_processes: int = 1
+
+    @property
+    def step_size(self) -> int:
+        """Examples a step."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps * self.n_processes
 
     def n_steps(self, n_examples: int) -> int:
-        steps = -(-n_examples // (self.per_device_train_batch_size * self.gradient_accumulation_steps)) * self.num_train_epochs
+        steps = -(-n_examples // self.step_size) * self.num_train_epochs
         return min(steps, self.max_steps) if self.max_steps > 0 else steps
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """What is learnt from: one window and one target per head (see `Objective`) for every example; `places` names them."""
-
-    windows: list[Window]
-    targets: list[torch.Tensor]
-    places: list[str]
 
 
 @dataclass(frozen=True)
@@ -122,37 +118,40 @@ class Stopped(Exception):
 
 
 class TrainingLoop:
-    """Trains a classifier; keeps the weights of the epoch with the best dev score."""
+    """Trains a model on a task; keeps the weights of the epoch with the best dev score.
 
-    def __init__(self, model: PreTrainedModel, objective: Objective, settings: LoopSettings, device: torch.device,
-                 mixed: torch.dtype | None, pad_id: int, adversary: Adversary | None = None):
-        self.model, self.objective, self.settings, self.device = model.to(device), objective, settings, device
-        self.mixed, self.pad_id, self.adversary = mixed, pad_id, adversary
-        self.with_types = takes_token_types(model)
+    Weights that are frozen when the loop is made stay out of its checkpoints: they are the base's."""
+
+    def __init__(self, model: PreTrainedModel, settings: LoopSettings, device: torch.device, adversary: Adversary | None = None,
+                 adaptation: Adaptation | None = None, processes: Processes = Processes()):
+        self.model, self.settings, self.device = model.to(device), settings, device
+        self.adversary, self.adaptation, self.processes = adversary, adaptation or Adaptation(), processes
         self.optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, settings.layerwise_lr_decay)
         self.position = Position()
         self.best_weights: dict[str, torch.Tensor] | None = None
+        self._frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        if processes.count > 1:  # every process drops out other values
+            torch.manual_seed(settings.seed + 1_000_003 * processes.rank)
 
-    def run(self, examples: TrainingSet, evaluate: Callable[[], dict[str, float]], watcher: Watcher) -> Position:
+    def run(self, task: Task, evaluate: Callable[[], dict[str, float]], watcher: Watcher) -> Position:
         """Train from where `position` is to the end; leave the best weights in the model.
 
         `evaluate` gives every head's dev score (higher is better). Raises DoxaError when the loss is not finite in
         three steps in a row, Stopped when a signal arrived."""
         settings, position = self.settings, self.position
-        lengths = [len(window.ids) for window in examples.windows]
-        size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-        n_steps = settings.n_steps(len(lengths))
+        n_steps = settings.n_steps(len(task.lengths))
+        self.adaptation.expect(n_steps)
         n_warmup = int(settings.warmup_steps if settings.warmup_steps >= 1 else settings.warmup_steps * n_steps)
         rate_at = learning_rates(settings.lr_scheduler_type, settings.learning_rate, n_steps, n_warmup)
         self._clock = time.monotonic() - position.seconds
         while not self._is_done(n_steps):
-            batches = grouped_batches(lengths, size, np.random.default_rng([settings.seed, position.epoch]))
+            batches = grouped_batches(task.lengths, settings.step_size, np.random.default_rng([settings.seed, position.epoch]))
             self.model.train()
-            with cheap_dropouts(self.model), first_token_only(self.model):
+            with cheap_dropouts(self.model), task.shortcut(self.model):
                 while position.batch < len(batches) and position.step < n_steps:
                     self._stop_if_asked(n_steps, watcher)
                     rate = rate_at(position.step)
-                    loss = self._step(examples, batches[position.batch], rate, watcher)
+                    loss = self._step(task, batches[position.batch], rate, watcher)
                     position.step += 1
                     position.batch += 1
                     watcher.on_step(Progress(position.epoch, position.step, n_steps, len(batches[position.batch - 1]), loss, rate,
@@ -160,17 +159,27 @@ class TrainingLoop:
                     if watcher.wants_checkpoint(position.step):
                         self.keep(watcher)
             self._stop_if_asked(n_steps, watcher)
-            scores = evaluate()
+            scores = self.processes.from_first(evaluate() if self.processes.is_first else None)
             self._stop_if_asked(n_steps, watcher)  # the evaluation may have been cut short
             score = float(np.mean(list(scores.values()))) if scores else 0.0
             watcher.on_evaluation(Evaluation(position.epoch, position.step, score, scores, self._seconds()))
             if score > position.best_score or self.best_weights is None:
                 position.best_epoch, position.best_score = position.epoch, score
-                self.best_weights = copy.deepcopy(self.model.state_dict())
+                self.best_weights = copy.deepcopy(self._weights())
             position.epoch, position.batch = position.epoch + 1, 0
         position.seconds = self._seconds()
-        self.model.load_state_dict(self.best_weights)
+        self.take(self.best_weights)
         return position
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: tensor for name, tensor in self.model.state_dict().items() if name not in self._frozen}
+
+    def take(self, weights: dict[str, torch.Tensor]) -> None:
+        """Put weights that were kept into the model, and take them for the best. Raises DoxaError when they are of another."""
+        missing, unexpected = self.model.load_state_dict(weights, strict=False)
+        if unexpected or set(missing) - self._frozen:
+            raise DoxaError("the checkpoint is not of this model; --force starts anew")
+        self.best_weights = weights
 
     def _is_done(self, n_steps: int) -> bool:
         patience, position = self.settings.early_stopping_patience, self.position
@@ -182,29 +191,32 @@ class TrainingLoop:
         return time.monotonic() - self._clock
 
     def _stop_if_asked(self, n_steps: int, watcher: Watcher) -> None:
-        if signal_seen() is not None:
+        if self.processes.any(signal_seen() is not None):
             self.keep(watcher)
             raise Stopped(self.position.step, n_steps)
 
-    def _step(self, examples: TrainingSet, batch: np.ndarray, rate: float, watcher: Watcher) -> float:
+    def _step(self, task: Task, batch: np.ndarray, rate: float, watcher: Watcher) -> float:
         """Take one optimiser step; one whose loss or gradient is not finite is skipped. Returns the mean loss."""
         position = self.position
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_factor"]
         self.optimizer.zero_grad(set_to_none=True)
         size, value = self.settings.per_device_train_batch_size, 0.0
-        for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            value += self._backward(examples, part, len(part) / len(batch))
+        mine = batch[self.processes.rank :: self.processes.count]
+        for start in range(0, len(mine), size):
+            part = mine[start : start + size]
+            value += self._backward(task, part, len(part) / len(batch))
+        value = self.processes.sum_gradients(self._trained(), value)
         if np.isfinite(value):
             norm = torch.nn.utils.clip_grad_norm_(self._trained(), self.settings.max_grad_norm)
             if bool(torch.isfinite(norm)):
                 self.optimizer.step()
+                self.adaptation.after_step(position.step + 1)
                 position.n_bad_in_a_row = 0
                 return value
         position.n_skipped += 1
         position.n_bad_in_a_row += 1
-        watcher.on_skip(position.step + 1, [examples.places[i] for i in batch])
+        watcher.on_skip(position.step + 1, [task.places[i] for i in batch])
         if position.n_bad_in_a_row >= MOST_BAD_STEPS:
             raise DoxaError(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
                             "Try a smaller --learning-rate, or --precision fp32")
@@ -213,17 +225,14 @@ class TrainingLoop:
     def _trained(self) -> list[torch.nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def _backward(self, examples: TrainingSet, part: np.ndarray, share: float) -> float:
-        inputs = collate([examples.windows[i] for i in part], self.pad_id, self.device, self.with_types)
-        targets = [target[part].to(self.device) for target in examples.targets]
+    def _backward(self, task: Task, part: np.ndarray, share: float) -> float:
+        mask, loss_of_task = task.batch(self.model, part)
 
         def compute() -> torch.Tensor:
-            with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
-                logits = self.model(**inputs).logits
-            return self.objective(logits.float(), targets) * share
+            return (loss_of_task() + self.adaptation.penalty()) * share
 
         if self.adversary is not None:
-            return self.adversary.backward(self.model.get_input_embeddings(), inputs["attention_mask"], compute)
+            return self.adversary.backward(self.model.get_input_embeddings(), mask, compute)
         loss = compute()
         value = loss.item()
         if np.isfinite(value):
@@ -233,30 +242,33 @@ class TrainingLoop:
     def keep(self, watcher: Watcher) -> None:
         """Hand everything that the next step depends on to the watcher."""
         self.position.seconds = self._seconds()
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best_weights or {}).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors |= {f"adaptation.{name}": tensor for name, tensor in self.adaptation.state().items()}
+        state = (torch.get_rng_state(), torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None)
+        for rank, (cpu, cuda) in enumerate(self.processes.gather(state)):
+            tensors |= {f"random.cpu.{rank}": cpu} | ({f"random.cuda.{rank}": cuda} if cuda is not None else {})
         # Tensors that share memory would be refused by safetensors, and those of the model go on changing.
         watcher.on_checkpoint(self.position.step, {name: tensor.detach().clone() for name, tensor in tensors.items()}, asdict(self.position))
 
     def restore(self, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None:
         """Take up what `on_checkpoint` was handed: `run` then goes on as if nothing had been."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}
+        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "adaptation": {}, "random": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        self.model.load_state_dict(parts["model"])
+        self.take(parts["model"])
         self.best_weights = parts["best"] or None
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in parts["optimizer"].items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = tensor
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(parts["random"]["cpu"])
-        if "cuda" in parts["random"]:
-            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
+        self.adaptation.restore(parts["adaptation"])
+        rank = self.processes.rank
+        torch.set_rng_state(parts["random"][f"cpu.{rank}"])
+        if f"cuda.{rank}" in parts["random"]:
+            torch.cuda.set_rng_state(parts["random"][f"cuda.{rank}"], self.device)
         self.position = Position(**figures)

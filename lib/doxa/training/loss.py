@@ -22,12 +22,14 @@ class Objective:
     focal_gamma: float = 0.0
     class_weights: tuple[torch.Tensor | None, ...] = ()
 
-    def __call__(self, logits: torch.Tensor, targets: list[torch.Tensor]) -> torch.Tensor:
+    def __call__(self, logits: torch.Tensor, targets: list[torch.Tensor], soft: torch.Tensor | None = None) -> torch.Tensor:
         """Return the sum over heads of each one's mean loss over its labelled examples (a scalar).
 
         `logits` (B, C) in fp32; `targets` one tensor per head, (B,) or (B, labels), NaN where there is no label.
         Cross-entropy for one label, binary cross-entropy for many, squared error for a (standardised) number, weighted
         by what a guess without knowledge costs, against the mean of the heads: else a head of many labels drowns one of few.
+        With `soft`, what a teacher says (B, C: probabilities; numbers standardised), the mean of its loss and that of the labels
+        (Hinton et al. 2015 at temperature 1).
         """
         units = [guess_cost(head) for head in self.heads]
         mean_unit = sum(units) / len(units)
@@ -37,7 +39,9 @@ class Objective:
             rows = ~torch.isnan(target if target.dim() == 1 else target[:, 0])
             if bool(rows.any()):
                 total = total + self._head_loss(head, logits[rows][:, part], target[rows], weight) * (mean_unit / unit)
-        return total
+            if soft is not None:
+                total = total + soft_loss(head, logits[:, part], soft[:, part]) * (mean_unit / unit)
+        return total if soft is None else total / 2
 
     def _head_loss(self, head: Head, logits: torch.Tensor, gold: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if head.kind == "number":
@@ -55,6 +59,13 @@ class Objective:
         if self.focal_gamma:
             losses = losses * torch.where(gold > 0.5, 1 - logits.sigmoid(), logits.sigmoid()) ** self.focal_gamma
         return losses.mean()
+
+
+def soft_loss(head: Head, logits: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+    """The mean loss (a scalar) of a head's outputs (B, outputs) against a teacher's probabilities or numbers."""
+    if head.kind == "number":
+        return F.mse_loss(logits, soft)
+    return F.cross_entropy(logits, soft) if head.kind == "label" else F.binary_cross_entropy_with_logits(logits, soft)
 
 
 def guess_cost(head: Head) -> float:

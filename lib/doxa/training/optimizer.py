@@ -24,6 +24,11 @@ def make_optimizer(model: nn.Module, learning_rate: float, weight_decay: float, 
          for (is_matrix, factor), parameters in groups.items()], lr=learning_rate, fused=True)
 
 
+def is_in_layer(name: str) -> bool:
+    """Whether a module of this name lies in one of the encoder's layers."""
+    return _depth(name + ".") >= 0
+
+
 def _depth(name: str) -> int:
     found = _LAYER.search(name)
     return int(found[1]) if found else -1

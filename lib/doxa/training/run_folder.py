@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,17 @@ class RunFolder:
 
     def __init__(self, path: str, most_kept: int):
         self.path, self.most_kept = path, most_kept
-        self._n_logged = 0
+
+    def stage_path(self, number: int) -> str:
+        """Where the outcome of a stage lies once it is over."""
+        return os.path.join(self.path, f"stage-{number}.safetensors")
+
+    def list_stages(self) -> list[str]:
+        return _list_stages(self.path)
+
+    def drop_checkpoints(self) -> None:
+        for old in list_checkpoints(self.path):
+            shutil.rmtree(old, ignore_errors=True)
 
     @property
     def log_path(self) -> str:
@@ -48,9 +59,9 @@ class RunFolder:
             pass
         return rows
 
-    def rewind(self, step: int) -> None:
-        """Drop the rows of the log after a step: they will be written again."""
-        rows = [row for row in self.read_log() if row["step"] <= step]
+    def rewind(self, stage: int, step: int) -> None:
+        """Drop the rows of the log after a step of a stage: they will be written again."""
+        rows = [row for row in self.read_log() if (row["stage"], row["step"]) <= (stage, step)]
         with open(self.log_path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -72,7 +83,7 @@ def check_output(path: str, resume: bool, force: bool) -> bool:
 def is_unfinished(path: str) -> bool:
     """Whether a directory holds what a run left, and no model."""
     return os.path.isdir(path) and not os.path.exists(os.path.join(path, TABLE)) and (
-        bool(list_checkpoints(path)) or os.path.exists(os.path.join(path, RUNNING_LOG)))
+        bool(list_checkpoints(path) or _list_stages(path)) or os.path.exists(os.path.join(path, RUNNING_LOG)))
 
 
 @contextmanager
@@ -99,11 +110,13 @@ def open_run(path: str, most_kept: int, resume: bool) -> Iterator[tuple[RunFolde
         for name in os.listdir(path):
             if name.startswith("checkpoint-") and name.endswith(".tmp"):
                 shutil.rmtree(os.path.join(path, name), ignore_errors=True)
-        folder.rewind(checkpoint.step if checkpoint else -1)
+        n_done = len(folder.list_stages())
+        is_current = checkpoint is not None and checkpoint.stage >= n_done  # a stage that ended may have left its checkpoints
+        folder.rewind(*((checkpoint.stage, checkpoint.step) if is_current else (n_done, -1)))
         try:
-            yield folder, checkpoint, skipped
+            yield folder, checkpoint if is_current else None, skipped
         finally:
-            if os.path.isdir(path) and not list_checkpoints(path):
+            if os.path.isdir(path) and not list_checkpoints(path) and not _list_stages(path):
                 _clear(path)
                 if not was_there and not os.listdir(path):
                     os.rmdir(path)
@@ -111,8 +124,14 @@ def open_run(path: str, most_kept: int, resume: bool) -> Iterator[tuple[RunFolde
         os.close(descriptor)
 
 
+def _list_stages(path: str) -> list[str]:
+    return sorted(name for name in os.listdir(path) if re.fullmatch(r"stage-\d+\.safetensors", name)) if os.path.isdir(path) else []
+
+
 def _clear(path: str) -> None:
-    for old in list_checkpoints(path):
+    for old in [*list_checkpoints(path), *(() if os.path.exists(os.path.join(path, TABLE)) else [os.path.join(path, "encoder")])]:
         shutil.rmtree(old, ignore_errors=True)
+    for name in _list_stages(path):
+        os.remove(os.path.join(path, name))
     if os.path.exists(os.path.join(path, RUNNING_LOG)):
         os.remove(os.path.join(path, RUNNING_LOG))

@@ -32,10 +32,11 @@ class Told(Protocol):
 
 
 class RunWatcher:
-    """Follows a training loop (see `doxa.training.loop.Watcher`)."""
+    """Follows the training loop of a stage (see `doxa.training.loop.Watcher`); without a folder it only tells."""
 
-    def __init__(self, folder: RunFolder, identity: dict[str, str], keeping: Keeping, n_epochs: int, told: Told):
+    def __init__(self, folder: RunFolder | None, stage: int, name: str, identity: dict[str, str], keeping: Keeping, n_epochs: int, told: Told):
         self.folder, self.identity, self.keeping, self.n_epochs, self.told = folder, identity, keeping, n_epochs, told
+        self.stage, self.name = stage, name
         self._losses: list[float] = []
         self._kept_s = time.monotonic()
 
@@ -44,10 +45,14 @@ class RunWatcher:
         self._losses.append(progress.loss)
         if progress.step % self.keeping.logging_steps == 0 or progress.step == progress.n_steps:
             known = [loss for loss in self._losses if np.isfinite(loss)]
-            self.folder.log({"step": progress.step, "epoch": progress.epoch, "loss": float(np.mean(known)) if known else None,
+            self._log({"step": progress.step, "epoch": progress.epoch, "loss": float(np.mean(known)) if known else None,
                              "learning_rate": progress.learning_rate, "seconds": round(progress.seconds, 3),
                              "peak_memory_bytes": progress.peak_memory_bytes})
             self._losses.clear()
+
+    def _log(self, row: dict[str, Any]) -> None:
+        if self.folder is not None:
+            self.folder.log({"stage": self.stage, "name": self.name} | row)
 
     def on_skip(self, step: int, places: list[str]) -> None:
         shown = ", ".join(places[:MOST_PLACES]) + (f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else "")
@@ -55,7 +60,7 @@ class RunWatcher:
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         self.told.note(f"epoch {evaluation.epoch} of {self.n_epochs}: dev score {evaluation.score:.4f}")
-        self.folder.log({"step": evaluation.step, "epoch": evaluation.epoch, "dev_score": evaluation.score, "dev": evaluation.heads,
+        self._log({"step": evaluation.step, "epoch": evaluation.epoch, "dev_score": evaluation.score, "dev": evaluation.heads,
                          "seconds": round(evaluation.seconds, 3)})
 
     def wants_checkpoint(self, step: int) -> bool:
@@ -64,5 +69,6 @@ class RunWatcher:
         return time.monotonic() - self._kept_s >= 60 * self.keeping.save_minutes
 
     def on_checkpoint(self, step: int, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None:
-        self.folder.save(Checkpoint(step, tensors, figures, self.identity))
+        if self.folder is not None:
+            self.folder.save(Checkpoint(step, tensors, figures, self.identity, self.stage))
         self._kept_s = time.monotonic()

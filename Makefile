@@ -11,7 +11,7 @@ DEMO := demo
 # The number of test processes; each keeps one core busy.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test check-full bench bench-quick bench-gpu golden install clean
+.PHONY: help setup demo test check-full bench bench-quick bench-gpu study golden install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -64,6 +64,10 @@ bench-quick: $(READY) ## the same on little input
 bench-gpu: $(READY) ## speed on a CUDA device
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python tests/bench/run.py --only gpu
+
+study: $(READY) ## ways to fine-tune, side by side on the shared data: hours
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
+	$(BIN)/python tests/bench/study.py study.jsonl
 
 golden: $(READY) ## refill tests/golden and the README's reference; read the diff
 	GOLDEN=refill $(BIN)/python -m pytest tests/test_golden.py tests/test_readme.py

@@ -55,7 +55,7 @@ def _calibration(calibration) -> str:
 
 def _trained(result) -> str:
     share = result.n_trained / result.n_parameters
-    return "" if share > 0.999 else f" ({result.n_trained / 1e6:.2f} M trained, {share:.1%})"
+    return "" if share > 0.999 else f" ({result.n_trained:,} trained, {share:.1%})"
 
 
 def _show(estimate) -> str:

@@ -7,9 +7,6 @@ import torch
 from torch import nn
 
 NAMES = ("fgm", "pgd", "freelb")
-# Radii are L2 norms over all token embeddings of a text, steps are shares of the radius, as the papers have them
-# in relation to each other; the radius itself is set on dev sets with MiniLM.
-DEFAULT_EPSILON = {"fgm": 1.0, "pgd": 1.0, "freelb": 1.0}
 
 
 @dataclass(frozen=True)

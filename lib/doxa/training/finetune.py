@@ -64,11 +64,14 @@ def _run(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener) -> 
         rounds.append((position.best_score, -number, stages.number - 1))
         if number < plan.n_rounds:
             chosen = choose_labels(prepared, dev_logits(loop, prepared), logits_of(loop, prepared, prepared.unlabelled_texts))
+            if not len(chosen.rows):
+                listener.note("self-training ends: no unlabelled text has a score that is high enough")
+                break
             listener.note(f"self-training, round {number + 1} of {plan.n_rounds}: {chosen.describe(prepared.heads)}")
-    if plan.n_rounds and stages.processes.is_first:
+    if len(rounds) > 1 and stages.processes.is_first:
         score, number, stage = max(rounds)
-        listener.note(f"round {-number} has the best dev score, {score:.4f}" + (", so the unlabelled texts gave nothing" if not number else ""))
-        if -number < plan.n_rounds:
+        listener.note(f"round {-number} has the best dev score, {score:.4f}" + (": the unlabelled texts gave nothing" if not number else ""))
+        if -number < len(rounds) - 1:
             position = stages.take_back(stage, loop)
     return conclude(plan, prepared, loop, position, stages, listener) if stages.processes.is_first else None
 

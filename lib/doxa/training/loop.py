@@ -120,7 +120,7 @@ class Stopped(Exception):
 class TrainingLoop:
     """Trains a model on a task; keeps the weights of the epoch with the best dev score.
 
-    Weights that are frozen when the loop is made stay out of its checkpoints: they are the base's."""
+    Weights that are frozen when the loop is made stay out of its checkpoints: they are the base's. Of tied ones, one is kept."""
 
     def __init__(self, model: PreTrainedModel, settings: LoopSettings, device: torch.device, adversary: Adversary | None = None,
                  adaptation: Adaptation | None = None, processes: Processes = Processes()):
@@ -129,7 +129,7 @@ class TrainingLoop:
         self.optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, settings.layerwise_lr_decay)
         self.position = Position()
         self.best_weights: dict[str, torch.Tensor] | None = None
-        self._frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        self._left_out = {name for name, parameter in model.named_parameters() if not parameter.requires_grad} | _aliases(model)
         if processes.count > 1:  # every process drops out other values
             torch.manual_seed(settings.seed + 1_000_003 * processes.rank)
 
@@ -172,12 +172,12 @@ class TrainingLoop:
         return position
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: tensor for name, tensor in self.model.state_dict().items() if name not in self._frozen}
+        return {name: tensor for name, tensor in self.model.state_dict().items() if name not in self._left_out}
 
     def take(self, weights: dict[str, torch.Tensor]) -> None:
         """Put weights that were kept into the model, and take them for the best. Raises DoxaError when they are of another."""
         missing, unexpected = self.model.load_state_dict(weights, strict=False)
-        if unexpected or set(missing) - self._frozen:
+        if unexpected or set(missing) - self._left_out:
             raise DoxaError("the checkpoint is not of this model; --force starts anew")
         self.best_weights = weights
 
@@ -272,3 +272,14 @@ class TrainingLoop:
         if f"cuda.{rank}" in parts["random"]:
             torch.cuda.set_rng_state(parts["random"][f"cuda.{rank}"], self.device)
         self.position = Position(**figures)
+
+
+def _aliases(model: torch.nn.Module) -> set[str]:
+    """Names of tensors that are another name's as well, of which the first stands for both."""
+    seen: set[int] = set()
+    aliases = set()
+    for name, tensor in model.state_dict().items():
+        if tensor.numel() and tensor.data_ptr() in seen:
+            aliases.add(name)
+        seen.add(tensor.data_ptr())
+    return aliases

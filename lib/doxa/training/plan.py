@@ -38,7 +38,6 @@ class Plan:
     head_start_rate: float | None = None
     n_rounds: int = 0  # of self-training
     teachers: tuple[str, ...] = ()
-    trackers: tuple[str, ...] = ()
 
 
 @dataclass

@@ -28,6 +28,7 @@ from doxa.training.plan import Listener, Plan
 from doxa.training.processes import Processes
 
 SCRATCH_LENGTH = 512
+LEAST_STEPS, MOST_EPOCHS = 300, 20
 
 
 @dataclass
@@ -116,6 +117,13 @@ def fresh_model(plan: Plan, prepared: Prepared, encoder: str | None) -> Prepared
     model = _build_model(plan, prepared.heads, encoder or prepared.base, prepared.tokenizer)
     return replace(prepared, model=model, adaptation=adapt(model, plan.peft, plan.peft_rank, prepared.settings.n_steps(len(prepared.train_windows))),
                    encoder=encoder)
+
+
+def default_epochs(is_scratch: bool, n_examples: int, n_per_step: int) -> int:
+    """3, from nothing 8, and more for few examples: enough for LEAST_STEPS, at most MOST_EPOCHS (Mosbach et al. 2021: small sets
+    want more steps, not fewer)."""
+    n_wanted = -(-LEAST_STEPS // -(-n_examples // n_per_step))
+    return min(MOST_EPOCHS, max(8 if is_scratch else 3, n_wanted))
 
 
 def default_rate(is_scratch: bool, hidden_size: int, peft: str | None) -> float:

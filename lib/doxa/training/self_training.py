@@ -51,18 +51,24 @@ def choose_labels(prepared: Prepared, dev_logits: np.ndarray, logits: np.ndarray
 
 
 def _choose_one(scores: np.ndarray, dev_scores: np.ndarray, gold: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """A label per text, NaN where its score is below the label's threshold or the label has its share already."""
+    """A label per text, NaN where its score is below the label's threshold or the label has its share already.
+
+    The chosen texts are to have the labels in the shares of the labelled ones: else the round learns that what is easy to
+    tell is frequent. For each labelled text of a label, no more are chosen than the median label has to offer."""
     chosen = np.full(len(scores), np.nan)
     said, confidence = scores.argmax(axis=1), scores.max(axis=1)
     is_known = ~np.isnan(gold)
-    dev_said, dev_confidence, is_right = dev_scores.argmax(axis=1)[is_known], dev_scores.max(axis=1)[is_known], None
+    dev_said, dev_confidence = dev_scores[is_known].argmax(axis=1), dev_scores[is_known].max(axis=1)
     is_right = dev_said == gold[is_known]
+    offered = []
     for label in range(scores.shape[1]):
         mine = dev_said == label
-        threshold = least_score(dev_confidence[mine], is_right[mine])
-        rows = np.flatnonzero((said == label) & (confidence >= threshold))
-        most = MOST_PER_LABELLED * int((known == label).sum())
-        chosen[rows[np.argsort(-confidence[rows], kind="stable")][:most]] = label
+        rows = np.flatnonzero((said == label) & (confidence >= least_score(dev_confidence[mine], is_right[mine])))
+        offered.append(rows[np.argsort(-confidence[rows], kind="stable")])
+    counts = np.array([(known == label).sum() for label in range(scores.shape[1])])
+    share = min(MOST_PER_LABELLED, float(np.median([len(rows) / count for rows, count in zip(offered, counts) if count] or [0.0])))
+    for label, rows in enumerate(offered):
+        chosen[rows[: int(np.ceil(share * counts[label]))]] = label
     return chosen
 
 

@@ -30,7 +30,7 @@ def build_classifier(base: str, heads: list[Head]) -> PreTrainedModel:
     _check_classifiable(base)
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     _name_outputs(config, heads)
-    model, info = _load(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)
+    model, info = load_pretrained(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)
     encoder = model.base_model_prefix + "."
     lost = [key for key in info["missing_keys"] if key.startswith(encoder) and "pooler" not in key]
     if lost:
@@ -56,7 +56,7 @@ def build_masked_model(base: str | None, config: Any, seed: int) -> PreTrainedMo
     torch.manual_seed(seed)
     if base is None:
         return AutoModelForMaskedLM.from_config(AutoConfig.for_model(**{key: value for key, value in config.to_dict().items() if key not in _OF_HEADS}))
-    return _load(base, AutoModelForMaskedLM, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
+    return load_pretrained(base, AutoModelForMaskedLM, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
 
 
 def load_classifier(directory: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -66,7 +66,7 @@ def load_classifier(directory: str, dtype: torch.dtype = torch.float32) -> PreTr
     _check_classifiable(directory)
     if CONFIG_KEY in read_config(directory):
         return _check_finite(_load_with_bottlenecks(directory).to(dtype), directory).eval()
-    model, info = _load(directory, dtype=dtype, ignore_mismatched_sizes=True)  # told of below, and refused
+    model, info = load_pretrained(directory, dtype=dtype, ignore_mismatched_sizes=True)  # told of below, and refused
     lost = sorted(info["missing_keys"]) + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if lost:
         raise DoxaError(f"{directory} lacks weights of the classifier ({', '.join(lost[:3])}); fine-tune it first")
@@ -95,24 +95,6 @@ def _load_with_bottlenecks(directory: str) -> PreTrainedModel:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None
     return model
-
-
-def load_with_adapter(base: str, directory: str) -> PreTrainedModel:
-    """The classifier of a base with the adapter alone that lies under a model directory. Raises DoxaError."""
-    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    path = os.path.join(directory, ADAPTER_FOLDER)
-    size = config.__dict__.pop(CONFIG_KEY, None)
-    model = _load(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
-    if size is None:
-        from peft import PeftModel
-
-        return PeftModel.from_pretrained(model, path).eval()
-    add_bottlenecks(model, size)
-    weights = load_file(os.path.join(path, "adapter_model.safetensors"))
-    _, unexpected = model.load_state_dict(weights, strict=False)
-    if unexpected:
-        raise DoxaError(f"{path} is not an adapter of {base}: it has no {unexpected[0]}")
-    return model.eval()
 
 
 def save_classifier(model: PreTrainedModel, directory: str, base: str | None) -> None:
@@ -148,7 +130,8 @@ def _check_classifiable(directory: str) -> None:
     find_weights(directory)
 
 
-def _load(directory: str, auto_class: type = AutoModelForSequenceClassification, **arguments) -> tuple[PreTrainedModel, dict]:
+def load_pretrained(directory: str, auto_class: type = AutoModelForSequenceClassification, **arguments) -> tuple[PreTrainedModel, dict]:
+    """A model and what its loading tells of missing weights, offline, from safetensors alone. Raises DoxaError for whatever goes wrong."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:

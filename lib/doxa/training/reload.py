@@ -7,9 +7,15 @@ import tempfile
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, PreTrainedModel
 
 from doxa.errors import DoxaError
+from doxa.inference.engine import pad
+from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
+from doxa.model.classifier import ADAPTER_FOLDER, load_classifier, load_pretrained
 from doxa.text.frame import Window
+from doxa.training.adaptation import import_peft
 
 TOLERANCE = 1e-3  # of a logit in fp32; merging sums products in another order
 
@@ -18,8 +24,6 @@ def compare_reloaded(directory: str, windows: list[list[Window]], expected: np.n
     """Compute the first window of every text in a fresh process from `directory`, and from `base` with the adapter alone.
 
     Returns lines that say how far the logits are apart. Raises DoxaError beyond TOLERANCE."""
-    from doxa.inference.engine import pad
-
     with tempfile.TemporaryDirectory() as folder:
         question, answer = os.path.join(folder, "question.npz"), os.path.join(folder, "answer.npz")
         np.savez(question, **pad([parts[0] for parts in windows], pad_id, 0))
@@ -40,8 +44,6 @@ def compare_reloaded(directory: str, windows: list[list[Window]], expected: np.n
 
 
 def _answer(directory: str, base: str, question: str, answer: str) -> None:
-    from doxa.model.classifier import load_classifier, load_with_adapter
-
     with np.load(question) as file:
         inputs = {name: torch.from_numpy(file[name]) for name in file.files}
     if not inputs["token_type_ids"].any():
@@ -51,6 +53,21 @@ def _answer(directory: str, base: str, question: str, answer: str) -> None:
         models["adapter alone"] = load_with_adapter(base, directory)
     with torch.inference_mode():
         np.savez(answer, **{name: model(**inputs).logits.numpy() for name, model in models.items()})
+
+
+def load_with_adapter(base: str, directory: str) -> PreTrainedModel:
+    """The classifier of a base with the adapter alone that lies under a model directory. Raises DoxaError."""
+    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    path = os.path.join(directory, ADAPTER_FOLDER)
+    size = config.__dict__.pop(CONFIG_KEY, None)
+    model = load_pretrained(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
+    if size is None:
+        return import_peft("lora").PeftModel.from_pretrained(model, path).eval()
+    add_bottlenecks(model, size)
+    _, unexpected = model.load_state_dict(load_file(os.path.join(path, "adapter_model.safetensors")), strict=False)
+    if unexpected:
+        raise DoxaError(f"{path} is not an adapter of {base}: it has no {unexpected[0]}")
+    return model.eval()
 
 
 if __name__ == "__main__":

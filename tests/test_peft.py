@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from doxa.errors import DoxaError
 from doxa.model.classifier import load_classifier
-from doxa.training.adaptation import import_peft
+from doxa.training.extras import load_extra
 
 pytest.importorskip("peft")
 
@@ -107,7 +107,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(method, tiny_model, tmp_path)
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(DoxaError, match=r"pip install 'doxa\[peft\]'"):
-        import_peft("lora")
+        load_extra("peft", "peft", "--peft lora")
 
 
 @pytest.mark.parametrize("adversary", ["fgm", "freelb"])

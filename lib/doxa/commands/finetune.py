@@ -27,7 +27,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--dev-share", type=click.FloatRange(0, 0.5, min_open=True), default=0.1, show_default=True,
               help="Without --dev: share split off the training records, stratified by label.")
 @click.option("--drop-leaks", is_flag=True, help="Leave out training records whose text is in the dev set.")
-@click.option("--num-train-epochs", type=click.IntRange(min=1), help="Times to read all records.  [default: 3; scratch: 8; more for few records: enough for 300 steps, at most 20]")
+@click.option("--num-train-epochs", type=click.IntRange(min=1), help="Times to read all records.  [default: 3; scratch: 8; more for few records or many "
+                   "labels: enough for 300 steps and for 12 a label (scratch: 80), at most 20]")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True),
               help="Highest learning rate.  [default: 8e-5; 2e-5 from 768 wide on; scratch: 3e-4]")
 @click.option("--per-device-train-batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Texts a step.")
@@ -41,6 +42,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help=f"Learning rate over the steps: {', '.join(_SCHEDULES)}.")
 @click.option("--layerwise-lr-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
               help="Multiplies the rate once per layer away from the heads. 0.9 may pay with few labels and large bases; costs nothing.")
+@click.option("--head-lr-factor", type=click.FloatRange(0, min_open=True), metavar="X",
+              help="Multiplies the rate of the heads, which start from nothing. Pays for many labels; costs nothing.  [default: 10; with --peft 1]")
 @click.option("--early-stopping-patience", type=click.IntRange(min=0), default=0, show_default=True,
               help="End after so many epochs without a better dev score; 0: never. Pays with many epochs: it saves their time.")
 @click.option("--max-steps", type=int, default=-1, help="End after so many steps.")
@@ -72,6 +75,14 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--head-start-learning-rate", type=click.FloatRange(0, min_open=True), help="Its highest rate.  [default: 1e-4; scratch: 5e-4]")
 @click.option("--teacher", "teachers", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
               help="Learn from what a model that finetune wrote says of all texts; several teachers are averaged.")
+@click.option("--search", "n_trials", type=click.IntRange(min=1), metavar="N",
+              help="Try N choices of settings, the first as the flags say; hopeless ones are given up, the model with the best dev score is kept.")
+@click.option("--space", multiple=True, metavar="NAME=VALUES",
+              help="What --search tries, by names of flags: learning-rate=1e-5..1e-3, class-weights=none,balanced.  "
+                   "[default: learning rate, epochs, batch size, layerwise decay about what is taken else]")
+@click.option("--report-to", "trackers", multiple=True, type=click.Choice(("none", "tensorboard", "wandb", "mlflow")), metavar="NAME",
+              help="Send the log to tensorboard, wandb or mlflow as well; repeatable. Files in DIR/runs, nothing leaves the machine unless "
+                   "WANDB_MODE or MLFLOW_TRACKING_URI say so.  [default: none]")
 @click.option("--target-precision", type=click.FloatRange(0, 1, min_open=True),
               help="Heads of many labels: set thresholds so that dev precision is at least this.  [default: best F1]")
 @click.option("--save-steps", type=click.IntRange(min=0), default=0, show_default=True,
@@ -82,8 +93,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--max-length", type=click.IntRange(min=8), metavar="N", help="Most tokens of a window.  [default: what the base reads]")
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Fixes the result on one machine.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")
-@click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), default="auto", show_default=True,
-              help="bf16 mixed precision, auto where the hardware computes in it.")
+@click.option("--precision", type=click.Choice(("auto", "fp32", "bf16", "fp16")), default="auto", show_default=True,
+              help="Mixed precision: auto is bf16 where the hardware computes in it, fp16 on other CUDA devices.")
 @click.option("--int8/--no-int8", default=True, show_default=True,
               help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
 @_options.error_options
@@ -91,7 +102,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
              dev_share, drop_leaks, num_train_epochs, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
              save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
-             head_start_learning_rate, teachers, on_error, max_errors, require_input, quiet, verbose, **loop):
+             head_start_learning_rate, teachers, n_trials, space, head_lr_factor, trackers, on_error, max_errors, require_input, quiet, verbose, **loop):
     """Fine-tune a pretrained encoder on labelled records.
 
     Trains one head for every --head over one encoder and writes a Hugging Face model directory, with a table of the
@@ -108,6 +119,12 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         raise UsageError("--keep-adapter needs a --base that others have; scratch is none")
     if teachers and self_training_rounds:
         raise UsageError("--teacher labels the texts already; leave out --self-training-rounds")
+    if space and not n_trials:
+        raise UsageError("--space needs --search")
+    if n_trials and self_training_rounds:
+        raise UsageError("--search and --self-training-rounds do not go together; search first, then train on with what it found")
+    if n_trials and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--search runs in one process; leave out torchrun")
     tally = _options.Tally(on_error, max_errors, require_input)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     terminal = _options.terminal("finetune", quiet or not is_first, verbose)
@@ -123,8 +140,12 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
     from doxa.training.labels import decide_heads, parse_heads
     from doxa.training.run_folder import check_output
+    from doxa.training.space import parse_space
 
     output = output.rstrip("/") or output
+    space = parse_space(space)
+    if "peft-rank" in space and peft == "none":
+        raise UsageError("--space peft-rank needs --peft")
     if "RANK" in os.environ and "-" in (files or ("-",)):
         raise UsageError("torchrun: several processes cannot share standard input; name the files")
     if is_first and not check_output(output, resume, force):
@@ -179,15 +200,18 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
 
     n_examples = len(train.examples) + (len(unlabelled.examples) if teachers else 0)
     epochs = num_train_epochs or default_epochs(
-        base == "scratch", n_examples, loop["per_device_train_batch_size"] * loop["gradient_accumulation_steps"])
-    rounds = self_training_rounds if self_training_rounds is not None else 2 if unlabelled_files and head_start == "none" and not teachers else 0
+        base == "scratch", n_examples, loop["per_device_train_batch_size"] * loop["gradient_accumulation_steps"],
+        max(len(head.labels) for head in decided))
+    learns_alone = unlabelled_files and head_start == "none" and not teachers and not n_trials
+    rounds = self_training_rounds if self_training_rounds is not None else 2 if learns_alone else 0
     plan = Plan(
-        base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, **loop},
-        label_smoothing_factor, focal_gamma, class_weights == "balanced",
+        base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, "head_lr_factor": head_lr_factor or (10.0 if peft == "none" else 1.0), **loop},
+        label_smoothing_factor, focal_gamma, class_weights,
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
-        None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers)
-    with terminal.progress("examples", epochs * n_examples) as progress:
+        None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers,
+        tuple(dict.fromkeys(name for name in trackers if name != "none")), n_trials or 0, space)
+    with terminal.progress("examples", epochs * n_examples * (n_trials or 1)) as progress:
         listener = Listener(
             terminal.note, terminal.warn,
             lambda p: progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}"), render_training_chart)

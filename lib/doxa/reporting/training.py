@@ -20,15 +20,36 @@ def render_training(result) -> str:
         if figures.kind != "label":
             first_name, second_name = reversed(list(figures.scores["model"]))
             lines.append(f"head {visible(figures.head, one_line=True)}: the columns hold {first_name} and {second_name}")
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    for row in rows:
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-    lines += ["", *(_verdict(figures) for figures in result.figures)]
+    lines += [*_align(rows), "", *(_verdict(figures) for figures in result.figures)]
     lines += map(_calibration, result.calibrations)
     lines += result.remarks
+    lines += _trials(result.trials)
     lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
+
+
+def _trials(trials) -> list[str]:
+    """One line a trial, best first."""
+    if not trials:
+        return []
+    names = list(dict.fromkeys(name for trial in trials for name in trial.settings))
+    rows = [("trial", "dev score", "epochs", "seconds", *names)]
+    for trial in sorted(trials, key=lambda trial: (trial.is_given_up, -trial.score)):
+        score = f"{trial.score:.4f}" if trial.scores else "not finite"
+        rows.append((str(trial.number + 1), score + (" given up" if trial.is_given_up and trial.scores else ""), str(len(trial.scores)), f"{trial.seconds:.0f}",
+                     *(_setting(trial.settings.get(name, "")) for name in names)))
+    return ["", *_align(rows), "",
+            f"The settings were chosen among {len(trials)} by the dev set, whose figures flatter this model for it: judge it by texts that it has not seen."]
+
+
+def _setting(value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _align(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def render_plan(draft) -> str:

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, BottleneckLinear, add_bottlenecks
+from doxa.training.extras import load_extra
 from doxa.training.optimizer import is_in_layer
 
 NAMES = ("lora", "adalora", "adapter")
@@ -67,7 +68,7 @@ class _Lora(Adaptation):
             self._wrap()
 
     def _wrap(self, n_steps: int = 0) -> None:
-        peft = import_peft(self.name)
+        peft = load_extra("peft", "peft", f"--peft {self.name}")
         if self.name == "lora":
             config = peft.LoraConfig(r=self.rank, lora_alpha=2 * self.rank, **self.arguments)
         else:
@@ -173,15 +174,6 @@ def _modules_beyond(model: PreTrainedModel) -> list[str]:
     """Names of the modules with weights that lie beyond the encoder: the heads, and the pooler, trained whole."""
     names = [name for name, module in model.named_children() if name != model.base_model_prefix and any(True for _ in module.parameters())]
     return names + (["pooler"] if getattr(model.base_model, "pooler", None) is not None else [])
-
-
-def import_peft(name: str):
-    """The library. Raises DoxaError where it is not installed."""
-    try:
-        import peft
-    except ImportError:
-        raise DoxaError(f"--peft {name} needs a library that is not installed: pip install 'doxa[peft]'") from None
-    return peft
 
 
 def adapt(model: PreTrainedModel, name: str | None, rank: int | None, n_steps: int) -> Adaptation:

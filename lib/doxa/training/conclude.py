@@ -9,27 +9,26 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from doxa.inference.labeller import pool
 from doxa.inference.torch_engine import TorchEngine
 from doxa.model.classifier import ADAPTER_FOLDER, rescale_outputs, save_classifier
 from doxa.model.directory import ModelTable, publish
-from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.text.tokenizer import write_tokenizer
 from doxa.training.baseline import make_features, predict_linear, predict_majority
 from doxa.training.calibrate import Calibration, calibrate
-from doxa.training.evaluation import HeadFigures, compare_methods, decide, dev_scores
+from doxa.training.evaluation import HeadFigures, compare_methods, decide
 from doxa.training.head_start import ENCODER
 from doxa.training.identity import fingerprint
-from doxa.training.loop import Position, TrainingLoop
-from doxa.training.plan import Listener, Plan
+from doxa.training.outputs import dev_logits
+from doxa.training.plan import Listener
 from doxa.training.prepare import Prepared
 from doxa.training.reload import compare_reloaded
+from doxa.training.rounds import Trained, Trial
 from doxa.training.run_folder import LOG
 from doxa.training.stages import Stages
+from doxa.training.trackers import FOLDER as RUNS
 
 RELOADED_TEXTS = 64
-EVALUATED_AT_ONCE = 256  # texts between two looks for a signal
 
 
 @dataclass(frozen=True)
@@ -46,38 +45,12 @@ class Result:
     seconds: float
     n_trained: int
     remarks: list[str]
+    trials: list[Trial]
 
 
-def evaluate(loop: TrainingLoop, prepared: Prepared) -> dict[str, float]:
-    """Every head's dev score; nothing when a signal cuts it short."""
-    logits = dev_logits(loop, prepared, stops=True)
-    return {} if logits is None else dev_scores(logits, prepared.dev_targets, prepared.heads)
-
-
-def dev_logits(loop: TrainingLoop, prepared: Prepared, stops: bool = False) -> np.ndarray | None:
-    """Outputs (n, C) for the dev texts; None when `stops` and a signal arrived."""
-    return logits_of(loop, prepared, prepared.dev_texts, stops)
-
-
-def logits_of(loop: TrainingLoop, prepared: Prepared, texts: list[list[Window]], stops: bool = False) -> np.ndarray | None:
-    """Outputs (n, C) for texts, given as their windows."""
-    engine = TorchEngine(loop.model, prepared.device, prepared.tokenizer.max_length, mixed=prepared.mixed)
-    parts = []
-    for start in range(0, len(texts), EVALUATED_AT_ONCE):
-        if stops and signal_seen() is not None:
-            return None
-        parts.append(_logits(engine, texts[start : start + EVALUATED_AT_ONCE]))
-    return np.concatenate(parts) * prepared.scale + prepared.shift
-
-
-def _logits(engine: TorchEngine, texts: list[list[Window]]) -> np.ndarray:
-    windows = [window for parts in texts for window in parts]
-    ends = np.cumsum([len(parts) for parts in texts]).tolist()
-    return pool(engine.compute(windows), windows, list(zip([0, *ends], ends)))
-
-
-def conclude(plan: Plan, prepared: Prepared, loop: TrainingLoop, position: Position, stages: Stages, listener: Listener) -> Result:
+def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
     """Calibrate, compare with simple methods, publish, and see that what few weights were trained survived it. Raises DoxaError."""
+    plan, prepared, loop, position = trained.plan, trained.prepared, trained.loop, trained.position
     heads, calibrations, honest = calibrate(prepared.heads, dev_logits(loop, prepared), prepared.dev_targets, plan.target_precision)
     figures = _compare(prepared, decide(honest, prepared.heads))
     model, adaptation, folder = prepared.model.cpu(), prepared.adaptation, stages.folder
@@ -93,7 +66,7 @@ def conclude(plan: Plan, prepared: Prepared, loop: TrainingLoop, position: Posit
                  for name, part in (("train", prepared.train), ("dev", prepared.dev))},
         "dev": {"epoch": position.best_epoch, "heads": [asdict(figure) for figure in figures],
                 "calibration": [asdict(calibration) for calibration in calibrations]},
-    }
+    } | ({"search": [asdict(trial) for trial in trained.trials]} if trained.trials else {})
     table = ModelTable(heads, prepared.reading.max_length, "windows", *plan.text_fields, about=about)
     with publish(plan.output, table) as working:
         if plan.keeps_adapter:
@@ -106,16 +79,18 @@ def conclude(plan: Plan, prepared: Prepared, loop: TrainingLoop, position: Posit
         if plan.peft:
             remarks += compare_reloaded(working, asked, expected, prepared.model.config.pad_token_id or 0,
                                         (prepared.encoder or prepared.base) if plan.keeps_adapter else None)
+        if os.path.isdir(runs := os.path.join(folder.path, RUNS)):
+            shutil.copytree(runs, os.path.join(working, RUNS), symlinks=True)
         shutil.copyfile(folder.log_path, os.path.join(working, LOG))
         with open(os.path.join(working, "training.svg"), "w", encoding="utf-8") as file:
-            file.write(listener.draw([row for row in folder.read_log() if row["stage"] == stages.number - 1]))
+            file.write(listener.draw([row for row in folder.read_log() if row["stage"] == trained.stage]))
         if importlib.util.find_spec("openvino"):
             from doxa.training.forms import write_forms
 
             write_forms(working, model, heads, prepared.train_windows, prepared.dev_texts, prepared.dev_targets,
                         prepared.tokenizer.max_length, plan.wants_int8, listener.note)
     return Result(plan.output, figures, calibrations, position.best_epoch, len(prepared.train.examples), len(prepared.dev.examples),
-                  sum(p.numel() for p in model.parameters()), position.seconds, n_trained, remarks)
+                  sum(p.numel() for p in model.parameters()), position.seconds, n_trained, remarks, trained.trials)
 
 
 def _plain_logits(model: PreTrainedModel, prepared: Prepared, texts: list[list[Window]]) -> np.ndarray | None:

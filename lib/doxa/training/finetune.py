@@ -1,24 +1,23 @@
 """From labelled sets to a published model directory, in stages: a head start, rounds of training, the conclusion."""
 
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 from doxa.errors import Interrupted, Terminated
 from doxa.model.heads import Head
 from doxa.records.signals import signal_seen
-from doxa.training.conclude import Result, conclude, dev_logits, evaluate, logits_of
-from doxa.training.encode import scaled_targets
+from doxa.training.conclude import Result, conclude
 from doxa.training.examples import LabelledSet
 from doxa.training.head_start import pretrain
 from doxa.training.identity import identify
-from doxa.training.loop import Stopped, TrainingLoop
-from doxa.training.loss import Objective, balanced_weights
+from doxa.training.loop import Stopped
 from doxa.training.plan import Listener, Plan
-from doxa.training.prepare import Prepared, check_disk, fresh_model, prepare
+from doxa.training.prepare import Prepared, check_disk, prepare
 from doxa.training.processes import find_processes
+from doxa.training.rounds import Trained, train_rounds
 from doxa.training.run_folder import open_run
-from doxa.training.self_training import ChosenLabels, choose_labels
+from doxa.training.search import search
 from doxa.training.stages import Stages
-from doxa.training.tasks import Classification
+from doxa.training.trackers import Trackers
 from doxa.training.teach import ask_teachers
 
 
@@ -37,57 +36,29 @@ def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet
         with opened as (folder, checkpoint, skipped):
             for reason in skipped:
                 listener.warn(reason)
-            stages = Stages(plan, folder, processes.from_first(checkpoint), identify(plan, prepared), listener, processes)
-            try:
-                return _run(plan, prepared, stages, listener)
-            except Stopped as stopped:
-                raise _ended(f"stopped at step {stopped.step} of {stopped.n_steps}") from None
-            except (Interrupted, Terminated) as signal:
-                if not str(signal):
-                    stages.keep()
-                    raise _ended("stopped after the last step") from None
-                raise
+            identity, rows = identify(plan, prepared), folder.read_log() if folder else []
+            with closing(Trackers(plan.trackers if folder else (), plan.output, identity, rows, listener.warn)) as trackers:
+                stages = Stages(plan, folder, processes.from_first(checkpoint), identity, listener, processes, trackers.log)
+                try:
+                    trained = _train(plan, prepared, stages, listener)
+                    trackers.close()  # what they write is published with the model
+                    return conclude(trained, stages, listener) if processes.is_first else None
+                except Stopped as stopped:
+                    raise _ended(f"stopped at step {stopped.step} of {stopped.n_steps}") from None
+                except (Interrupted, Terminated) as signal:
+                    if not str(signal):
+                        stages.keep()
+                        raise _ended("stopped after the last step") from None
+                    raise
     finally:
         processes.leave()
 
 
-def _run(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener) -> Result | None:
+def _train(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener) -> Trained:
     encoder = pretrain(plan, prepared, stages, listener) if plan.head_start else None
     soft = ask_teachers(plan.teachers, prepared, listener) if plan.teachers else None
-    chosen, rounds = None, []
-    for number in range(plan.n_rounds + 1):
-        if number or encoder:
-            prepared = fresh_model(plan, prepared, encoder)
-        loop = TrainingLoop(prepared.model, prepared.settings, prepared.device, plan.adversary, prepared.adaptation, stages.processes)
-        name = f"round {number}" if plan.n_rounds else "fine-tuning"
-        position = stages.train(name, loop, make_task(plan, prepared, chosen, soft), lambda: evaluate(loop, prepared), number == plan.n_rounds)
-        rounds.append((position.best_score, -number, stages.number - 1))
-        if number < plan.n_rounds:
-            chosen = choose_labels(prepared, dev_logits(loop, prepared), logits_of(loop, prepared, prepared.unlabelled_texts))
-            if not len(chosen.rows):
-                listener.note("self-training ends: no unlabelled text has a score that is high enough")
-                break
-            listener.note(f"self-training, round {number + 1} of {plan.n_rounds}: {chosen.describe(prepared.heads)}")
-    if len(rounds) > 1 and stages.processes.is_first:
-        score, number, stage = max(rounds)
-        listener.note(f"round {-number} has the best dev score, {score:.4f}" + (": the unlabelled texts gave nothing" if not number else ""))
-        if -number < len(rounds) - 1:
-            position = stages.take_back(stage, loop)
-    return conclude(plan, prepared, loop, position, stages, listener) if stages.processes.is_first else None
-
-
-def make_task(plan: Plan, prepared: Prepared, chosen: ChosenLabels | None, soft) -> Classification:
-    """The labelled texts, with them those that self-training labelled, or with teachers all that are there."""
-    weights = tuple(map(balanced_weights, prepared.heads, prepared.train_targets)) if plan.has_balanced_classes else ()
-    objective = Objective(prepared.heads, plan.label_smoothing, plan.focal_gamma, weights)
-    windows, targets = list(prepared.train_windows), prepared.train_targets
-    places = [example.place for example in prepared.train.examples]
-    if soft is not None:
-        windows, places, targets = prepared.with_unlabelled()
-    elif chosen is not None:
-        windows, places, targets = prepared.with_unlabelled(chosen.rows, chosen.targets)
-    return Classification(objective, windows, scaled_targets(prepared.heads, targets, prepared.scale, prepared.shift), places,
-                          prepared.model.config.pad_token_id or 0, prepared.mixed, soft)
+    train = search if plan.n_trials else train_rounds
+    return train(plan, prepared, encoder, soft, stages, listener)
 
 
 def _ended(where: str) -> BaseException:

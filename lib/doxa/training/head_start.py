@@ -103,7 +103,7 @@ def pretrain(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener)
     def task(part: list[Window]) -> MaskedLanguage:
         return MaskedLanguage(part, mask_id, tokenizer.rust.get_vocab_size(), tokenizer.special_ids(), model.config.pad_token_id or 0, prepared.mixed)
 
-    loop = TrainingLoop(model, settings, prepared.device, processes=stages.processes)
+    loop = TrainingLoop(model, settings, prepared.device, processes=stages.processes, is_fp16=prepared.precision == "fp16")
     listener.note(f"head start: {plan.head_start_epochs} epochs over {len(learnt)} texts; its dev score is minus the loss on {n_held_out} others")
     stages.train("head start", loop, task(learnt), lambda: {"masked tokens": -held_out_loss(model, task(held_out))})
     path = os.path.join(plan.output, ENCODER)

@@ -17,14 +17,14 @@ from doxa.training.prepare import Prepared
 def identify(plan: Plan, prepared: Prepared) -> dict[str, str]:
     """What has to be the same for a run to go on: name -> value."""
     found = {"--base": plan.base, "--max-length": str(prepared.reading.max_length), "precision": prepared.precision,
-             "--text-field": " ".join(plan.text_fields), "--label-smoothing-factor": str(plan.label_smoothing),
-             "--focal-gamma": str(plan.focal_gamma), "--class-weights": "balanced" if plan.has_balanced_classes else "none",
+             "--text-field": " ".join(plan.text_fields), "--label-smoothing-factor": str(plan.label_smoothing_factor),
+             "--focal-gamma": str(plan.focal_gamma), "--class-weights": plan.class_weights,
              "--adversarial": str(plan.adversary), "torch": torch.__version__,
              "--head": repr([(head.name, head.kind, head.labels) for head in prepared.heads]),
              "the training data": fingerprint(prepared.train), "the dev data": fingerprint(prepared.dev)}
     found |= {"--" + name.replace("_", "-"): str(value) for name, value in asdict(prepared.settings).items()}
     found |= {"--peft": f"{plan.peft} {plan.peft_rank}", "--head-start": f"{plan.head_start} {plan.head_start_epochs} {plan.head_start_rate}",
-              "--self-training-rounds": str(plan.n_rounds), "--teacher": " ".join(plan.teachers), "the unlabelled data": fingerprint(prepared.unlabelled)}
+              "--self-training-rounds": str(plan.n_rounds), "--teacher": " ".join(plan.teachers), "--search": repr(sorted(plan.space.items())) if plan.n_trials else "", "the unlabelled data": fingerprint(prepared.unlabelled)}
     if prepared.base is not None:
         found["the weights of --base"] = " ".join(sha256_of(os.path.join(prepared.base, name)) for name in find_weights(prepared.base))
     return found

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,7 +29,7 @@ class LoopSettings:
     """Names and meanings are those of Hugging Face's TrainingArguments.
 
     `warmup_steps` below 1 is a share of all steps; `max_steps` above 0 ends earlier than the epochs do.
-    `layerwise_lr_decay` multiplies the learning rate once per layer away from the heads; `early_stopping_patience` counts
+    `layerwise_lr_decay` multiplies the learning rate once per layer away from the heads, `head_lr_factor` that of the heads; `early_stopping_patience` counts
     epochs without a better dev score, 0 never stops early."""
 
     learning_rate: float
@@ -41,6 +41,7 @@ class LoopSettings:
     max_grad_norm: float = 1.0
     lr_scheduler_type: str = "linear"
     layerwise_lr_decay: float = 1.0
+    head_lr_factor: float = 1.0
     early_stopping_patience: int = 0
     max_steps: int = -1
     seed: int = 42
@@ -83,7 +84,9 @@ class Evaluation:
 
 @dataclass
 class Position:
-    """Where a run is. `batch` counts the batches taken of the epoch that is under way."""
+    """Where a run is. `batch` counts the batches taken of the epoch that is under way, `scores` are those of dev after each epoch.
+
+    `scaler` is the state of what keeps fp16 gradients in range; empty elsewhere."""
 
     epoch: int = 1
     batch: int = 0
@@ -93,6 +96,9 @@ class Position:
     n_skipped: int = 0
     n_bad_in_a_row: int = 0
     seconds: float = 0.0
+    scores: list[float] = field(default_factory=list)
+    is_given_up: bool = False
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 class Watcher(Protocol):
@@ -104,9 +110,15 @@ class Watcher(Protocol):
 
     def on_evaluation(self, evaluation: Evaluation) -> None: ...
 
+    def gives_up(self, position: Position) -> bool: ...
+
     def wants_checkpoint(self, step: int) -> bool: ...
 
     def on_checkpoint(self, step: int, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None: ...
+
+
+class NotFinite(DoxaError):
+    """The loss was not finite in too many steps in a row."""
 
 
 class Stopped(Exception):
@@ -123,10 +135,12 @@ class TrainingLoop:
     Weights that are frozen when the loop is made stay out of its checkpoints: they are the base's. Of tied ones, one is kept."""
 
     def __init__(self, model: PreTrainedModel, settings: LoopSettings, device: torch.device, adversary: Adversary | None = None,
-                 adaptation: Adaptation | None = None, processes: Processes = Processes()):
+                 adaptation: Adaptation | None = None, processes: Processes = Processes(), is_fp16: bool = False):
         self.model, self.settings, self.device = model.to(device), settings, device
         self.adversary, self.adaptation, self.processes = adversary, adaptation or Adaptation(), processes
-        self.optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, settings.layerwise_lr_decay)
+        self.optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, settings.layerwise_lr_decay,
+                                        settings.head_lr_factor)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=is_fp16)
         self.position = Position()
         self.best_weights: dict[str, torch.Tensor] | None = None
         self._left_out = {name for name, parameter in model.named_parameters() if not parameter.requires_grad} | _aliases(model)
@@ -136,7 +150,7 @@ class TrainingLoop:
     def run(self, task: Task, evaluate: Callable[[], dict[str, float]], watcher: Watcher) -> Position:
         """Train from where `position` is to the end; leave the best weights in the model.
 
-        `evaluate` gives every head's dev score (higher is better). Raises DoxaError when the loss is not finite in
+        `evaluate` gives every head's dev score (higher is better). Raises NotFinite when the loss is not finite in
         three steps in a row, Stopped when a signal arrived."""
         settings, position = self.settings, self.position
         n_steps = settings.n_steps(len(task.lengths))
@@ -167,6 +181,8 @@ class TrainingLoop:
                 position.best_epoch, position.best_score = position.epoch, score
                 self.best_weights = copy.deepcopy(self._weights())
             position.epoch, position.batch = position.epoch + 1, 0
+            position.scores.append(score)
+            position.is_given_up = watcher.gives_up(position)
         position.seconds = self._seconds()
         self.take(self.best_weights)
         return position
@@ -185,7 +201,7 @@ class TrainingLoop:
         patience, position = self.settings.early_stopping_patience, self.position
         if position.batch:  # the epoch waits for its evaluation at least
             return False
-        return position.step == n_steps or bool(patience) and position.epoch - 1 - position.best_epoch >= patience
+        return position.step == n_steps or position.is_given_up or bool(patience) and position.epoch - 1 - position.best_epoch >= patience
 
     def _seconds(self) -> float:
         return time.monotonic() - self._clock
@@ -208,17 +224,23 @@ class TrainingLoop:
             value += self._backward(task, part, len(part) / len(batch))
         value = self.processes.sum_gradients(self._trained(), value)
         if np.isfinite(value):
+            self.scaler.unscale_(self.optimizer)
             norm = torch.nn.utils.clip_grad_norm_(self._trained(), self.settings.max_grad_norm)
             if bool(torch.isfinite(norm)):
-                self.optimizer.step()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
                 self.adaptation.after_step(position.step + 1)
                 position.n_bad_in_a_row = 0
+                return value
+            scale = self.scaler.get_scale()
+            self.scaler.update()
+            if scale > 1:  # too large a scale for fp16, halved now: the way to find it, and no fault
                 return value
         position.n_skipped += 1
         position.n_bad_in_a_row += 1
         watcher.on_skip(position.step + 1, [task.places[i] for i in batch])
         if position.n_bad_in_a_row >= MOST_BAD_STEPS:
-            raise DoxaError(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
+            raise NotFinite(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
                             "Try a smaller --learning-rate, or --precision fp32")
         return value
 
@@ -229,19 +251,20 @@ class TrainingLoop:
         mask, loss_of_task = task.batch(self.model, part)
 
         def compute() -> torch.Tensor:
-            return (loss_of_task() + self.adaptation.penalty()) * share
+            return self.scaler.scale((loss_of_task() + self.adaptation.penalty()) * share)
 
+        scale = self.scaler.get_scale()
         if self.adversary is not None:
-            return self.adversary.backward(self.model.get_input_embeddings(), mask, compute)
+            return self.adversary.backward(self.model.get_input_embeddings(), mask, compute) / scale
         loss = compute()
-        value = loss.item()
+        value = loss.item() / scale
         if np.isfinite(value):
             loss.backward()
         return value
 
     def keep(self, watcher: Watcher) -> None:
         """Hand everything that the next step depends on to the watcher."""
-        self.position.seconds = self._seconds()
+        self.position.seconds, self.position.scaler = self._seconds(), self.scaler.state_dict()
         tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best_weights or {}).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -272,6 +295,8 @@ class TrainingLoop:
         if f"cuda.{rank}" in parts["random"]:
             torch.cuda.set_rng_state(parts["random"][f"cuda.{rank}"], self.device)
         self.position = Position(**figures)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(self.position.scaler)
 
 
 def _aliases(model: torch.nn.Module) -> set[str]:

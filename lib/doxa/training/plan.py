@@ -1,11 +1,12 @@
 """What a run of finetune is asked for, and who is told of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from doxa.training.adversary import Adversary
 from doxa.training.loop import Progress
+from doxa.training.space import Space
 from doxa.training.watch import Keeping
 
 
@@ -22,9 +23,9 @@ class Plan:
     precision: str = "auto"
     wants_int8: bool = True
     loop: dict[str, Any] = field(default_factory=dict)
-    label_smoothing: float = 0.0
+    label_smoothing_factor: float = 0.0
     focal_gamma: float = 0.0
-    has_balanced_classes: bool = False
+    class_weights: str = "none"
     adversary: Adversary | None = None
     has_gradient_checkpointing: bool = False
     target_precision: float | None = None
@@ -38,6 +39,15 @@ class Plan:
     head_start_rate: float | None = None
     n_rounds: int = 0  # of self-training
     teachers: tuple[str, ...] = ()
+    trackers: tuple[str, ...] = ()
+    n_trials: int = 0  # of a search
+    space: Space = field(default_factory=dict)  # empty: see `default_space`
+
+    def with_settings(self, settings: dict[str, Any]) -> "Plan":
+        """The same with other values of flags, given by their names."""
+        values = {name.replace("-", "_"): value for name, value in settings.items()}
+        own = {name: value for name, value in values.items() if name in Plan.__dataclass_fields__}
+        return replace(self, loop=self.loop | {name: value for name, value in values.items() if name not in own}, **own)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from doxa.device.choose import choose_device, choose_precision
 from doxa.device.libraries import keep_freed_memory
-from doxa.errors import DoxaError, UsageError
+from doxa.errors import DoxaError
 from doxa.inference.torch_engine import TORCH_TYPES
 from doxa.model.bases import SCRATCH, find_model
 from doxa.model.classifier import build_classifier, build_scratch
@@ -29,6 +29,7 @@ from doxa.training.processes import Processes
 
 SCRATCH_LENGTH = 512
 LEAST_STEPS, MOST_EPOCHS = 300, 20
+STEPS_PER_LABEL, SCRATCH_STEPS_PER_LABEL = 12, 80
 
 
 @dataclass
@@ -78,8 +79,8 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     if processes.count > 1 and device == "cuda":
         device = f"cuda:{processes.local_rank}"
     precision, why_precision = choose_precision(plan.precision, device)
-    if precision not in ("fp32", "bf16"):
-        raise UsageError(f"--precision {precision} is for prediction; training takes bf16 or fp32")
+    if plan.precision == "auto" and precision == "fp32" and device.startswith("cuda"):
+        precision, why_precision = "fp16", "the GPU has no bf16 instructions"
     listener.note(f"training on {device} ({why_device}) in {precision} ({why_precision})")
     torch.manual_seed(plan.loop["seed"])
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -119,10 +120,11 @@ def fresh_model(plan: Plan, prepared: Prepared, encoder: str | None) -> Prepared
                    encoder=encoder)
 
 
-def default_epochs(is_scratch: bool, n_examples: int, n_per_step: int) -> int:
-    """3, from nothing 8, and more for few examples: enough for LEAST_STEPS, at most MOST_EPOCHS (Mosbach et al. 2021: small sets
-    want more steps, not fewer)."""
-    n_wanted = -(-LEAST_STEPS // -(-n_examples // n_per_step))
+def default_epochs(is_scratch: bool, n_examples: int, n_per_step: int, n_labels: int) -> int:
+    """3, from nothing 8, and more for few examples and many labels: enough for LEAST_STEPS and for some a label, at most MOST_EPOCHS
+    (Mosbach et al. 2021: small sets want more steps, not fewer)."""
+    per_label = SCRATCH_STEPS_PER_LABEL if is_scratch else STEPS_PER_LABEL
+    n_wanted = -(-max(LEAST_STEPS, per_label * n_labels) // -(-n_examples // n_per_step))
     return min(MOST_EPOCHS, max(8 if is_scratch else 3, n_wanted))
 
 

@@ -15,7 +15,7 @@ from doxa.inference.engine import pad
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
 from doxa.model.classifier import ADAPTER_FOLDER, load_classifier, load_pretrained
 from doxa.text.frame import Window
-from doxa.training.adaptation import import_peft
+from doxa.training.extras import load_extra
 
 TOLERANCE = 1e-3  # of a logit in fp32; merging sums products in another order
 
@@ -62,7 +62,7 @@ def load_with_adapter(base: str, directory: str) -> PreTrainedModel:
     size = config.__dict__.pop(CONFIG_KEY, None)
     model = load_pretrained(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
     if size is None:
-        return import_peft("lora").PeftModel.from_pretrained(model, path).eval()
+        return load_extra("peft", "peft", "--peft").PeftModel.from_pretrained(model, path).eval()
     add_bottlenecks(model, size)
     _, unexpected = model.load_state_dict(load_file(os.path.join(path, "adapter_model.safetensors")), strict=False)
     if unexpected:

@@ -13,6 +13,7 @@ from doxa.errors import DoxaError
 from doxa.model.directory import TABLE, check_free, check_parent
 from doxa.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save_checkpoint
 
+PARTS = ("encoder", "runs")  # folders that a run writes before its model is whole
 LOG, RUNNING_LOG = "training.jsonl", "training.partial.jsonl"
 
 
@@ -129,7 +130,8 @@ def _list_stages(path: str) -> list[str]:
 
 
 def _clear(path: str) -> None:
-    for old in [*list_checkpoints(path), *(() if os.path.exists(os.path.join(path, TABLE)) else [os.path.join(path, "encoder")])]:
+    partial = [] if os.path.exists(os.path.join(path, TABLE)) else [os.path.join(path, name) for name in PARTS]
+    for old in [*list_checkpoints(path), *partial]:
         shutil.rmtree(old, ignore_errors=True)
     for name in _list_stages(path):
         os.remove(os.path.join(path, name))

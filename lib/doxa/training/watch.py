@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from doxa.training.checkpoint import Checkpoint
-from doxa.training.loop import Evaluation, Progress
+from doxa.training.loop import Evaluation, Position, Progress
 from doxa.training.run_folder import RunFolder
 
 MOST_PLACES = 5
+MAIN = "fine-tuning"  # the stage that a plain run has
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class Told(Protocol):
 class RunWatcher:
     """Follows the training loop of a stage (see `doxa.training.loop.Watcher`); without a folder it only tells."""
 
-    def __init__(self, folder: RunFolder | None, stage: int, name: str, identity: dict[str, str], keeping: Keeping, n_epochs: int, told: Told):
+    def __init__(self, folder: RunFolder | None, stage: int, name: str, identity: dict[str, str], keeping: Keeping, n_epochs: int, told: Told,
+                 gives_up: Callable[[Position], bool], track: Callable[[dict[str, Any]], None]):
         self.folder, self.identity, self.keeping, self.n_epochs, self.told = folder, identity, keeping, n_epochs, told
-        self.stage, self.name = stage, name
+        self.stage, self.name, self.gives_up, self.track = stage, name, gives_up, track
         self._losses: list[float] = []
         self._kept_s = time.monotonic()
 
@@ -53,13 +55,14 @@ class RunWatcher:
     def _log(self, row: dict[str, Any]) -> None:
         if self.folder is not None:
             self.folder.log({"stage": self.stage, "name": self.name} | row)
+            self.track({"stage": self.stage, "name": self.name} | row)
 
     def on_skip(self, step: int, places: list[str]) -> None:
         shown = ", ".join(places[:MOST_PLACES]) + (f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else "")
         self.told.warn(f"step {step} was skipped: its loss or gradient was not finite; records {shown}")
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        self.told.note(f"epoch {evaluation.epoch} of {self.n_epochs}: dev score {evaluation.score:.4f}")
+        self.told.note((f"{self.name}, " if self.name != MAIN else "") + f"epoch {evaluation.epoch} of {self.n_epochs}: dev score {evaluation.score:.4f}")
         self._log({"step": evaluation.step, "epoch": evaluation.epoch, "dev_score": evaluation.score, "dev": evaluation.heads,
                          "seconds": round(evaluation.seconds, 3)})
 

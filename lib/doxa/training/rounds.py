@@ -1,0 +1,87 @@
+"""The training of one model: one round, or rounds of self-training."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from doxa.training.encode import scaled_targets
+from doxa.training.loop import Position, TrainingLoop
+from doxa.training.loss import Objective, balanced_weights
+from doxa.training.outputs import dev_logits, evaluate, logits_of
+from doxa.training.plan import Listener, Plan
+from doxa.training.prepare import Prepared, fresh_model
+from doxa.training.self_training import ChosenLabels, choose_labels
+from doxa.training.stages import Stages
+from doxa.training.tasks import Classification
+from doxa.training.watch import MAIN
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One try of a search. `scores` are those of dev after each epoch; one that was given up ended before its last epoch."""
+
+    number: int
+    settings: dict[str, int | float | str]
+    scores: list[float]
+    best_epoch: int
+    n_epochs: int
+    is_given_up: bool
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        return max(self.scores, default=float("-inf"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model after its training: `loop` holds its weights, `stage` is the one they come from."""
+
+    plan: Plan
+    prepared: Prepared
+    loop: TrainingLoop
+    position: Position
+    stage: int
+    trials: list[Trial] = field(default_factory=list)
+
+
+def make_loop(plan: Plan, prepared: Prepared, stages: Stages) -> TrainingLoop:
+    return TrainingLoop(prepared.model, prepared.settings, prepared.device, plan.adversary, prepared.adaptation, stages.processes,
+                        prepared.precision == "fp16")
+
+
+def make_task(plan: Plan, prepared: Prepared, chosen: ChosenLabels | None = None, soft: torch.Tensor | None = None) -> Classification:
+    """The labelled texts, with them those that self-training labelled, or with teachers all that are there."""
+    weights = tuple(map(balanced_weights, prepared.heads, prepared.train_targets)) if plan.class_weights == "balanced" else ()
+    objective = Objective(prepared.heads, plan.label_smoothing_factor, plan.focal_gamma, weights)
+    windows, targets = list(prepared.train_windows), prepared.train_targets
+    places = [example.place for example in prepared.train.examples]
+    if soft is not None:
+        windows, places, targets = prepared.with_unlabelled()
+    elif chosen is not None:
+        windows, places, targets = prepared.with_unlabelled(chosen.rows, chosen.targets)
+    return Classification(objective, windows, scaled_targets(prepared.heads, targets, prepared.scale, prepared.shift), places,
+                          prepared.model.config.pad_token_id or 0, prepared.mixed, soft)
+
+
+def train_rounds(plan: Plan, prepared: Prepared, encoder: str | None, soft: torch.Tensor | None, stages: Stages, listener: Listener) -> Trained:
+    """Train; then label unlabelled texts and train anew with them, as often as the plan says. The round with the best dev score wins."""
+    chosen, rounds, first = None, [], stages.number
+    for number in range(plan.n_rounds + 1):
+        if number or encoder:
+            prepared = fresh_model(plan, prepared, encoder)
+        loop = make_loop(plan, prepared, stages)
+        name = f"round {number}" if plan.n_rounds else MAIN
+        rounds.append(stages.train(name, loop, make_task(plan, prepared, chosen, soft), lambda: evaluate(loop, prepared), is_last=number == plan.n_rounds))
+        if number < plan.n_rounds:
+            chosen = choose_labels(prepared, dev_logits(loop, prepared), logits_of(loop, prepared, prepared.unlabelled_texts))
+            if not len(chosen.rows):
+                listener.note("self-training ends: no unlabelled text has a score that is high enough")
+                break
+            listener.note(f"self-training, round {number + 1} of {plan.n_rounds}: {chosen.describe(prepared.heads)}")
+    best = max(range(len(rounds)), key=lambda i: (rounds[i].best_score, -i))
+    if len(rounds) > 1:
+        listener.note(f"round {best} has the best dev score, {rounds[best].best_score:.4f}" + ("" if best else ": the unlabelled texts gave nothing"))
+        if best < len(rounds) - 1 and stages.processes.is_first:
+            stages.take_back(first + best, loop)
+    return Trained(plan, prepared, loop, rounds[best], first + best)

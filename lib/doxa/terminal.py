@@ -55,8 +55,8 @@ class Terminal:
         if self.verbosity >= 1:
             self.say(message)
 
-    def progress(self, unit: str, total: int | None = None) -> "Progress":
-        return Progress(self, unit, total)
+    def progress(self, unit: str) -> "Progress":
+        return Progress(self, unit)
 
     def _write(self, text: str) -> None:
         if sys.stderr is None:
@@ -73,8 +73,8 @@ class Progress:
 
     INTERVAL_S = 0.2
 
-    def __init__(self, terminal: Terminal, unit: str, total: int | None):
-        self.terminal, self.unit, self.total = terminal, unit, total
+    def __init__(self, terminal: Terminal, unit: str):
+        self.terminal, self.unit, self.n_left = terminal, unit, 0
         self.is_shown = terminal.is_interactive and terminal.verbosity >= 0
         self.done, self.detail = 0, ""
         self.started_s = time.monotonic()
@@ -87,8 +87,9 @@ class Progress:
         if self.is_shown and self.drawn_s:
             self.terminal._write("\r\x1b[K")
 
-    def advance(self, n: int, detail: str | None = None) -> None:
-        self.done += n
+    def advance(self, n: int, detail: str | None = None, n_left: int = 0) -> None:
+        """Count `n` more; `n_left` are still to come, 0 where nobody knows."""
+        self.done, self.n_left = self.done + n, n_left
         if detail is not None:
             self.detail = detail
         now_s = time.monotonic()
@@ -99,11 +100,11 @@ class Progress:
     def _draw(self, elapsed_s: float) -> None:
         rate = self.done / max(elapsed_s, 1e-9)
         parts = [f"{self.done:,} {self.unit}", f"{rate:,.0f}/s"]
-        if self.total:
-            filled = int(20 * min(1.0, self.done / self.total))
-            left_s = (self.total - self.done) / max(rate, 1e-9)
+        if self.n_left:
+            filled = int(20 * self.done / (self.done + self.n_left))
+            left_s = self.n_left / max(rate, 1e-9)
             parts.insert(0, "█" * filled + "░" * (20 - filled))
-            parts.append(f"{max(0, int(left_s)) // 60}:{max(0, int(left_s)) % 60:02d} left")
+            parts.append(f"{int(left_s) // 60}:{int(left_s) % 60:02d} left")
         if self.detail:
             parts.append(visible(self.detail, one_line=True))
         try:

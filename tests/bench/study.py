@@ -18,7 +18,7 @@ from sklearn.metrics import f1_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
-from doxa.training.prepare import default_epochs
+from doxa.training.defaults import default_epochs
 from inputs import DATA, ROOT
 
 # name -> field, kind, language, training texts, labels

@@ -12,7 +12,7 @@ from doxa.text.frame import Window
 from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.loss import Objective
 from doxa.training.optimizer import make_optimizer
-from doxa.training.prepare import default_epochs
+from doxa.training.defaults import default_epochs
 from doxa.training.tasks import Classification
 
 HEAD = Head("side", "label", ("left", "right"))

@@ -99,10 +99,10 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
 @_options.error_options
 def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, output, force, resume, dry_run, dev_files,
-             dev_share, drop_leaks, num_train_epochs, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
+             dev_share, drop_leaks, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
              save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
-             head_start_learning_rate, teachers, n_trials, space, head_lr_factor, trackers, on_error, max_errors, require_input, quiet, verbose, **loop):
+             head_start_learning_rate, teachers, n_trials, space, trackers, on_error, max_errors, require_input, quiet, verbose, **loop):
     """Fine-tune a pretrained encoder on labelled records.
 
     Trains one head for every --head over one encoder and writes a Hugging Face model directory, with a table of the
@@ -195,26 +195,23 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.training.adversary import Adversary
     from doxa.training.finetune import finetune as train_and_publish
     from doxa.training.plan import Listener, Plan
-    from doxa.training.prepare import default_epochs, draft
+    from doxa.training.prepare import draft
     from doxa.training.watch import Keeping
 
-    n_examples = len(train.examples) + (len(unlabelled.examples) if teachers else 0)
-    epochs = num_train_epochs or default_epochs(
-        base == "scratch", n_examples, loop["per_device_train_batch_size"] * loop["gradient_accumulation_steps"],
-        max(len(head.labels) for head in decided))
     learns_alone = unlabelled_files and head_start == "none" and not teachers and not n_trials
     rounds = self_training_rounds if self_training_rounds is not None else 2 if learns_alone else 0
     plan = Plan(
-        base, output, text_fields, learning_rate, max_length, device, precision, int8, {"num_train_epochs": epochs, "head_lr_factor": head_lr_factor or (10.0 if peft == "none" else 1.0), **loop},
+        base, output, text_fields, learning_rate, max_length, device, precision, int8, loop,
         label_smoothing_factor, focal_gamma, class_weights,
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
         None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers,
         tuple(dict.fromkeys(name for name in trackers if name != "none")), n_trials or 0, space)
-    with terminal.progress("examples", epochs * n_examples * (n_trials or 1)) as progress:
-        listener = Listener(
-            terminal.note, terminal.warn,
-            lambda p: progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}"), render_training_chart)
+    with terminal.progress("examples") as progress:
+        def follow(p):
+            progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}", p.n_examples * (p.n_steps - p.step))
+
+        listener = Listener(terminal.note, terminal.warn, follow, render_training_chart)
         if dry_run:
             write_text(render_plan(draft(plan, decided, train, dev, unlabelled, listener)))
         else:

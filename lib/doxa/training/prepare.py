@@ -20,6 +20,7 @@ from doxa.text.frame import Reading, Window
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 from doxa.text.vocabulary import learn_tokenizer
 from doxa.training.adaptation import Adaptation, adapt
+from doxa.training.defaults import settle
 from doxa.training.encode import head_windows, number_scales, token_ids
 from doxa.training.examples import Example, LabelledSet
 from doxa.training.labels import encode_targets
@@ -28,8 +29,6 @@ from doxa.training.plan import Listener, Plan
 from doxa.training.processes import Processes
 
 SCRATCH_LENGTH = 512
-LEAST_STEPS, MOST_EPOCHS = 300, 20
-STEPS_PER_LABEL, SCRATCH_STEPS_PER_LABEL = 12, 80
 
 
 @dataclass
@@ -98,9 +97,9 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     free_texts = [reading.read(*ids)[0] for ids in token_ids(tokenizer, unlabelled, plan.base, base is None, listener.warn)]
     scale, shift = number_scales(heads, train_targets)
     model = _build_model(plan, heads, base, tokenizer)
-    rate = plan.learning_rate or default_rate(base is None, model.config.hidden_size, plan.peft)
-    settings = LoopSettings(rate, **plan.loop, n_processes=processes.count)
-    adaptation = adapt(model, plan.peft, plan.peft_rank, settings.n_steps(len(windows) + (len(free_texts) if plan.teachers else 0)))
+    n_examples = len(windows) + (len(free_texts) if plan.teachers else 0)
+    settings = settle(plan, base is None, model.config.hidden_size, n_examples, most_labels(heads), processes.count)
+    adaptation = adapt(model, plan.peft, plan.peft_rank, settings.n_steps(n_examples))
     return Prepared(heads, base, tokenizer, model, settings, reading, train, dev, windows, train_targets, dev_texts, dev_targets,
                     scale, shift, torch.device(device), precision, unlabelled, free_texts, adaptation)
 
@@ -112,26 +111,23 @@ def _build_model(plan: Plan, heads: list[Head], base: str | None, tokenizer: Tex
     return model
 
 
-def fresh_model(plan: Plan, prepared: Prepared, encoder: str | None) -> Prepared:
-    """The same with a model that nothing was trained of yet, from the base or from what a head start made of it."""
+def fresh_model(plan: Plan, prepared: Prepared, encoder: str | None, n_chosen: int = 0) -> Prepared:
+    """The same with a model that nothing was trained of yet, from the base or from what a head start made of it.
+
+    `n_chosen` texts that were labelled by the model come on top of the others: more texts take fewer epochs."""
     torch.manual_seed(prepared.settings.seed)
     model = _build_model(plan, prepared.heads, encoder or prepared.base, prepared.tokenizer)
-    return replace(prepared, model=model, adaptation=adapt(model, plan.peft, plan.peft_rank, prepared.settings.n_steps(len(prepared.train_windows))),
-                   encoder=encoder)
+    n_examples = len(prepared.train_windows) + (len(prepared.unlabelled_texts) if plan.teachers else n_chosen)
+    settings = prepared.settings
+    if n_chosen:
+        settings = settle(plan, prepared.base is None, model.config.hidden_size, n_examples, most_labels(prepared.heads), settings.n_processes)
+    adaptation = adapt(model, plan.peft, plan.peft_rank, settings.n_steps(n_examples))
+    return replace(prepared, model=model, settings=settings, adaptation=adaptation, encoder=encoder)
 
 
-def default_epochs(is_scratch: bool, n_examples: int, n_per_step: int, n_labels: int) -> int:
-    """3, from nothing 8, and more for few examples and many labels: enough for LEAST_STEPS and for some a label, at most MOST_EPOCHS
-    (Mosbach et al. 2021: small sets want more steps, not fewer)."""
-    per_label = SCRATCH_STEPS_PER_LABEL if is_scratch else STEPS_PER_LABEL
-    n_wanted = -(-max(LEAST_STEPS, per_label * n_labels) // -(-n_examples // n_per_step))
-    return min(MOST_EPOCHS, max(8 if is_scratch else 3, n_wanted))
-
-
-def default_rate(is_scratch: bool, hidden_size: int, peft: str | None) -> float:
-    """A learning rate that suits the base: 3e-4 from nothing, 8e-5 for small encoders, 2e-5 from BERT-base size on; where few
-    weights are trained, these bear ten times as much."""
-    return (3e-4 if is_scratch else 8e-5 if hidden_size < 768 else 2e-5) * (10 if peft else 1)
+def most_labels(heads: list[Head]) -> int:
+    """Labels of the head that has most."""
+    return max(len(head.labels) for head in heads)
 
 
 def _make_tokenizer(base: str | None, examples: list[Example]) -> TextTokenizer:

@@ -69,7 +69,7 @@ def train_rounds(plan: Plan, prepared: Prepared, encoder: str | None, soft: torc
     chosen, rounds, first = None, [], stages.number
     for number in range(plan.n_rounds + 1):
         if number or encoder:
-            prepared = fresh_model(plan, prepared, encoder)
+            prepared = fresh_model(plan, prepared, encoder, len(chosen.rows) if chosen else 0)
         loop = make_loop(plan, prepared, stages)
         name = f"round {number}" if plan.n_rounds else MAIN
         rounds.append(stages.train(name, loop, make_task(plan, prepared, chosen, soft), lambda: evaluate(loop, prepared), is_last=number == plan.n_rounds))

@@ -1,6 +1,6 @@
 """A search for better settings: trials chosen by what the earlier ones reached, hopeless ones given up."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -96,7 +96,7 @@ def search(plan: Plan, prepared: Prepared, encoder: str | None, soft: torch.Tens
 
 def current_settings(plan: Plan, prepared: Prepared, space: Space) -> dict[str, Any]:
     """What the flags say of the settings that a search tries."""
-    known = vars(plan) | plan.loop | {"learning_rate": prepared.settings.learning_rate}
+    known = vars(plan) | asdict(prepared.settings)
     return {name: value for name in space if (value := known[name.replace("-", "_")]) is not None}
 
 
@@ -107,7 +107,8 @@ def describe(settings: dict[str, Any]) -> str:
 def _settle(plan: Plan, prepared: Prepared, settings: dict[str, Any], encoder: str | None) -> tuple[Plan, Prepared]:
     plan = plan.with_settings(settings)
     rate = plan.learning_rate or prepared.settings.learning_rate
-    return plan, fresh_model(plan, replace(prepared, settings=replace(prepared.settings, learning_rate=rate, **plan.loop)), encoder)
+    known = {name: value for name, value in plan.loop.items() if value is not None}
+    return plan, fresh_model(plan, replace(prepared, settings=replace(prepared.settings, learning_rate=rate, **known)), encoder)
 
 
 def _is_better(position: Position, best: Trial | None) -> bool:

@@ -1,0 +1,34 @@
+"""What a run takes for settings that were left open."""
+
+from dataclasses import replace
+
+from doxa.training.loop import LoopSettings
+from doxa.training.plan import Plan
+
+LEAST_STEPS, MOST_EPOCHS = 300, 20
+STEPS_PER_LABEL, SCRATCH_STEPS_PER_LABEL = 12, 80
+HEAD_FACTOR = 10.0  # heads start from nothing
+
+
+def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_labels: int, n_processes: int) -> LoopSettings:
+    """The plan's settings, those that it leaves open by the base and the data; `n_labels` are those of the head that has most."""
+    rate = plan.learning_rate or default_rate(is_scratch, hidden_size, plan.peft)
+    given = {name: value for name, value in plan.loop.items() if value is not None}
+    settings = LoopSettings(rate, **({"head_lr_factor": 1.0 if plan.peft else HEAD_FACTOR} | given), n_processes=n_processes)
+    if "num_train_epochs" in given:
+        return settings
+    return replace(settings, num_train_epochs=default_epochs(is_scratch, n_examples, settings.step_size, n_labels))
+
+
+def default_epochs(is_scratch: bool, n_examples: int, n_per_step: int, n_labels: int) -> int:
+    """3, from nothing 8, and more for few examples and many labels: enough for LEAST_STEPS and for some a label, at most MOST_EPOCHS
+    (Mosbach et al. 2021: small sets want more steps, not fewer)."""
+    per_label = SCRATCH_STEPS_PER_LABEL if is_scratch else STEPS_PER_LABEL
+    n_wanted = -(-max(LEAST_STEPS, per_label * n_labels) // -(-n_examples // n_per_step))
+    return min(MOST_EPOCHS, max(8 if is_scratch else 3, n_wanted))
+
+
+def default_rate(is_scratch: bool, hidden_size: int, peft: str | None) -> float:
+    """A learning rate that suits the base: 3e-4 from nothing, 8e-5 for small encoders, 2e-5 from BERT-base size on; where few
+    weights are trained, these bear ten times as much."""
+    return (3e-4 if is_scratch else 8e-5 if hidden_size < 768 else 2e-5) * (10 if peft else 1)

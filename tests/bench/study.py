@@ -3,6 +3,7 @@
 Every run is appended to RESULTS, and left out when it is there: the study can be stopped and goes on. The table is printed at the end.
 It needs the shared data beside the checkout; peers run with the same texts, epochs, rate, batch and precision."""
 
+import itertools
 import json
 import os
 import random
@@ -38,9 +39,9 @@ def n_epochs(name: str) -> int:
     return default_epochs(language == "zh", n_train, 16, n_labels)
 
 
-def write_parts(folder: Path, name: str, seed: int) -> dict[str, Path]:
-    """Training texts drawn by the seed; dev and test are the same for all."""
-    field, _, _, n_train, _ = SETS[name]
+def write_parts(folder: Path, name: str, seed: int, n_train: int = 0) -> dict[str, Path]:
+    """Training texts drawn by the seed, as many as the table says unless told; dev and test are the same for all."""
+    field, n_train = SETS[name][0], n_train or SETS[name][3]
     paths = {}
     files = {part: [json.loads(line) for line in (DATA / name / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
              for part in ("train", "dev", "test")}
@@ -69,21 +70,26 @@ def macro_f1(gold: list, said: list, labels: list[str]) -> float:
 
 
 def run_ours(folder: Path, name: str, parts: dict[str, Path], way: str, seed: int) -> dict:
-    field, kind, language, *_ = SETS[name]
+    field, _, language, *_ = SETS[name]
     base = "minilm" if language == "en" else make_scratch(folder, parts["train"], field, seed)
+    rate = ("--learning-rate", RATE[language]) if way in ("plain", "FGM", "FreeLB") else ()
+    return tune_and_predict(folder, name, parts, base, ("--num-train-epochs", n_epochs(name), "--seed", seed, *rate, *WAYS[way]))
+
+
+def tune_and_predict(folder: Path, name: str, parts: dict[str, Path], base: str | Path, flags: tuple) -> dict:
+    """What finetune's model says of the test texts, and what it took."""
+    field, kind, *_ = SETS[name]
     out = folder / "out"
     command = [ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{field}:{kind}", "--dev", parts["dev"], "--max-length", "128", "--no-int8",
-               "--num-train-epochs", n_epochs(name), "--seed", seed, "--force", "-o", out, *WAYS[way], parts["train"]]
-    if way in ("plain", "FGM", "FreeLB"):
-        command[1:1] = ["--learning-rate", RATE[language]]
+               "--force", "-o", out, *flags, parts["train"]]
     table = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout.splitlines()[0]
     predicted = subprocess.run([ROOT / "bin/predict", "--quiet", "--model", out, parts["test"]], check=True, capture_output=True, text=True).stdout
     said = [json.loads(line)["prediction"][field] for line in predicted.splitlines()]
     labels = [head["labels"] for head in json.loads((out / "doxa.json").read_text())["heads"]][0]
     said = [row["labels"] if kind == "multi" else row["label"] for row in said]
     trained = int(table.split("(")[1].split(" ")[0].replace(",", "")) / 1e6 if "(" in table else table.split(" M")[0].split(", ")[-1]
-    seconds = json.loads((out / "training.jsonl").read_text().splitlines()[-1])["seconds"]
-    return {"macro_f1": macro_f1(read_gold(parts["test"], field), said, labels), "seconds": seconds, "trained_millions": float(trained)}
+    ends = {row["stage"]: row["seconds"] for row in map(json.loads, (out / "training.jsonl").read_text().splitlines())}
+    return {"macro_f1": macro_f1(read_gold(parts["test"], field), said, labels), "seconds": sum(ends.values()), "trained_millions": float(trained)}
 
 
 def make_scratch(folder: Path, train: Path, field: str, seed: int) -> Path:
@@ -140,17 +146,18 @@ def run_linear(name: str, parts: dict[str, Path]) -> dict:
 
 
 def main(results: str, n_seeds: str = "3") -> None:
+    """The default beside the peers first, for every set and seed; then the other ways."""
     path = Path(results)
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(row["set"], row["way"], row["seed"]) for row in rows}
-    for seed in range(1, int(n_seeds) + 1):
-        for name, (_, _, language, *_) in SETS.items():
-            # Frozen random weights are no base: the ways that train few weights are for pretrained ones.
-            ways = ["TF-IDF", "Trainer", *(way for way in WAYS if language == "en" or "--peft" not in WAYS[way])]
+    others = [way for way in WAYS if way != "plain"]
+    for ways in (["TF-IDF", "Trainer", "plain"], others):
+        for seed, (name, (_, _, language, *_)) in itertools.product(range(1, int(n_seeds) + 1), SETS.items()):
             with tempfile.TemporaryDirectory() as folder:
                 parts = write_parts(Path(folder), name, seed)
                 for way in ways:
-                    if (name, way, seed) in done:
+                    # Frozen random weights are no base: the ways that train few weights are for pretrained ones.
+                    if (name, way, seed) in done or language == "zh" and "--peft" in WAYS.get(way, ()):
                         continue
                     found = (run_linear(name, parts) if way == "TF-IDF" else run_trainer(Path(folder), name, parts, seed) if way == "Trainer"
                              else run_ours(Path(folder), name, parts, way, seed))

@@ -6,9 +6,10 @@ import click
 
 from doxa import __version__
 from doxa.commands._command import NAMES
+from doxa.commands._options import SectionedCommand
 
 
-def load_command(name: str) -> click.Command:
+def load_command(name: str) -> SectionedCommand:
     return getattr(importlib.import_module(f"doxa.commands.{name}"), name)
 
 
@@ -23,10 +24,10 @@ def man_page(name: str, program_prefix: str = "") -> str:
              ".SH SYNOPSIS", f".B {_roff(program)}", _roff(" ".join(command.collect_usage_pieces(context))), ".SH DESCRIPTION"]
     lines += _paragraphs(rest)
     lines.append(".SH OPTIONS")
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record:
-            lines += [".TP", f".B {_roff(record[0])}", _roff(record[1])]
+    for heading, records in command.grouped(context):
+        lines += [f".SS {_roff(heading)}"] if command.sections else []
+        for flag, text in records:
+            lines += [".TP", f".B {_roff(flag)}", _roff(text)]
     lines += [".SH EXIT STATUS", *_exit_table(), ".SH SEE ALSO",
               ", ".join(f"{_roff(program_prefix + other)}(1)" for other in NAMES if other != name)]
     return "\n".join(lines) + "\n"

@@ -10,7 +10,28 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 FORMATS = ("jsonl", "arrow", "parquet", "csv")
 
 
-def command(name: str):
+class SectionedCommand(click.Command):
+    """A command whose flags stand under headings. `sections`: name of the first flag's parameter -> heading."""
+
+    sections: dict[str, str] = {}
+
+    def grouped(self, ctx: click.Context) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Headings, and the flags with their help under each."""
+        groups: list[tuple[str, list[tuple[str, str]]]] = [("Options", [])]
+        for parameter in self.get_params(ctx):
+            if parameter.name in self.sections:
+                groups.append((self.sections[parameter.name], []))
+            if record := parameter.get_help_record(ctx):
+                groups[-1][1].append(record)
+        return [group for group in groups if group[1]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, records in self.grouped(ctx):
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def command(name: str, sections: dict[str, str] | None = None):
     """A click command with the flags of all: help, version, quiet, verbose."""
 
     def decorate(function):
@@ -23,7 +44,8 @@ def command(name: str):
                          help="Show this text and exit."),
         )):
             function = option(function)
-        made = click.command(name, add_help_option=False, context_settings={"max_content_width": 100})(function)
+        made = click.command(name, SectionedCommand, add_help_option=False, context_settings={"max_content_width": 100})(function)
+        made.sections = sections or {}
         return made
 
     return decorate

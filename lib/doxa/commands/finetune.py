@@ -11,7 +11,10 @@ from doxa.errors import DoxaError, UsageError
 _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
 
 
-@_options.command("finetune")
+@_options.command("finetune", sections={
+    "from_format": "Records", "heads": "What is trained, and where it goes", "dev_files": "Dev set", "num_train_epochs": "Training",
+    "label_smoothing_factor": "Loss and decisions", "peft": "Large bases", "unlabelled_files": "Texts without labels",
+    "n_trials": "Search", "save_steps": "Checkpoints and logs", "device": "Hardware", "on_error": "Records that fail"})
 @_options.input_options
 @_options.pair_option
 @click.option("--head", "heads", multiple=True, required=True, metavar="FIELD[:KIND]",
@@ -47,6 +50,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--early-stopping-patience", type=click.IntRange(min=0), default=0, show_default=True,
               help="End after so many epochs without a better dev score; 0: never. Pays with many epochs: it saves their time.")
 @click.option("--max-steps", type=int, default=-1, help="End after so many steps.")
+@click.option("--max-length", type=click.IntRange(min=8), metavar="N", help="Most tokens of a window.  [default: what the base reads]")
+@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Fixes the result on one machine.")
 @click.option("--label-smoothing-factor", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
               help="Share of every target spread over all labels. 0.1 may pay with noisy labels; scores get less extreme.")
 @click.option("--class-weights", type=click.Choice(("none", "balanced")), default="none", show_default=True,
@@ -57,13 +62,15 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help="Train on disturbed embeddings, against small changes of wording; no gain on plain test texts was seen. A step costs 2 (fgm), 4 (pgd) or 3 (freelb) times as much.")
 @click.option("--adversarial-epsilon", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True,
               help="Largest L2 norm of the disturbance of a text's embeddings.")
-@click.option("--gradient-checkpointing", is_flag=True, help="Compute activations twice instead of keeping them: large bases fit, a third slower.")
+@click.option("--target-precision", type=click.FloatRange(0, 1, min_open=True),
+              help="Heads of many labels: set thresholds so that dev precision is at least this.  [default: best F1]")
 @click.option("--peft", type=click.Choice(("none", "lora", "adalora", "adapter")), default="none", show_default=True,
               help="Train few added weights and the heads: pays where memory is short and bases are large. lora, adalora (ranks move to "
                    "where they matter) are merged into a plain model; adapter (Houlsby et al. 2019) runs in doxa only.")
 @click.option("--peft-rank", type=click.IntRange(min=1), metavar="N",
               help="Rank of lora, mean final rank of adalora, width of adapter.  [default: 16, 8, 48]")
 @click.option("--keep-adapter", is_flag=True, help="Also write the added weights and heads alone, to DIR/adapter.")
+@click.option("--gradient-checkpointing", is_flag=True, help="Compute activations twice instead of keeping them: large bases fit, a third slower.")
 @click.option("--unlabelled", "unlabelled_files", multiple=True, type=click.Path(), metavar="FILE",
               help="Texts without labels, to learn from by --self-training-rounds, --head-start or --teacher.")
 @click.option("--self-training-rounds", type=click.IntRange(min=0), metavar="N",
@@ -80,18 +87,14 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--space", multiple=True, metavar="NAME=VALUES",
               help="What --search tries, by names of flags: learning-rate=1e-5..1e-3, class-weights=none,balanced.  "
                    "[default: learning rate, epochs, batch size, layerwise decay about what is taken else]")
-@click.option("--report-to", "trackers", multiple=True, type=click.Choice(("none", "tensorboard", "wandb", "mlflow")), metavar="NAME",
-              help="Send the log to tensorboard, wandb or mlflow as well; repeatable. Files in DIR/runs, nothing leaves the machine unless "
-                   "WANDB_MODE or MLFLOW_TRACKING_URI say so.  [default: none]")
-@click.option("--target-precision", type=click.FloatRange(0, 1, min_open=True),
-              help="Heads of many labels: set thresholds so that dev precision is at least this.  [default: best F1]")
 @click.option("--save-steps", type=click.IntRange(min=0), default=0, show_default=True,
               help="Write a checkpoint every so many steps; 0: by --save-minutes.")
 @click.option("--save-minutes", type=click.FloatRange(0), default=10.0, show_default=True, help="Write a checkpoint every so many minutes.")
 @click.option("--save-total-limit", type=click.IntRange(min=1), default=2, show_default=True, help="Checkpoints to keep.")
 @click.option("--logging-steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps in a row of training.jsonl.")
-@click.option("--max-length", type=click.IntRange(min=8), metavar="N", help="Most tokens of a window.  [default: what the base reads]")
-@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Fixes the result on one machine.")
+@click.option("--report-to", "trackers", multiple=True, type=click.Choice(("none", "tensorboard", "wandb", "mlflow")), metavar="NAME",
+              help="Send the log to tensorboard, wandb or mlflow as well; repeatable. Files in DIR/runs, nothing leaves the machine unless "
+                   "WANDB_MODE or MLFLOW_TRACKING_URI say so.  [default: none]")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")
 @click.option("--precision", type=click.Choice(("auto", "fp32", "bf16", "fp16")), default="auto", show_default=True,
               help="Mixed precision: auto is bf16 where the hardware computes in it, fp16 on other CUDA devices.")

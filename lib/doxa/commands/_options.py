@@ -21,7 +21,7 @@ class SectionedCommand(click.Command):
         for parameter in self.get_params(ctx):
             if parameter.name in self.sections:
                 groups.append((self.sections[parameter.name], []))
-            if record := parameter.get_help_record(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
                 groups[-1][1].append(record)
         return [group for group in groups if group[1]]
 

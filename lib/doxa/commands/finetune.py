@@ -70,6 +70,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--peft-rank", type=click.IntRange(min=1), metavar="N",
               help="Rank of lora, mean final rank of adalora, width of adapter.  [default: 16, 8, 48]")
 @click.option("--keep-adapter", is_flag=True, help="Also write the added weights and heads alone, to DIR/adapter.")
+@click.option("--fsdp", is_flag=True, help="Under torchrun: cut weights, gradients and moments up over the processes; a base that fits on no single device trains.")
 @click.option("--gradient-checkpointing", is_flag=True, help="Compute activations twice instead of keeping them: large bases fit, a third slower.")
 @click.option("--unlabelled", "unlabelled_files", multiple=True, type=click.Path(), metavar="FILE",
               help="Texts without labels, to learn from by --self-training-rounds, --head-start or --teacher.")
@@ -105,7 +106,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
              dev_share, drop_leaks, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
              save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
-             head_start_learning_rate, teachers, n_trials, space, trackers, on_error, max_errors, require_input, quiet, verbose, **loop):
+             head_start_learning_rate, teachers, n_trials, space, trackers, fsdp, on_error, max_errors, require_input, quiet, verbose, **loop):
     """Fine-tune a pretrained encoder on labelled records.
 
     Trains one head for every --head over one encoder and writes a Hugging Face model directory, with a table of the
@@ -128,6 +129,8 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         raise UsageError("--search and --self-training-rounds do not go together; search first, then train on with what it found")
     if n_trials and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--search runs in one process; leave out torchrun")
+    if fsdp:
+        _check_fsdp(peft != "none" or head_start != "none" or adversarial != "none" or precision == "fp16")
     tally = _options.Tally(on_error, max_errors, require_input)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     terminal = _options.terminal("finetune", quiet or not is_first, verbose)
@@ -142,7 +145,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.training.examples import LabelledSet, leave_out, read_examples, read_unlabelled, split_dev
     from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
     from doxa.training.labels import decide_heads, parse_heads
-    from doxa.training.run_folder import check_output
+    from doxa.training.run_folder import check_output, is_whole
     from doxa.training.space import parse_space
 
     output = output.rstrip("/") or output
@@ -151,9 +154,11 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         raise UsageError("--space peft-rank needs --peft")
     if "RANK" in os.environ and "-" in (files or ("-",)):
         raise UsageError("torchrun: several processes cannot share standard input; name the files")
-    if is_first and not check_output(output, resume, force):
+    if resume and is_whole(output):  # in all processes: one that went on would wait for the others
         terminal.note(f"{output} is whole already; there is nothing to resume")
         return
+    if is_first:
+        check_output(output, resume, force)
     requests = parse_heads(heads)
     text_fields = (text_field, text_pair_field) if text_pair_field else (text_field,)
 
@@ -209,7 +214,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
         None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers,
-        tuple(dict.fromkeys(name for name in trackers if name != "none")), n_trials or 0, space)
+        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space)
     with terminal.progress("examples") as progress:
         def follow(p):
             progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}", p.n_examples * (p.n_steps - p.step))
@@ -222,3 +227,10 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
             if result is not None:
                 write_text(render_training(result))
     tally.finish()
+
+
+def _check_fsdp(has_more: bool) -> None:
+    if has_more:
+        raise UsageError("--fsdp goes with none of --peft, --head-start, --adversarial and --precision fp16")
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        raise UsageError("--fsdp needs several processes: torchrun --nproc-per-node N $(which finetune) ...")

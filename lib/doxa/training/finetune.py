@@ -25,7 +25,7 @@ def finetune(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet
     """Train, evaluate, publish; None in all but the first of several processes.
 
     Raises DoxaError; what it raises, and any signal, leaves no model behind, but checkpoints."""
-    processes = find_processes()
+    processes = find_processes(plan.shards)
     prepared = prepare(plan, heads, train, dev, unlabelled, listener, processes)
     try:
         if processes.is_first:

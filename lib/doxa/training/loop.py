@@ -19,6 +19,7 @@ from doxa.training.dropout import cheap_dropouts
 from doxa.training.optimizer import make_optimizer
 from doxa.training.processes import Processes
 from doxa.training.schedule import grouped_batches, learning_rates
+from doxa.training.sharding import part_of, shard, whole
 from doxa.training.tasks import Task
 
 MOST_BAD_STEPS = 3
@@ -136,6 +137,9 @@ class TrainingLoop:
 
     def __init__(self, model: PreTrainedModel, settings: LoopSettings, device: torch.device, adversary: Adversary | None = None,
                  adaptation: Adaptation | None = None, processes: Processes = Processes(), is_fp16: bool = False):
+        self._left_out = {name for name, parameter in model.named_parameters() if not parameter.requires_grad} | _aliases(model)
+        if processes.shards:
+            shard(model, device, processes.count)
         self.model, self.settings, self.device = model.to(device), settings, device
         self.adversary, self.adaptation, self.processes = adversary, adaptation or Adaptation(), processes
         self.optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, settings.layerwise_lr_decay,
@@ -143,7 +147,6 @@ class TrainingLoop:
         self.scaler = torch.amp.GradScaler(device.type, enabled=is_fp16)
         self.position = Position()
         self.best_weights: dict[str, torch.Tensor] | None = None
-        self._left_out = {name for name, parameter in model.named_parameters() if not parameter.requires_grad} | _aliases(model)
         if processes.count > 1:  # every process drops out other values
             torch.manual_seed(settings.seed + 1_000_003 * processes.rank)
 
@@ -173,7 +176,7 @@ class TrainingLoop:
                     if watcher.wants_checkpoint(position.step):
                         self.keep(watcher)
             self._stop_if_asked(n_steps, watcher)
-            scores = self.processes.from_first(evaluate() if self.processes.is_first else None)
+            scores = self.processes.from_first(evaluate() if self.processes.is_first or self.processes.shards else None)
             self._stop_if_asked(n_steps, watcher)  # the evaluation may have been cut short
             score = float(np.mean(list(scores.values()))) if scores else 0.0
             watcher.on_evaluation(Evaluation(position.epoch, position.step, score, scores, self._seconds()))
@@ -188,11 +191,12 @@ class TrainingLoop:
         return position
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: tensor for name, tensor in self.model.state_dict().items() if name not in self._left_out}
+        return {name: whole(tensor) for name, tensor in self.model.state_dict().items() if name not in self._left_out}
 
     def take(self, weights: dict[str, torch.Tensor]) -> None:
         """Put weights that were kept into the model, and take them for the best. Raises DoxaError when they are of another."""
-        missing, unexpected = self.model.load_state_dict(weights, strict=False)
+        mine = self.model.state_dict()
+        missing, unexpected = self.model.load_state_dict({name: part_of(tensor, mine.get(name, tensor)) for name, tensor in weights.items()}, strict=False)
         if unexpected or set(missing) - self._left_out:
             raise DoxaError("the checkpoint is not of this model; --force starts anew")
         self.best_weights = weights
@@ -219,13 +223,14 @@ class TrainingLoop:
         self.optimizer.zero_grad(set_to_none=True)
         size, value = self.settings.per_device_train_batch_size, 0.0
         mine = batch[self.processes.rank :: self.processes.count]
-        for start in range(0, len(mine), size):
+        for start in range(0, -(-len(batch) // self.processes.count) if self.processes.shards else len(mine), size):
             part = mine[start : start + size]
-            value += self._backward(task, part, len(part) / len(batch))
+            # Shards compute together: one that has no example left takes one that does not count.
+            value += self._backward(task, part if len(part) else batch[:1], len(part) / len(batch))
         value = self.processes.sum_gradients(self._trained(), value)
         if np.isfinite(value):
             self.scaler.unscale_(self.optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(self._trained(), self.settings.max_grad_norm)
+            norm = whole(torch.nn.utils.clip_grad_norm_(self._trained(), self.settings.max_grad_norm))
             if bool(torch.isfinite(norm)):
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
@@ -258,7 +263,7 @@ class TrainingLoop:
             return self.adversary.backward(self.model.get_input_embeddings(), mask, compute) / scale
         loss = compute()
         value = loss.item() / scale
-        if np.isfinite(value):
+        if np.isfinite(value) or self.processes.shards:
             loss.backward()
         return value
 
@@ -268,7 +273,7 @@ class TrainingLoop:
         tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best_weights or {}).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+            tensors |= {f"optimizer.{index}.{name}": whole(tensor) for name, tensor in state.items()}
         tensors |= {f"adaptation.{name}": tensor for name, tensor in self.adaptation.state().items()}
         state = (torch.get_rng_state(), torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None)
         for rank, (cpu, cuda) in enumerate(self.processes.gather(state)):
@@ -287,7 +292,7 @@ class TrainingLoop:
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in parts["optimizer"].items():
             index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
+            state.setdefault(int(index), {})[key] = part_of(tensor, self._trained()[int(index)])
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.adaptation.restore(parts["adaptation"])
         rank = self.processes.rank

@@ -26,10 +26,12 @@ def dev_logits(loop: TrainingLoop, prepared: Prepared, stops: bool = False) -> n
 
 def logits_of(loop: TrainingLoop, prepared: Prepared, texts: list[list[Window]], stops: bool = False) -> np.ndarray | None:
     """Outputs (n, C) for texts, given as their windows."""
-    engine = TorchEngine(loop.model, prepared.device, prepared.tokenizer.max_length, mixed=prepared.mixed)
+    # Shards compute together, one call after the other.
+    engine = TorchEngine(loop.model, prepared.device, prepared.tokenizer.max_length, mixed=prepared.mixed, n_cores=1 if loop.processes.shards else None)
     parts = []
     for start in range(0, len(texts), EVALUATED_AT_ONCE):
-        if stops and signal_seen() is not None:
+        is_asked = signal_seen() is not None
+        if stops and (loop.processes.any(is_asked) if loop.processes.shards else is_asked):
             return None
         parts.append(_logits(engine, texts[start : start + EVALUATED_AT_ONCE]))
     return np.concatenate(parts) * prepared.scale + prepared.shift

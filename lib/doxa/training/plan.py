@@ -40,6 +40,7 @@ class Plan:
     n_rounds: int = 0  # of self-training
     teachers: tuple[str, ...] = ()
     trackers: tuple[str, ...] = ()
+    shards: bool = False
     n_trials: int = 0  # of a search
     space: Space = field(default_factory=dict)  # empty: see `default_space`
 

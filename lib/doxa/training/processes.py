@@ -13,11 +13,12 @@ from doxa.errors import UsageError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process is number `rank` of `count`; alone, every method is the identity."""
+    """This process is number `rank` of `count`; alone, every method is the identity. With `shards`, each holds a part of every weight."""
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    shards: bool = False
 
     @property
     def is_first(self) -> bool:
@@ -39,6 +40,11 @@ class Processes:
         """Add up every parameter's gradient (none counts as zero) over the processes, and a value, which is returned."""
         if self.count == 1:
             return value
+        if self.shards:  # they came as means already
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(self.count)
+            return float(sum(self.gather(value)))
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flat = torch.cat([gradient.flatten() for gradient in gradients] + [torch.tensor([value], device=gradients[0].device)])
         distributed.all_reduce(flat)
@@ -69,7 +75,7 @@ class Processes:
         return found[0]
 
 
-def find_processes() -> Processes:
+def find_processes(shards: bool = False) -> Processes:
     """What torchrun says in the environment; one process where it says nothing."""
     count = int(os.environ.get("WORLD_SIZE", 1))
-    return Processes(int(os.environ.get("RANK", 0)), count, int(os.environ.get("LOCAL_RANK", 0))) if count > 1 else Processes()
+    return Processes(int(os.environ.get("RANK", 0)), count, int(os.environ.get("LOCAL_RANK", 0)), shards) if count > 1 else Processes()

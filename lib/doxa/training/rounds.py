@@ -84,4 +84,14 @@ def train_rounds(plan: Plan, prepared: Prepared, encoder: str | None, soft: torc
         listener.note(f"round {best} has the best dev score, {rounds[best].best_score:.4f}" + ("" if best else ": the unlabelled texts gave nothing"))
         if best < len(rounds) - 1 and stages.processes.is_first:
             stages.take_back(first + best, loop)
+    if stages.processes.shards:
+        prepared, loop = _put_together(plan, prepared, loop)
     return Trained(plan, prepared, loop, rounds[best], first + best)
+
+
+def _put_together(plan: Plan, prepared: Prepared, loop: TrainingLoop) -> tuple[Prepared, TrainingLoop]:
+    """The same model and weights, whole and in every process."""
+    prepared = fresh_model(plan, prepared, None)
+    weights, loop = loop.best_weights, TrainingLoop(prepared.model, prepared.settings, prepared.device)
+    loop.take(weights)
+    return prepared, loop

@@ -67,18 +67,18 @@ class RunFolder:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def check_output(path: str, resume: bool, force: bool) -> bool:
-    """Whether there is anything left to do at `path`: not when the model is whole and `resume` asks for it.
+def is_whole(path: str) -> bool:
+    """Whether a directory holds a model, and nothing of a run that is to replace it."""
+    return os.path.exists(os.path.join(path, TABLE)) and not list_checkpoints(path)
 
-    Raises DoxaError when something is in the way of a run."""
+
+def check_output(path: str, resume: bool, force: bool) -> None:
+    """Raises DoxaError when something is in the way of a run."""
     if not is_unfinished(path):
-        if resume and os.path.exists(os.path.join(path, TABLE)) and not list_checkpoints(path):
-            return False
         check_free(path, force or resume)
     elif not (resume or force):
         raise DoxaError(f"{path} holds a run that was stopped; add --resume to go on with it, or --force to start anew")
     check_parent(path)
-    return True
 
 
 def is_unfinished(path: str) -> bool:

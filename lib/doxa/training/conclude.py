@@ -79,7 +79,7 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         if plan.peft:
             remarks += compare_reloaded(working, asked, expected, prepared.model.config.pad_token_id or 0,
                                         (prepared.encoder or prepared.base) if plan.keeps_adapter else None)
-        if os.path.isdir(runs := os.path.join(folder.path, RUNS)):
+        if plan.trackers and os.path.isdir(runs := os.path.join(folder.path, RUNS)):
             shutil.copytree(runs, os.path.join(working, RUNS), symlinks=True)
         shutil.copyfile(folder.log_path, os.path.join(working, LOG))
         with open(os.path.join(working, "training.svg"), "w", encoding="utf-8") as file:

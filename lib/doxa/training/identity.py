@@ -24,7 +24,9 @@ def identify(plan: Plan, prepared: Prepared) -> dict[str, str]:
              "the training data": fingerprint(prepared.train), "the dev data": fingerprint(prepared.dev)}
     found |= {"--" + name.replace("_", "-"): str(value) for name, value in asdict(prepared.settings).items()}
     found |= {"--peft": f"{plan.peft} {plan.peft_rank}", "--head-start": f"{plan.head_start} {plan.head_start_epochs} {plan.head_start_rate}",
-              "--self-training-rounds": str(plan.n_rounds), "--teacher": " ".join(plan.teachers), "--search": repr(sorted(plan.space.items())) if plan.n_trials else "", "the unlabelled data": fingerprint(prepared.unlabelled)}
+              "--self-training-rounds": str(plan.n_rounds), "--teacher": " ".join(plan.teachers),
+              "--search": repr(sorted(plan.space.items())) if plan.n_trials else "",
+              "the unlabelled data": fingerprint(prepared.unlabelled)}
     if prepared.base is not None:
         found["the weights of --base"] = " ".join(sha256_of(os.path.join(prepared.base, name)) for name in find_weights(prepared.base))
     return found

@@ -34,6 +34,9 @@ class OpenVinoEngine(Engine):
         self._is_fresh = kept is None
         self.names = [port.any_name for port in self.compiled.inputs]
         self.n_outputs = self.compiled.outputs[0].partial_shape[1].get_length()
+        # The binding loads numpy's interface at its first use. Two threads that come to it together wait for each other for ever:
+        # one holds the lock of that first use and wants the interpreter's, the other the other way round.
+        openvino.Type.i64.to_dtype()
         self.lanes = ThreadPoolExecutor(n_cores, "engine")
         self._own = threading.local()
 

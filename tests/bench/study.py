@@ -1,12 +1,14 @@
-"""Ways to fine-tune, side by side: macro-F1 on held-out texts, seconds, trained parameters. Usage: study.py RESULTS.jsonl [SEEDS].
+"""Ways to fine-tune, side by side: macro-F1 on held-out texts, CPU seconds, trained parameters. Usage: study.py RESULTS.jsonl [SEEDS [SET...]].
 
-Every run is appended to RESULTS, and left out when it is there: the study can be stopped and goes on. The table is printed at the end.
-It needs the shared data beside the checkout; peers run with the same texts, epochs, rate, batch and precision."""
+Every run is appended to RESULTS, and left out when it is there: the study can be stopped and goes on, and several of it share the
+work by sets. The table is printed at the end. It needs the shared data beside the checkout; peers run with the same texts,
+epochs, rate, batch and precision. What is timed is the CPU time of the whole process, which bears company on the machine."""
 
 import itertools
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -82,14 +84,28 @@ def tune_and_predict(folder: Path, name: str, parts: dict[str, Path], base: str 
     out = folder / "out"
     command = [ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{field}:{kind}", "--dev", parts["dev"], "--max-length", "128", "--no-int8",
                "--force", "-o", out, *flags, parts["train"]]
-    table = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout.splitlines()[0]
+    table, cpu_seconds = run_timed(command)
+    table = table.splitlines()[0]
     predicted = subprocess.run([ROOT / "bin/predict", "--quiet", "--model", out, parts["test"]], check=True, capture_output=True, text=True).stdout
     said = [json.loads(line)["prediction"][field] for line in predicted.splitlines()]
     labels = [head["labels"] for head in json.loads((out / "doxa.json").read_text())["heads"]][0]
     said = [row["labels"] if kind == "multi" else row["label"] for row in said]
     trained = int(table.split("(")[1].split(" ")[0].replace(",", "")) / 1e6 if "(" in table else table.split(" M")[0].split(", ")[-1]
-    ends = {row["stage"]: row["seconds"] for row in map(json.loads, (out / "training.jsonl").read_text().splitlines())}
-    return {"macro_f1": macro_f1(read_gold(parts["test"], field), said, labels), "seconds": sum(ends.values()), "trained_millions": float(trained)}
+    return {"macro_f1": macro_f1(read_gold(parts["test"], field), said, labels), "cpu_seconds": cpu_seconds, "trained_millions": float(trained)}
+
+
+def run_timed(command: list) -> tuple[str, float]:
+    """What it prints, and the CPU seconds it and its children take."""
+    before = cpu_seconds_of_children()
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-600:])
+    return done.stdout, cpu_seconds_of_children() - before
+
+
+def cpu_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def make_scratch(folder: Path, train: Path, field: str, seed: int) -> Path:
@@ -115,12 +131,10 @@ def run_trainer(folder: Path, name: str, parts: dict[str, Path], seed: int) -> d
 
     field, _, language, *_ = SETS[name]
     base = find_embedded() if language == "en" else make_scratch(folder, parts["train"], field, seed)
-    done = subprocess.run([sys.executable, Path(__file__).with_name("training_peers.py"), "grouped", base, parts["train"], parts["dev"],
-                           str(n_epochs(name)), parts["test"], str(RATE[language]), str(seed), field], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-600:])
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {"macro_f1": macro_f1(read_gold(parts["test"], field), found["said"], found["labels"]), "seconds": found["seconds"],
+    printed, cpu_seconds = run_timed([sys.executable, Path(__file__).with_name("training_peers.py"), "grouped", base, parts["train"], parts["dev"],
+                                      n_epochs(name), parts["test"], RATE[language], seed, field])
+    found = json.loads(printed.splitlines()[-1])
+    return {"macro_f1": macro_f1(read_gold(parts["test"], field), found["said"], found["labels"]), "cpu_seconds": cpu_seconds,
             "trained_millions": found["n_parameters"] / 1e6}
 
 
@@ -132,7 +146,7 @@ def run_linear(name: str, parts: dict[str, Path]) -> dict:
     from sklearn.preprocessing import MultiLabelBinarizer
 
     field, kind, language, *_ = SETS[name]
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     characters = TfidfVectorizer(analyzer="char_wb" if language == "en" else "char", ngram_range=(2, 4) if language == "en" else (1, 3), sublinear_tf=True)
     features = FeatureUnion([("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)), ("characters", characters)]) if language == "en" else characters
     x, gold = features.fit_transform(read_gold(parts["train"], "text")), read_gold(parts["train"], field)
@@ -142,17 +156,17 @@ def run_linear(name: str, parts: dict[str, Path]) -> dict:
     model.fit(x, binarizer.fit_transform(gold) if kind == "multi" else gold)
     said = model.predict(features.transform(read_gold(parts["test"], "text")))
     said = [list(row) for row in binarizer.inverse_transform(said)] if kind == "multi" else list(said)
-    return {"macro_f1": macro_f1(read_gold(parts["test"], field), said, labels), "seconds": time.perf_counter() - started_s, "trained_millions": 0.0}
+    return {"macro_f1": macro_f1(read_gold(parts["test"], field), said, labels), "cpu_seconds": time.process_time() - started_s, "trained_millions": 0.0}
 
 
-def main(results: str, n_seeds: str = "3") -> None:
+def main(results: str, n_seeds: str = "3", *sets: str) -> None:
     """The default beside the peers first, for every set and seed; then the other ways."""
     path = Path(results)
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(row["set"], row["way"], row["seed"]) for row in rows}
     others = [way for way in WAYS if way != "plain"]
     for ways in (["TF-IDF", "Trainer", "plain"], others):
-        for seed, (name, (_, _, language, *_)) in itertools.product(range(1, int(n_seeds) + 1), SETS.items()):
+        for seed, (name, (_, _, language, *_)) in itertools.product(range(1, int(n_seeds) + 1), {name: SETS[name] for name in sets or SETS}.items()):
             with tempfile.TemporaryDirectory() as folder:
                 parts = write_parts(Path(folder), name, seed)
                 for way in ways:
@@ -169,7 +183,7 @@ def main(results: str, n_seeds: str = "3") -> None:
 
 
 def show(rows: list[dict]) -> None:
-    """A Markdown table: mean macro-F1 x 100 and spread (sample standard deviation) over the seeds, mean seconds of training."""
+    """A Markdown table: mean macro-F1 x 100 and spread (sample standard deviation) over the seeds, mean CPU seconds."""
     ways = ["TF-IDF", "Trainer", *WAYS]
     print("| data set (training texts) | " + " | ".join(ways) + " |\n|---|" + "---|" * len(ways))
     for name, (_, _, _, n_train, _) in SETS.items():
@@ -178,7 +192,7 @@ def show(rows: list[dict]) -> None:
             found = [row for row in rows if row["set"] == name and row["way"] == way]
             scores = [100 * row["macro_f1"] for row in found]
             spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
-            cells.append(f"{np.mean(scores):.1f}{spread} ({np.mean([row['seconds'] for row in found]):.0f} s)" if found else "")
+            cells.append(f"{np.mean(scores):.1f}{spread} ({np.mean([row['cpu_seconds'] for row in found]):.0f} s)" if found else "")
         print(f"| {name} ({n_train}) | " + " | ".join(cells) + " |")
     trained = {way: next((row["trained_millions"] for row in rows if row["way"] == way and row["trained_millions"]), 0.0) for way in ways}
     print("\nTrained parameters, millions: " + ", ".join(f"{way} {millions:.2f}" for way, millions in trained.items() if millions))

@@ -53,9 +53,9 @@ PLAIN = [b'{"id": %d, "text": "plain %d", "source": "s%d", "timestamp": "2024-01
 
 
 def read(path, by=None) -> list[dict]:
-    reader = read_columns(Source((str(path),)), Wanted(by=by))
+    reader = read_columns(Source((str(path),)), Wanted(by=(by,) if by else ()))
     rows = [row for batch in reader for row in batch.to_pylist()]
-    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by_kind)]
+    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by)]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -79,7 +79,7 @@ def test_the_fast_path_is_taken(tmp_path, monkeypatch):
     path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
     monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
     rows = read(path, "source")
-    assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["by"] == "s1" and rows[2]["labels:tags"] == ["x"]
+    assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["field:source"] == "s1" and rows[2]["labels:tags"] == ["x"]
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])

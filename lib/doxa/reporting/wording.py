@@ -97,6 +97,8 @@ def counts_line(figures: Figures) -> str:
     parts += [f"{n:,} {_UNTIMED.get(why, why)}" for why, n in figures.n_untimed.items()]
     if figures.n_outside:
         parts.append(f"{figures.n_outside:,} outside the time asked for")
+    if figures.n_unmet:
+        parts.append(f"{figures.n_unmet:,} that do not meet --where")
     if figures.n_duplicate_ids:
         parts.append(f"{figures.n_duplicate_ids:,} repeated ids")
     return ", ".join(parts)

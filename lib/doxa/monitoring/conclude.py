@@ -47,6 +47,8 @@ def _settle_watch(counter, heads: list, notes: list[str]):
         if heads:
             notes.append("nothing is watched; name a label with --watch HEAD=LABEL")
         return None
+    if not counter.n_counted:
+        return watch
     labels = next(head.labels for head in heads if head.name == watch.head)
     if watch.label in labels:
         return watch

@@ -125,8 +125,9 @@ class Figures:
                  "heads=" + ",".join(head.name for head in self.heads), f"by={(self.by or '-').replace(', ', ',')}", f"watch={self.watch or '-'}",
                  f"every={self.every or '-'}", f"zone={self.time_zone}"]
         parts += [f"last={self.last_length}"] if self.last_length else []
-        parts += [f"since={self.since.isoformat()}"] if self.since else []
-        parts += [f"until={self.until.isoformat()}"] if self.until else []
+        if self.last_length is None:
+            parts += [f"since={self.since.isoformat()}"] if self.since else []
+            parts += [f"until={self.until.isoformat()}"] if self.until else []
         parts += [f"outside={self.n_outside}"] if self.n_outside else []
         parts += [f"where={condition}" for condition in self.conditions]
         parts += [f"unmet={self.n_unmet}"] if self.conditions else []

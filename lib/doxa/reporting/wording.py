@@ -29,6 +29,13 @@ def percent(share: Share) -> str:
     return "–" if share.share is None else f"{share.share:.1%}"
 
 
+def whole_percent(share: Share) -> str:
+    """The share without decimals, for narrow cells; what is not nothing never reads 0 %."""
+    if share.share is None:
+        return "–"
+    return "<1%" if 0 < share.share < 0.005 else f"{share.share:.0%}"
+
+
 def interval(share: Share) -> str:
     """The 95 % interval in percent: `35.0–47.6`."""
     return "–" if share.share is None else "{:.1f}–{:.1f}".format(*(100 * bound for bound in share.interval))

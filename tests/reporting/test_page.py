@@ -34,7 +34,7 @@ def hostile_figures(tmp_path):
 
 class Tags(html.parser.HTMLParser):
     ALLOWED = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "span", "strong", "table", "tr", "th", "td", "section",
-               "figure", "svg", "desc", "rect", "path", "ul", "li", "bdi", "header", "main", "footer", "h3", "thead", "tbody", "code", "caption"}
+               "figure", "svg", "desc", "rect", "path", "ul", "li", "bdi", "header", "main", "footer", "h3", "thead", "tbody", "code", "caption", "wbr"}
 
     def __init__(self):
         super().__init__()

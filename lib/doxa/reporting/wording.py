@@ -116,6 +116,11 @@ def watched_share(figures: Figures) -> Share | None:
 
 
 def example_note(example: Example) -> str:
+    return ", ".join(example_parts(example))
+
+
+def example_parts(example: Example) -> list[str]:
+    """Why the text is shown, its label and score, how often it was seen, its time and its id."""
     parts = [example.why]
     if example.score is not None and example.label is not None:
         parts.append(f"{example.label} {example.score:.2f}")
@@ -125,7 +130,7 @@ def example_note(example: Example) -> str:
         parts.append(example.time)
     if example.id:
         parts.append(f"id {shorten(example.id, 60)}")
-    return ", ".join(parts)
+    return parts
 
 
 def language(text: str) -> str:

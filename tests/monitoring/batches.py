@@ -26,7 +26,7 @@ class Batches:
     def __iter__(self):
         for start in range(0, len(self.rows), self.size):
             rows = self.rows[start : start + self.size]
-            rows = [{named.column: row.get("by"), **row} for row in rows for named in self.by] if self.by else rows
+            rows = [{**{named.column: row.get("by") for named in self.by}, **row} for row in rows]
             yield pa.Table.from_pylist(rows, schema=self.schema)
 
 

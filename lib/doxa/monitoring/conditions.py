@@ -37,7 +37,7 @@ class Condition:
         """Return booleans without nulls, one for each row of the column it names: string, list<string> or double.
 
         `=` and `!=` compare numbers by value where both sides are numbers as JSON writes them, all else as text; `~` looks
-        for the value inside the text, whatever the case; the orders hold for numbers alone. A list is equal to
+        for the value inside the text, whatever the case; the orders hold for numbers alone, as doubles. A list is equal to
         any label in it. Where the value is missing no condition holds, `!=` neither.
         """
         if pa.types.is_list(column.type):

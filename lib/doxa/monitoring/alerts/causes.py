@@ -17,6 +17,7 @@ LARGE_PART = 0.3  # of the excess, from which a group is named
 MOST_COMPARED = 150  # texts of an episode that are compared with each other
 NEAR = 0.6  # Jaccard of shingles
 LEAST_ALIKE, ALIKE_PART = 3, 0.2
+LEAST_BEFORE = 10  # texts from before, to say that something was not common then
 LEAST_OF_AUTHOR, AUTHOR_PART = 5, 0.25
 SOURCE_GAIN = 0.2
 N_EXAMPLES = 3
@@ -73,7 +74,7 @@ def _campaign(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
     n_alike = int(near[centre].sum())
     old = [shingles(text) for text, *_ in before[:MOST_COMPARED]]
     n_old = sum(_are_alike(sets[centre], other) for other in old)
-    if n_alike < LEAST_ALIKE or n_alike < ALIKE_PART * len(sets) or 2 * n_old * len(sets) > n_alike * len(old):
+    if len(old) < LEAST_BEFORE or n_alike < LEAST_ALIKE or n_alike < ALIKE_PART * len(sets) or 2 * n_old * len(sets) > n_alike * len(old):
         return []
     return [_counted("near_duplicates", n_alike, len(sets)) | {"text": rows[centre][0]}]
 
@@ -98,7 +99,7 @@ def _authors(rows: list[tuple]) -> list[dict[str, Any]]:
 def _sources(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
     """The source whose part of the texts grew most, where its interval lies above what it had."""
     now, then = (Counter(source for _, source, *_ in part if source is not None) for part in (rows, before))
-    if now.total() < 10 or then.total() < 10:
+    if min(now.total(), then.total()) < LEAST_BEFORE:
         return []
     name = max(now, key=lambda source: now[source] / now.total() - then[source] / then.total())
     cause = _counted("source", now[name], now.total()) | {"name": name, "before": then[name] / then.total()}

@@ -22,6 +22,7 @@ SAMPLED = 100  # records kept of a bucket of a series, to tell causes and exampl
 SAMPLED_BUCKETS = 14
 TEXT_CHARACTERS = 400
 FUTURE_S = 86_400
+STRAY_BUCKETS = 50_000  # a time that lies so far from the others is a slip, and would stretch the calendar for all
 
 
 @dataclass
@@ -61,11 +62,16 @@ class Intake:
         instants, problems = read_instants(table.column("time"), zone)
         us = pc.fill_null(instants, NO_TIME).to_numpy()
         is_future = us >= (self.now_s + FUTURE_S) * SECOND_US
+        timed = us[(us != NO_TIME) & ~is_future]
+        stray_us = STRAY_BUCKETS * self.settings.bucket_s * SECOND_US
+        if len(timed):
+            is_future |= us > max(float(np.quantile(timed, 0.99)), (self.watermark_s or 0.0) * SECOND_US) + stray_us
         problems |= {"future_time": int(is_future.sum())} if is_future.any() else {}
         for problem, n in problems.items():
             taken.problems[problem] = taken.problems.get(problem, 0) + n
         is_timed = (us != NO_TIME) & ~is_future
-        is_old = is_timed & (us < self.oldest_s * SECOND_US)
+        latest_us = float(us[is_timed].max()) if is_timed.any() else -np.inf
+        is_old = is_timed & (us < max(self.oldest_s * SECOND_US, latest_us - stray_us))
         taken.n_old += int(is_old.sum())
         rows = np.flatnonzero(is_timed & ~is_old)
         if len(rows):

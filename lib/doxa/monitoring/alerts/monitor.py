@@ -52,10 +52,10 @@ class Monitor:
         for series, measure, total, since in run("SELECT * FROM drifts"):
             at = series, MEASURES.index(measure)
             history.drift[at], history.since[at] = total, place.get(since, 0) if total > 0 else -1
-        for number, _, first, _, *froms in self.series:
+        for number, _, first, is_told, *froms in self.series:
             for measure in (VOLUME, SHARE):
-                # A series' first bucket began before it.
-                history.is_usual[:, number, measure] = (self.starts > first) & (self.starts >= froms[measure])
+                # A series' first bucket began before it; one that nobody was told of has no usual yet.
+                history.is_usual[:, number, measure] = (self.starts > first) & (self.starts >= froms[measure]) & bool(is_told or number == ALL)
         self.episodes = load_episodes(self.store, int(edges[0]))
         for episode in self.episodes:
             if episode.status in (OPEN, RESOLVED):
@@ -190,21 +190,21 @@ class Monitor:
                 self._end(at, episode, WITHDRAWN, episode.bucket, iso(self.watermark_s, self.calendar.zone))
 
     def _tell_new_series(self, index: int) -> None:
-        """A series that appears once the stream is known is told as such: what it brings is no spike of anything."""
-        stream_from = self.series[ALL][2]
-        for at, (number, name, first, is_told, *froms) in enumerate(self.series):
-            if is_told or number == ALL:
+        """A series that comes up once the stream is known is told as such: what it brings is no spike of anything. It is learnt from then on."""
+        is_early = self.starts[index] - self.series[ALL][2] < max(LEAST_SPAN_S, LEAST_BUCKETS * self.settings.bucket_s)
+        for at, (number, name, first, is_told, *_) in enumerate(self.series):
+            n = self.history.n[: index + 1, number]
+            if is_told or number == ALL or n.sum() < TOLD_OF_SERIES:
                 continue
-            is_early = first - stream_from < max(LEAST_SPAN_S, LEAST_BUCKETS * self.settings.bucket_s)
-            n = int(self.history.n[: index + 1, number].sum())
-            if not is_early and n < TOLD_OF_SERIES:
-                continue
-            self.store.database.execute("UPDATE series SET is_told = 1 WHERE id = ?", (number,))
-            self.series[at] = (number, name, first, 1, *froms)
-            if not is_early:
+            is_slow = 2 * n[-LEAST_BUCKETS:].sum() < n.sum()  # it was there all the time
+            since = 0 if is_early or is_slow else int(self.starts[index])
+            self.store.database.execute("UPDATE series SET is_told = 1, volume_from = ?, share_from = ? WHERE id = ?", (since, since, number))
+            self.series[at] = (number, name, first, 1, since, since)
+            self.history.is_usual[:, number, :] = ((self.starts > first) & (self.starts >= since))[:, None]
+            if since:
                 zone = self.calendar.zone
-                self.tell(Told(f"{name}|new|{iso(first, zone)}", "new_series", name, since=iso(first, zone), n=n, by=self.by,
-                                until=iso(float(self.history.edges[index + 1]), zone), examples=find_examples(self.store, number, first, 2**62, False)))
+                self.tell(Told(f"{name}|new|{iso(first, zone)}", "new_series", name, since=iso(first, zone), n=int(n.sum()), by=self.by,
+                               until=iso(float(self.history.edges[index + 1]), zone), examples=find_examples(self.store, number, first, 2**62, False)))
 
     def tell(self, told: Told) -> None:
         if self.tells:

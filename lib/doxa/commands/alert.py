@@ -110,13 +110,13 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         write_text(dump(summed) if to == "jsonl" else render_backtest(summed))
     if n_kept:
         raise DoxaError(f"{n_kept} lines could not be handed to --exec")
-    n_failed = sum(taken.errors.values())
+    n_failed = reader.n_unreadable + reader.n_unpredicted
     if n_failed and n_failed == taken.n_records:
-        raise DoxaError(f"all {n_failed} records carry an error")
+        raise DoxaError(f"{n_failed} of {taken.n_records} records could not be read or hold no prediction")
     if fail and n_alerts:
         raise GateRefused(f"{n_alerts} alert{'s' if n_alerts > 1 else ''}")
-    if reader.n_unreadable + reader.n_unpredicted:
-        raise RecordsFailed(f"{reader.n_unreadable + reader.n_unpredicted} of {taken.n_records} records could not be read or hold no prediction")
+    if n_failed:
+        raise RecordsFailed(f"{n_failed} of {taken.n_records} records could not be read or hold no prediction")
 
 
 def _fingerprint(model: str) -> str:

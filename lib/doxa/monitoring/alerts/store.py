@@ -34,8 +34,8 @@ CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
 class Store:
     """An open state file. Nothing is changed before `commit`; rows are read and written as they are by `database`."""
 
-    def __init__(self, database: sqlite3.Connection, is_fresh: bool):
-        self.database, self.is_fresh = database, is_fresh
+    def __init__(self, database: sqlite3.Connection):
+        self.database = database
 
     def get(self, name: str, default: Any = None) -> Any:
         row = self.database.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
@@ -77,7 +77,7 @@ def _connected(path: str, owned: str | None) -> Iterator[Store]:
     try:
         try:
             _bring_up(database, path, is_fresh)
-            yield Store(database, is_fresh)
+            yield Store(database)
         except sqlite3.DatabaseError as error:
             raise DoxaError(f"{path}: {error}") from None
     finally:

@@ -48,7 +48,7 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
     known = {name: store.get(name) for name in (*FIXED, "promise", "baseline_s", "lateness_s", "remember_s", "cooldown")}
     for name, flag in FIXED.items():
         given = getattr(asked, name)
-        if given is not None and not store.is_fresh and given != known[name]:
+        if given is not None and store.get("subject") is not None and given != known[name]:
             raise UsageError(f"{flag} {given}: the state was made with {flag} {known[name] or '(nothing)'}; leave the flag out, or name another --state")
     values = {name: getattr(asked, name) if getattr(asked, name) is not None else value if value is not None else DEFAULTS.get(name)
               for name, value in known.items()}
@@ -59,7 +59,7 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `is_learning`: the state is a new one, and what it was given is only learnt from."""
+    """What a run did. `is_learning`: these were the state's first records, and are only learnt from."""
 
     taken: Taken
     n_series: int
@@ -71,8 +71,9 @@ class Summary:
 def take_records(store: Store, reader: ColumnReader, asked: Asked, tells_at_once: bool, now: dt.datetime) -> Summary:
     """Bring records into the state, judge, fill the outbox. Nothing is committed.
 
-    A new state only learns, unless `tells_at_once`. Raises UsageError for settings that do not fit the state or the records."""
+    What the first records bring is only learnt from, unless `tells_at_once`. Raises UsageError for settings that do not fit the state or the records."""
     settings, values = settle(store, asked)
+    is_learning = store.get("watermark") is None and not tells_at_once
     calendar = Calendar(settings.every, settings.zone)
     intake, watch = Intake(store, settings, calendar, now.timestamp()), None
     for table in reader:
@@ -87,11 +88,11 @@ def take_records(store: Store, reader: ColumnReader, asked: Asked, tells_at_once
     if taken.n_records and not taken.n_counted and not taken.n_known and not taken.n_old and taken.problems:
         problem = max(taken.problems, key=taken.problems.get)
         raise DoxaError(_TIMELESS[problem])
-    monitor = Monitor(store, settings, calendar, store.get("by"), store.get("watch"), tells_at_once or not store.is_fresh)
+    monitor = Monitor(store, settings, calendar, store.get("by"), store.get("watch"), not is_learning)
     _note_model(store, monitor, asked.model, reader.by_kind == "head")
     monitor.run(taken.late)
     n_series = store.database.execute("SELECT count(*) FROM series").fetchone()[0]
-    return Summary(taken, n_series, store.is_fresh and not tells_at_once, settings, calendar)
+    return Summary(taken, n_series, is_learning, settings, calendar)
 
 
 _TIMELESS = {"no_time": "no record has a time; name its field with --time-field",

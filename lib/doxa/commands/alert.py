@@ -95,7 +95,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         store.commit()
 
         def tell(told: dict) -> bool:
-            if command and (code := feed_command(command, dump(told).encode())):
+            if command and (code := feed_command(command, render_told(told, "jsonl").encode())):
                 terminal.say(f"--exec ended with {code}; the line stays in the state for the next run: {render_told(told, 'terminal').strip()}")
                 return False
             write_text(render_told(told, to))

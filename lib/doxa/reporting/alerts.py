@@ -16,10 +16,9 @@ FORMATS = ("terminal", "jsonl")
 
 
 def render_told(told: dict[str, Any], kind: str) -> str:
-    """One line, its end included. `told` is what `monitoring.alerts.told.Told` holds."""
-    if kind == "jsonl":
-        return dump(told)
-    return visible(wording.one_line(_SENTENCES[told["kind"]](told)), one_line=True) + "\n"
+    """One line, its end included. `told` is what `monitoring.alerts.told.Told` holds; as JSON it has the sentence as `text` too."""
+    sentence = visible(wording.one_line(_SENTENCES[told["kind"]](told)), one_line=True)
+    return dump(told | {"text": sentence}) if kind == "jsonl" else sentence + "\n"
 
 
 def _alert(told: dict[str, Any]) -> str:
@@ -43,7 +42,7 @@ def _cause(cause: dict[str, Any], told: dict[str, Any]) -> str:
     if kind == "larger_share":
         return f"larger share: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
     if kind == "group":
-        return f"{cause['name']} brings {cause['excess']:,.0f} of {cause['of']:,.0f} too many"
+        return f"{cause['name']}: {cause['excess']:,.0f} more than usual (all together: {cause['of']:,.0f})"
     part = f"{cause['hits']} of {cause['n']} sampled texts ({cause['low']:.0%} to {cause['high']:.0%})"
     if kind == "near_duplicates":
         return f"nearly the same text: {part}: {wording.shorten(cause['text'], TEXT_CHARACTERS)}"

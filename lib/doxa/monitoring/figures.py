@@ -23,6 +23,15 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """A share without the classifier's mistakes, over `n` texts, with its 95 % interval; None where it stays open."""
+
+    share: float | None
+    n: int
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Bucket:
     """One time bucket of one group, from `start` up to but without `end` (both with zone).
 
@@ -34,6 +43,7 @@ class Bucket:
     n: int
     watched: Share
     is_complete: bool
+    corrected: Corrected | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Group:
     share: Share
     buckets: list[Bucket] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    corrected: Corrected | None = None
 
 
 @dataclass
@@ -85,7 +96,7 @@ class Figures:
 
     `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
     whose time lies between them; `n_outside` were left out for that. `n_untimed` counts time problems by code.
-    `total` is the group of all counted records, None when there is none."""
+    `total` is the group of all counted records, None when there is none. `correction` says how shares were corrected."""
 
     title: str
     n_records: int
@@ -106,6 +117,7 @@ class Figures:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     total: Group | None = None
+    correction: str | None = None
 
     @property
     def n_good(self) -> int:
@@ -120,4 +132,5 @@ class Figures:
                  f"every={self.every or '-'}", f"zone={self.time_zone}"]
         parts += [f"since={self.since.isoformat()}"] if self.since else []
         parts += [f"until={self.until.isoformat()}"] if self.until else []
-        return " ".join([*parts, "intervals=wilson95"])
+        parts += ["intervals=wilson95"]
+        return " ".join(parts + [f"corrected={self.correction}"] if self.correction else parts)

@@ -95,9 +95,8 @@ def contradict(pairs: np.ndarray, hits: int, n: int) -> bool:
     """Whether a share predicted in a stream lies beyond both rates, with 95 % confidence: then label shift does not hold."""
     f, t, variance_f, variance_t = _rates(pairs)
     (low, variance_low), (high, variance_high) = sorted(((f, variance_f), (t, variance_t)))
-    q = hits / n
-    noise = q * (1 - q) / n
-    return q < low - Z_95 * (variance_low + noise) ** 0.5 or q > high + Z_95 * (variance_high + noise) ** 0.5
+    sd_low, sd_high = (variance_low + low * (1 - low) / n) ** 0.5, (variance_high + high * (1 - high) / n) ** 0.5
+    return not low - Z_95 * sd_low <= hits / n <= high + Z_95 * sd_high
 
 
 def _solve(rates: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -161,8 +160,9 @@ def infer_share(pairs: np.ndarray, hits: int, n: int) -> Estimate:
     stream_variance, own = said * (1 - said), held * (1 - held)
     rest = own - 2 * weight * (cells[1, 1] - said * held) + weight**2 * stream_variance
     variance = rest / n_gold + weight**2 * stream_variance / n
-    n_alike = held * (1 - held) / variance
-    return Estimate(share, *wilson(share * n_alike, n_alike))
+    n_alike = float(held * (1 - held) / variance)
+    low, high = wilson(share * n_alike, n_alike)
+    return Estimate(share, min(low, share), max(high, share))
 
 
 def _tune(pairs: np.ndarray, ratio: float) -> float:

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.settings import Settings
+from doxa.records.names import resolve_name
 
 _TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
 
@@ -13,10 +14,10 @@ class Batches:
 
     def __init__(self, rows, heads=None, by=None, size=1000):
         self.heads, self.rows, self.size = heads or {"sentiment": "label"}, rows, size
-        self.by_name, self.by_kind = by, "head" if by in self.heads else "field" if by else None
+        self.by = (resolve_name(by, "--by", self.heads, [by]),) if by else ()
+        self.where = {}
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
-        if by:
-            fields.append(("by", _TYPES[self.heads.get(by, "label")]))
+        fields += [(named.column, pa.string()) for named in self.by if named.scope == "field"]
         for head, kind in self.heads.items():
             fields += [(f"{kind}:{head}", _TYPES[kind])] if kind != "number" else []
             fields += [(f"score:{head}", pa.float64())] if kind != "labels" else []
@@ -24,7 +25,9 @@ class Batches:
 
     def __iter__(self):
         for start in range(0, len(self.rows), self.size):
-            yield pa.Table.from_pylist(self.rows[start : start + self.size], schema=self.schema)
+            rows = self.rows[start : start + self.size]
+            rows = [{**{named.column: row.get("by") for named in self.by}, **row} for row in rows]
+            yield pa.Table.from_pylist(rows, schema=self.schema)
 
 
 def row(i, time="2026-10-01T09:00:00Z", label="negative", score=0.9, text=None, **more):

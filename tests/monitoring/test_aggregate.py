@@ -89,14 +89,14 @@ def test_heads_equal_a_naive_count(tmp_path, records):
 
 
 def test_by_field_has_a_group_for_records_without_one(tmp_path, records):
-    figures = report(tmp_path, records, Wanted(by="source"))
+    figures = report(tmp_path, records, Wanted(by=("source",)))
     expected = Counter(r["source"] for r in records if "error" not in r)
     assert {(g.kind, g.name): g.n for g in figures.groups} == {
         ("value", "wire"): expected["wire"], ("value", "blog"): expected["blog"], ("none", ""): expected[None]}
 
 
 def test_by_a_head_of_many_labels_counts_each(tmp_path, records):
-    figures = report(tmp_path, records, Wanted(by="tags"))
+    figures = report(tmp_path, records, Wanted(by=("tags",)))
     good = [r["prediction"]["tags"]["labels"] for r in records if "error" not in r]
     expected = Counter(label for labels in good for label in labels) + Counter({"": sum(not labels for labels in good)})
     assert {g.name: g.n for g in figures.groups} == expected
@@ -183,7 +183,7 @@ def test_watch_errors(tmp_path, records, watch, message):
 
 def test_by_unknown_name(tmp_path, records):
     with pytest.raises(UsageError, match="no such head or field"):
-        report(tmp_path, records[:100], Wanted(by="nothing"))
+        report(tmp_path, records[:100], Wanted(by=("nothing",)))
 
 
 def test_label_other_than_negative_is_said(tmp_path):

@@ -52,24 +52,25 @@ PLAIN = [b'{"id": %d, "text": "plain %d", "source": "s%d", "timestamp": "2024-01
          for i in range(40)]
 
 
-def read(path, by=None) -> list[dict]:
-    reader = read_columns(Source((str(path),)), Wanted(by=by))
+def read(path, by=None, where=()) -> list[dict]:
+    reader = read_columns(Source((str(path),)), Wanted(by=(by,) if by else (), where=where))
     rows = [row for batch in reader for row in batch.to_pylist()]
-    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by_kind)]
+    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by)]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(SURPRISES + PLAIN), max_size=60), st.sampled_from([None, "source"]))
-def test_fast_path_equals_careful_path(tmp_path, lines, by):
+@given(st.lists(st.sampled_from(SURPRISES + PLAIN), max_size=60), st.sampled_from([None, "source"]),
+       st.sampled_from([(), ("topic.score", "id"), ("field:id", "source", "field:x", "rating")]))
+def test_fast_path_equals_careful_path(tmp_path, lines, by, where):
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b"\n".join(PLAIN[:12] + lines) + b"\n")
     fast_sizes = pytest.MonkeyPatch()
     with fast_sizes.context() as patch:
         patch.setattr(columns, "BLOCK_BYTES", 1500)
         patch.setattr(columns, "SMALLEST_SPLIT_BYTES", 200)
-        fast = read(path, by)
+        fast = read(path, by, where)
         patch.setattr(columns, "parse_clean", lambda data, schema: None)
-        careful = read(path, by)
+        careful = read(path, by, where)
     assert fast == careful
 
 
@@ -79,7 +80,19 @@ def test_the_fast_path_is_taken(tmp_path, monkeypatch):
     path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
     monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
     rows = read(path, "source")
-    assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["by"] == "s1" and rows[2]["labels:tags"] == ["x"]
+    assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["field:source"] == "s1" and rows[2]["labels:tags"] == ["x"]
+
+
+def test_a_number_that_is_only_compared_stays_on_the_fast_path(tmp_path, monkeypatch):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("".join(json.dumps({"text": "t", "weight": i / 4, "is_new": i % 2 > 0, "n": i, "prediction": {"topic": {"label": "a", "score": 0.5}}}) + "\n"
+                            for i in range(9)))
+    with monkeypatch.context() as patch:
+        patch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+        rows = read(path, None, ("weight", "is_new", "n"))
+    assert [(row["field:weight"], row["field:is_new"], row["field:n"]) for row in rows[:2]] == [("0.0", "false", "0"), ("0.25", "true", "1")]
+    grouped = read(path, "weight", ("weight",))  # as text, where it names a group
+    assert [row["field:weight"] for row in grouped[:2]] == ["0.0", "0.25"]
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])
@@ -91,7 +104,7 @@ def test_every_format_gives_the_same_columns(tmp_path, form):
              "rating": pa.struct([("score", pa.float64())])}
     with open_writer(str(target), None, {"prediction": pa.struct(list(entry.items()))}) as writer:
         writer.write([Outcome(record) for record in read_records(Source((str(source),)))])
-    expected, seen = read(source, "source"), read(target, "source")
+    expected, seen = (read(path, "source", ("timestamp", "field:id", "topic.score")) for path in (source, target))
     blank = {None: None, "": None}
     clean = [{key: blank.get(value, value) if not isinstance(value, list) else value for key, value in row.items()} for row in seen[:-1]]
     assert clean[: len(PLAIN)] == expected[: len(PLAIN)]

@@ -93,7 +93,7 @@ class Balance(html.parser.HTMLParser):
         names = dict(attributes)
         self.ids += [names["id"]] if "id" in names else []
         self.used += names.get("aria-labelledby", "").split()
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):

@@ -28,13 +28,13 @@ def hostile_figures(tmp_path):
         lines.append(json.dumps({"id": text, "text": text + " words", "source": text, "timestamp": f"2024-01-01T00:{i:02d}:00Z",
                                  "prediction": {"sentiment": {"label": "negative", "score": 0.9}, text: {"label": text, "score": 0.5}}}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    reader = read_columns(Source((str(path),)), Wanted(by="field:source"))
+    reader = read_columns(Source((str(path),)), Wanted(by=("field:source",)))
     return aggregate(reader, Settings(top=50, title=HOSTILE[1]))
 
 
 class Tags(html.parser.HTMLParser):
     ALLOWED = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "span", "strong", "table", "tr", "th", "td", "section",
-               "figure", "svg", "desc", "rect", "path", "ul", "li", "bdi", "header", "main", "footer", "h3", "thead", "tbody", "code"}
+               "figure", "svg", "desc", "rect", "path", "ul", "li", "bdi", "header", "main", "footer", "h3", "thead", "tbody", "code", "caption", "wbr"}
 
     def __init__(self):
         super().__init__()
@@ -100,7 +100,7 @@ def test_no_records(tmp_path, kind):
     path = tmp_path / "empty.jsonl"
     path.write_bytes(b"")
     page = render(aggregate(read_columns(Source((str(path),)), Wanted()), Settings()), kind)
-    assert "no records" in page or json.loads(page)["records"] == 0
+    assert "no records" in page or (page.count("\n") == 1 if kind == "csv" else json.loads(page)["records"] == 0)
 
 
 def test_format_by_suffix():

@@ -1,7 +1,5 @@
 """report: predictions in, a page out."""
 
-from functools import partial
-
 import click
 
 from doxa.commands import _options
@@ -10,7 +8,11 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 
 @_options.command("report")
 @_options.input_options
-@click.option("--by", metavar="NAME", help="Group by a head or a field (head:NAME, field:NAME).  [default: head topic, if there]")
+@click.option("--by", multiple=True, metavar="NAME",
+              help="Group by a head or a field (head:NAME, field:NAME); repeat it to group by combinations.  [default: head topic, if there]")
+@click.option("--where", multiple=True, metavar="CONDITION",
+              help="Count only records for which it holds: topic=credit, source!=bot, sentiment.score>=0.8, 'retweets>10', text~dividend (holds "
+                   "it, in any case), field:lang=en. Repeatable; all must hold. None holds where the value is missing, != neither.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is shown.  [default: sentiment=negative, if there]")
 @click.option("--model", "-m", type=click.Path(exists=True, file_okay=False), metavar="DIR",
               help="Correct the watched shares for the mistakes that this model, which predicted, made on its dev set.")
@@ -21,16 +23,18 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 @click.option("--assume-time-zone", metavar="ZONE", help="For timestamps without a zone, which else are left out of the trend.")
 @click.option("--since", metavar="TIME", help="Only records from this date or time on.")
 @click.option("--until", metavar="TIME", help="Only records before this date or time.")
+@click.option("--last", metavar="LENGTH", help="Only the last 12h, 30d, 4w or 3mo of the input, up to its latest time (not today). "
+              "The records wait in TMPDIR until it is known.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Groups shown; the others are folded into one.")
 @click.option("--examples", type=click.IntRange(min=0), default=3, show_default=True, help="Telling texts per group.")
 @click.option("--time-field", metavar="NAME", help="Field of the time.  [default: timestamp, time, created_at, publish_time, date]")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
 @click.option("--title", default="Opinion report", show_default=True, help="Title of the page.")
-@click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json")), help="Format; else by the suffix of --output; else terminal.")
+@click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json", "csv")), help="Format; else by the suffix of --output; else terminal.")
 @click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout.")
 @click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all.")
-def report(files, from_format, text_field, max_record_bytes, by, watch, model, gold_sample, every, time_zone, assume_time_zone, since, until,
-           top, examples, time_field, id_field, title, to, output, require_input, quiet, verbose):
+def report(files, from_format, text_field, max_record_bytes, by, where, watch, model, gold_sample, every, time_zone, assume_time_zone, since,
+           until, last, top, examples, time_field, id_field, title, to, output, require_input, quiet, verbose):
     """Show what is said, how it feels and how that moves.
 
     Reads predictions and shows counts and shares per label and per group with 95 % Wilson intervals, a trend in time
@@ -40,15 +44,18 @@ def report(files, from_format, text_field, max_record_bytes, by, watch, model, g
     \b
       cat news.jsonl | predict --model out/ | report
       report --by topic --every 1d --output week.html 'archive/*.parquet'
+      report --by topic --by source --where 'sentiment.score>=0.8' --last 30d --to csv labelled.jsonl > month.csv
       report --watch sentiment=negative --model out/ labelled.jsonl
     """
     terminal = _options.terminal("report", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
 
     from doxa.monitoring.aggregate import Settings, aggregate
-    from doxa.monitoring.buckets import load_zone, parse_every
+    from doxa.monitoring.buckets import load_zone, parse_every, parse_last
+    from doxa.monitoring.conditions import parse_conditions
     from doxa.monitoring.correct import correct
-    from doxa.monitoring.mistakes import DevConfusions, read_sample
+    from doxa.monitoring.gold_sample import GoldSample
+    from doxa.monitoring.mistakes import DevConfusions
     from doxa.monitoring.times import parse_bound
     from doxa.records.columns import Wanted, read_columns
     from doxa.records.standard import page_width, stdout_takes_colour
@@ -57,24 +64,30 @@ def report(files, from_format, text_field, max_record_bytes, by, watch, model, g
 
     if model and gold_sample:
         raise UsageError("--model and --gold-sample both say how to correct; give one of them")
+    if last and (since or until):
+        raise UsageError("--last counts back from the latest record, --since and --until bound the time themselves: give one or the other")
     kind = choose_page(output, to)
     zone = load_zone(time_zone)
     settings = Settings(
         watch=watch, every=parse_every(every) if every else None, zone=zone,
         assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
         since=parse_bound(since, "--since", zone), until=parse_bound(until, "--until", zone),
-        top=top, n_examples=examples, title=title)
-    find_mistakes = DevConfusions(model).mistakes if model else partial(read_sample, gold_sample, max_record_bytes) if gold_sample else None
-    reader = read_columns(source, Wanted(by, time_field, text_field, id_field))
+        top=top, n_examples=examples, title=title, conditions=parse_conditions(where), last=parse_last(last) if last else None)
+    names = tuple(condition.name for condition in settings.conditions)
+    wanted = Wanted(by, time_field, text_field, id_field, names)
+    known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
+    reader = read_columns(source, wanted)
     figures = aggregate(reader, settings)
     if not figures.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
-    if find_mistakes:
-        correct(figures, find_mistakes)
+    if known:
+        correct(figures, settings, known)
     to_stdout = output is None
     write_page(render(figures, kind, page_width() if to_stdout else 100, to_stdout and stdout_takes_colour()), output)
-    if verbose:
-        terminal.explain(figures.signature)
+    if kind == "csv":  # rows have no place for them
+        for note in figures.notes:
+            terminal.note(note)
+    terminal.explain(figures.signature)
     n_failed = reader.n_unreadable + reader.n_unpredicted
     if n_failed:
         failure = DoxaError if n_failed == figures.n_records else RecordsFailed

@@ -1,6 +1,7 @@
 """Predictions to figures, in one pass and bounded memory."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -8,15 +9,19 @@ import pyarrow.compute as pc
 
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.conclude import conclude
+from doxa.monitoring.conditions import select
 from doxa.monitoring.counts import ALL, TimeCounts, connect
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
+from doxa.monitoring.latest import LatestTime
 from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, regroup, watched_columns
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import read_instants, to_microseconds
 from doxa.records.columns import ColumnReader
+from doxa.records.names import Named
 from doxa.records.prefetch import gather
+from doxa.records.spool import TableSpool
 
 MINUTE_US = 60_000_000
 # Since 1972 the offset of every zone, hence every edge of a day or hour, is a multiple of 15 minutes.
@@ -25,10 +30,39 @@ SLICE_MINUTES = 15
 
 def aggregate(reader: ColumnReader, settings: Settings) -> Figures:
     """Count everything. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
+    if settings.last is None:
+        return conclude(_count_tables(iter(reader), reader, settings), reader)
+    # What lies inside is known at the end. Repeats, examples and the limits on groups are of the inside alone, so counts
+    # per slice of time would not do: the flat columns wait on disk, parsed once, from a pipe as from a file.
+    latest = LatestTime(settings)
+    with TableSpool() as spool:
+        for table in _gathered(iter(reader)):
+            spool.add(table)
+            latest.add(_read_times(_good_rows(table), settings)[0])
+        return conclude(_count_tables(spool.read(), reader, latest.bound()), reader)
+
+
+def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Settings) -> "Counter":
     counter = Counter(settings)
-    for tables in gather(iter(reader), 4, patience_s=0.0):  # parsing goes on while the last ones are counted
-        counter.add(pa.concat_tables(tables), reader.heads)
-    return conclude(counter, reader)
+    for table in _gathered(tables):
+        counter.add(table, reader)
+    return counter
+
+
+def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    for some in gather(tables, 4, patience_s=0.0):  # parsing goes on while the last ones are counted
+        yield pa.concat_tables(some)
+
+
+def _good_rows(table: pa.Table) -> pa.Table:
+    errors = table.column("error")
+    return table if errors.null_count == len(errors) else table.filter(errors.is_null())
+
+
+def _read_times(table: pa.Table, settings: Settings) -> tuple[np.ndarray, dict[str, int]]:
+    """Microseconds of every row, NO_TIME without one; and how many times had which problem."""
+    instants, problems = read_instants(table.column("time"), settings.assumed_zone)
+    return pc.fill_null(instants, NO_TIME).to_numpy(), problems
 
 
 class Counter:
@@ -39,16 +73,18 @@ class Counter:
         self.database = connect()
         minutes = math.gcd(SLICE_MINUTES, settings.every.n) if settings.every and settings.every.unit == "m" else SLICE_MINUTES
         self.counts = TimeCounts(self.database, minutes * MINUTE_US)
-        self.names, self.candidates = GroupNames(), Candidates()
+        self.names, self.candidates = GroupNames(0), Candidates()
         self.ids, self.texts = HashCounts(), HashCounts()
-        self.n_records = self.n_counted = self.n_outside = 0
+        self.n_records = self.n_counted = self.n_outside = self.n_unmet = 0
+        self.n_met = [0] * len(settings.conditions)
         self.errors: dict[str, int] = {}
         self.problems: dict[str, int] = {}
         self.span_us: tuple[int, int] | None = None
         self.tallies: list | None = None
         self.watch: Watch | None = None
 
-    def add(self, table: pa.Table, heads: dict[str, str]) -> None:
+    def add(self, table: pa.Table, reader: ColumnReader) -> None:
+        heads = reader.heads
         self.n_records += table.num_rows
         table = self._without_errors(table)
         if not table.num_rows:
@@ -56,14 +92,15 @@ class Counter:
         if self.tallies is None:
             self.tallies = [TALLIES[kind](head, kind) for head, kind in heads.items()]
             self.watch = choose_watch(self.settings.watch, heads)
-        instants, problems = read_instants(table.column("time"), self.settings.assumed_zone)
+            self.names = GroupNames(len(reader.by))
+        us, problems = _read_times(table, self.settings)
         for problem, n in problems.items():
             self.problems[problem] = self.problems.get(problem, 0) + n
-        us = pc.fill_null(instants, NO_TIME).to_numpy()
         table, us = self._inside(table, us)
+        table, us = self._meeting(table, us, reader.where)
         self.n_counted += table.num_rows
         if table.num_rows:
-            self._count(table, us, heads)
+            self._count(table, us, heads, [named.column for named in reader.by])
 
     def _without_errors(self, table: pa.Table) -> pa.Table:
         errors = table.column("error")
@@ -71,11 +108,11 @@ class Counter:
             return table
         for pair in pc.value_counts(errors.drop_null()).to_pylist():
             self.errors[pair["values"]] = self.errors.get(pair["values"], 0) + pair["counts"]
-        return table.filter(errors.is_null())
+        return _good_rows(table)
 
     def _inside(self, table: pa.Table, us: np.ndarray) -> tuple[pa.Table, np.ndarray]:
         since, until = self.settings.since, self.settings.until
-        if since is None and until is None:
+        if since is None and until is None and self.settings.last is None:
             return table, us
         inside = us != NO_TIME
         inside &= us >= to_microseconds(since) if since else True
@@ -83,7 +120,15 @@ class Counter:
         self.n_outside += int((~inside).sum())
         return table.filter(pa.array(inside)), us[inside]
 
-    def _count(self, table: pa.Table, us: np.ndarray, heads: dict[str, str]) -> None:
+    def _meeting(self, table: pa.Table, us: np.ndarray, names: dict[str, Named]) -> tuple[pa.Table, np.ndarray]:
+        if not self.settings.conditions:
+            return table, us
+        meets, n_met = select(table, self.settings.conditions, names)
+        self.n_met = [before + n for before, n in zip(self.n_met, n_met)]
+        self.n_unmet += table.num_rows - meets.true_count
+        return table.filter(meets), us[meets.to_numpy(zero_copy_only=False)]
+
+    def _count(self, table: pa.Table, us: np.ndarray, heads: dict[str, str], by: list[str]) -> None:
         for tally in self.tallies:
             tally.add(table)
         timed = us[us != NO_TIME]
@@ -100,10 +145,10 @@ class Counter:
         labels, is_judged, is_watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
         portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, is_judged, is_watched, scores, us,
                           hashes["text"], hashes["id"], has_text)
-        if "by" in table.schema.names:
-            if pa.types.is_list(table.schema.field("by").type):  # groups overlap, so their sum is not the total
+        if by:
+            if any(pa.types.is_list(table.schema.field(name).type) for name in by):  # groups overlap: their sum is not the total
                 self.counts.add(portion, ALL)
-            portion = regroup(portion, self.names)
+            portion = regroup(portion, by, self.names)
         self.counts.add(portion)
         if self.settings.n_examples:
             self.candidates.add(portion)

@@ -14,7 +14,7 @@ _CHOICES = ("1h", "3h", "6h", "12h", "1d", "1w", "1mo", "3mo", "12mo")
 
 @dataclass(frozen=True)
 class Every:
-    """A bucket's length: `n` units of m, h, d, w or mo."""
+    """A length of time, as of a bucket: `n` units of m, h, d, w or mo."""
 
     n: int
     unit: str
@@ -33,6 +33,31 @@ def parse_every(text: str) -> Every:
     if minutes and 1440 % minutes:
         raise UsageError(f"--every {text}: hours and minutes must divide a day evenly")
     return every
+
+
+def parse_last(text: str) -> Every:
+    """Parse the length of `--last`: `12h`, `30d`, `4w`, `3mo`. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,6})(m|h|d|w|mo)", text)
+    if not match or int(match[1]) == 0:
+        raise UsageError(f"--last {text}: give a number and a unit, such as 12h, 30d, 4w or 3mo")
+    return Every(int(match[1]), match[2])
+
+
+def start_of_last(end: dt.datetime, length: Every, zone: ZoneInfo) -> dt.datetime:
+    """The moment `length` before `end`: minutes and hours by elapsed time; days, weeks and months by the calendar of `zone`
+    at the same time of day, and on the last day of a month that has no such day. The year 1 is the earliest."""
+    try:
+        if length.unit in "mh":
+            return end - dt.timedelta(**{_UNITS[length.unit]: length.n})
+        local = end.astimezone(zone)
+        if length.unit in "dw":
+            return (local - dt.timedelta(**{_UNITS[length.unit]: length.n})).astimezone(dt.UTC)
+        months = local.year * 12 + local.month - 1 - length.n
+        first = dt.date(months // 12, months % 12 + 1, 1)
+        n_days = ((first + dt.timedelta(days=31)).replace(day=1) - first).days
+        return local.replace(year=first.year, month=first.month, day=min(local.day, n_days)).astimezone(dt.UTC)
+    except (OverflowError, ValueError):
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def load_zone(name: str, flag: str = "--time-zone") -> ZoneInfo:

@@ -10,10 +10,8 @@ from doxa.monitoring.counts import ALL, FoldedCounts
 from doxa.monitoring.examples import ExamplePicker
 from doxa.monitoring.figures import Bucket, Figures, Group, Share
 from doxa.monitoring.settings import Settings
-from doxa.monitoring.times import instant, to_microseconds
-
-FUTURE = dt.timedelta(days=1)
-FEW = 0.01  # up to this share of times in the future, they are broken clocks and left out of the trend
+from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
+from doxa.records.names import Named
 
 
 def conclude(counter, reader) -> Figures:
@@ -25,13 +23,21 @@ def conclude(counter, reader) -> Figures:
     every = settings.every or (choose_every(first, last) if first is not None else None)
     edges = bucket_edges(first, last, every, settings.zone) if first is not None else []
     _note_losses(counter, problems, notes)
-    total, groups = _groups(counter, edges, last, watch is not None, reader.by_name is not None)
+    names = group_names(reader.by)
+    total, groups = _groups(counter, edges, last, watch is not None, names)
     return Figures(
         title=settings.title, n_records=counter.n_records, errors=dict(sorted(counter.errors.items(), key=lambda item: (-item[1], item[0]))),
         n_untimed=problems, n_duplicate_ids=counter.ids.n_repeats, first=first.astimezone(settings.zone) if first else None,
-        last=last.astimezone(settings.zone) if last else None, heads=heads, by=reader.by_name, watch=str(watch) if watch else None,
+        last=last.astimezone(settings.zone) if last else None, heads=heads, by=", ".join(names) or None, watch=str(watch) if watch else None,
         every=str(every) if every else None, time_zone=settings.zone.key, groups=groups, notes=notes, version=__version__,
-        n_outside=counter.n_outside, since=settings.since, until=settings.until, total=total)
+        n_outside=counter.n_outside, since=settings.since, until=settings.until, total=total, last_length=str(settings.last) if settings.last else None,
+        conditions=[str(condition) for condition in settings.conditions], n_unmet=counter.n_unmet)
+
+
+def group_names(by: tuple[Named, ...]) -> list[str]:
+    """What the values of a group are called; a head and a field of one name are told apart."""
+    plain = [named.name for named in by]
+    return [f"{named.scope}:{named.name}" if plain.count(named.name) > 1 else named.name for named in by]
 
 
 def _settle_watch(counter, heads: list, notes: list[str]):
@@ -41,6 +47,8 @@ def _settle_watch(counter, heads: list, notes: list[str]):
         if heads:
             notes.append("nothing is watched; name a label with --watch HEAD=LABEL")
         return None
+    if not counter.n_counted:
+        return watch
     labels = next(head.labels for head in heads if head.name == watch.head)
     if watch.label in labels:
         return watch
@@ -72,19 +80,31 @@ def _note_losses(counter, problems: dict[str, int], notes: list[str]) -> None:
     if problems.get("naive_time"):
         notes.append(f"{problems['naive_time']:,} times have no zone and are left out of the trend; name one with --assume-time-zone")
     if counter.n_outside:
-        notes.append(f"{counter.n_outside:,} records are left out: their time is not between --since and --until, or unknown")
+        notes.append(f"{counter.n_outside:,} records are left out: their time is not {_window(counter.settings)}, or unknown")
+    if counter.n_unmet:
+        notes.append(f"{counter.n_unmet:,} records are left out by --where {' and '.join(map(str, counter.settings.conditions))}")
+    for condition, n_met in zip(counter.settings.conditions, counter.n_met):
+        if not n_met and counter.n_unmet:
+            notes.append(f"no record meets --where {condition}")
     if counter.ids.is_lossy or counter.texts.is_lossy:
         notes.append("so many texts or ids are different that repeats are counted approximately, never too high")
     if counter.candidates.dropped:
         notes.append("so many groups are there that a late one may show fewer examples")
 
 
-def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, is_grouped: bool) -> tuple[Group | None, list[Group]]:
+def _window(settings: Settings) -> str:
+    if settings.last is None:
+        return "between --since and --until"
+    return f"in the last {settings.last}" + (f" up to {settings.until.astimezone(settings.zone):%Y-%m-%d %H:%M}" if settings.until else "")
+
+
+def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list[str]) -> tuple[Group | None, list[Group]]:
     """The group of all records, and the groups by size: the top, records without a value, all others in one."""
     if not counter.n_counted:
         return None, []
-    names, top = counter.names.names, counter.settings.top
-    sizes = sorted(counter.counts.sizes(), key=lambda item: (-item[1], names[item[0]] or ""))
+    values, top = counter.names.values, counter.settings.top
+    names = [name_group(by, own) for own in values]
+    sizes = sorted(counter.counts.sizes(), key=lambda item: (-item[1], names[item[0]]))
     named = [code for code, _ in sizes if code != 0]
     parts = [("", "all", [ALL] if counter.counts.is_overlapping else [code for code, _ in sizes])]
     parts += [(names[code], "value", [code]) for code in named[:top]]
@@ -95,9 +115,18 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, is_group
     spans = [(start, end, _is_complete(i, edges, last, counter.settings)) for i, (start, end) in enumerate(zip(edges, edges[1:]))]
     groups = [_group(part, i, folded, spans, counter.n_counted, is_watching) for i, part in enumerate(parts)]
     for group, (_, kind, codes) in zip(groups, parts):
-        if picker and (kind in ("value", "none") or kind == "all" and not is_grouped):
+        if kind in ("value", "none"):
+            group.values = dict(zip(by, values[codes[0]]))
+        if picker and (kind in ("value", "none") or kind == "all" and not by):
             group.examples = picker.pick(None if kind == "all" else codes[0], is_watching)
-    return groups[0], groups[1:] if is_grouped else groups[:1]
+    return groups[0], groups[1:] if by else groups[:1]
+
+
+def name_group(by: list[str], values: tuple[str | None, ...]) -> str:
+    """The value of a group; where several names are combined, `topic=credit, source=wire`."""
+    if len(values) == 1:
+        return values[0] or ""
+    return ", ".join(f"{name}={'(none)' if value is None else value}" for name, value in zip(by, values))
 
 
 def _group(part: tuple, index: int, folded: FoldedCounts, spans: list[tuple], n_counted: int, is_watching: bool) -> Group:

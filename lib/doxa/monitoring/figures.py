@@ -64,6 +64,7 @@ class Example:
 class Group:
     """One value of --by. `kind` is `value`, `none` (records without one), `rest` (all groups beyond the top) or `all` (every record).
 
+    `values` tells its value for each name of --by, None where there is none (`value` and `none` alone).
     `labels` counts the labels of the watched head. `share` is the group's part of all counted records; where --by is a
     head of many labels, a record is in several groups."""
 
@@ -75,6 +76,7 @@ class Group:
     share: Share
     buckets: list[Bucket] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    values: dict[str, str | None] = field(default_factory=dict)
     corrected: Corrected | None = None
 
 
@@ -95,7 +97,8 @@ class Figures:
     """Everything a page shows.
 
     `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
-    whose time lies between them; `n_outside` were left out for that. `n_untimed` counts time problems by code.
+    whose time lies between them; `n_outside` were left out for that, `n_unmet` of the others because they do not meet the
+    `conditions`. `last_length` is the length of --last, which set `since` and `until`. `n_untimed` counts time problems by code.
     `total` is the group of all counted records, None when there is none. `correction` says how shares were corrected."""
 
     title: str
@@ -117,20 +120,29 @@ class Figures:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     total: Group | None = None
+    last_length: str | None = None
+    conditions: list[str] = field(default_factory=list)
+    n_unmet: int = 0
     correction: str | None = None
 
     @property
     def n_good(self) -> int:
         """Records that are counted."""
-        return self.n_records - sum(self.errors.values()) - self.n_outside
+        return self.n_records - sum(self.errors.values()) - self.n_outside - self.n_unmet
 
     @property
     def signature(self) -> str:
         """How the figures were made, in one line."""
         parts = [f"doxa {self.version}", f"records={self.n_records}", f"errors={sum(self.errors.values())}",
-                 "heads=" + ",".join(head.name for head in self.heads), f"by={self.by or '-'}", f"watch={self.watch or '-'}",
+                 "heads=" + ",".join(head.name for head in self.heads), f"by={(self.by or '-').replace(', ', ',')}", f"watch={self.watch or '-'}",
                  f"every={self.every or '-'}", f"zone={self.time_zone}"]
-        parts += [f"since={self.since.isoformat()}"] if self.since else []
-        parts += [f"until={self.until.isoformat()}"] if self.until else []
+        parts += [f"last={self.last_length}"] if self.last_length else []
+        if self.last_length is None:
+            parts += [f"since={self.since.isoformat()}"] if self.since else []
+            parts += [f"until={self.until.isoformat()}"] if self.until else []
+        parts += [f"outside={self.n_outside}"] if self.n_outside else []
+        parts += [f"where={condition}" for condition in self.conditions]
+        parts += [f"unmet={self.n_unmet}"] if self.conditions else []
         parts += ["intervals=wilson95"]
-        return " ".join(parts + [f"corrected={self.correction}"] if self.correction else parts)
+        parts += [f"corrected={self.correction}"] if self.correction else []
+        return " ".join(parts)

@@ -35,42 +35,60 @@ class Portion:
 
 
 class GroupNames:
-    """Numbers for the values of --by, in order of appearance; code 0 is for records without one."""
+    """Numbers for the values of --by (a tuple, a value or None for each name), in order of appearance; code 0 is for records
+    that have none of them."""
 
-    def __init__(self):
-        self.names: list[str | None] = [None]
-        self._codes: dict[str | None, int] = {None: 0}
+    def __init__(self, n_names: int):
+        self.values: list[tuple[str | None, ...]] = [(None,) * n_names]
+        self._codes: dict[tuple[str | None, ...], int] = {self.values[0]: 0}
 
-    def encode(self, values: pa.Array) -> np.ndarray:
-        """Return the codes (int32). Raises UsageError beyond 200,000 groups."""
-        encoded = values.dictionary_encode()
-        known = np.array([self._code(name) for name in encoded.dictionary.to_pylist()] + [0], np.int32)
-        return known[pc.fill_null(encoded.indices, len(known) - 1).to_numpy(zero_copy_only=False)]
+    def encode(self, columns: list[pa.Array]) -> np.ndarray:
+        """Return the codes (int32) of N rows of values. Raises UsageError beyond 200,000 groups."""
+        combinations: list[tuple[str | None, ...]] = [()]
+        keys = np.zeros(len(columns[0]), np.int64)
+        for column in columns:
+            encoded = column.dictionary_encode()
+            names = [None, *encoded.dictionary.to_pylist()]
+            places = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False) + 1
+            joined = pa.array(keys * len(names) + places).dictionary_encode()
+            combinations = [(*combinations[key // len(names)], names[key % len(names)]) for key in joined.dictionary.to_pylist()]
+            keys = joined.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.array([self._code(values) for values in combinations], np.int32)[keys]
 
-    def _code(self, name: str) -> int:
-        code = self._codes.setdefault(name, len(self.names))
-        if code == len(self.names):
-            self.names.append(name)
+    def _code(self, values: tuple[str | None, ...]) -> int:
+        code = self._codes.setdefault(values, len(self.values))
+        if code == len(self.values):
+            self.values.append(values)
             if code > MOST_GROUPS:
                 raise UsageError(f"--by gives more than {MOST_GROUPS:,} groups; take a field with fewer values")
         return code
 
 
-def regroup(portion: Portion, names: GroupNames) -> Portion:
-    """The memberships of a portion that holds every record once, by its column `by`.
+def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:
+    """The memberships of a portion that holds every record once, by the columns of --by.
 
-    Where --by is a head of many labels, a record has one for each of its different labels."""
-    by = portion.table.column("by").combine_chunks()
-    if not pa.types.is_list(by.type):
+    Where one is a head of many labels, a record has one for each of its different labels; where several are, for each
+    combination."""
+    by = [portion.table.column(name).combine_chunks() for name in columns]
+    if not any(pa.types.is_list(column.type) for column in by):
         return replace(portion, codes=names.encode(by))
-    n = portion.table.num_rows
-    rows = pc.list_parent_indices(by).to_numpy(zero_copy_only=False)
-    codes = names.encode(pc.list_flatten(by))
-    lonely = np.setdiff1d(np.arange(n), rows)
-    pairs = np.stack([np.concatenate([rows, lonely]), np.concatenate([codes, np.zeros(len(lonely), np.int32)])])
-    rows, codes = np.unique(pairs, axis=1).astype(np.int64)
+    rows, spread = np.arange(portion.table.num_rows), []
+    for column in by:
+        values = column.take(pa.array(rows))
+        if pa.types.is_list(column.type):
+            places, values = _spread(values)
+            rows, spread = rows[places], [other.take(pa.array(places)) for other in spread]
+        spread.append(values)
+    rows, codes = np.unique(np.stack([rows, names.encode(spread)]), axis=1)
     aligned = {name: getattr(portion, name)[rows] for name in ("is_judged", "is_watched", "scores", "us", "hashes", "ids", "has_text")}
     return Portion(portion.table, rows, codes.astype(np.int32), portion.labels.take(pa.array(rows)), **aligned)
+
+
+def _spread(lists: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Each value of each list with the place of its list; a list without values gives one null."""
+    places = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
+    lonely = np.setdiff1d(np.arange(len(lists)), places)
+    return np.concatenate([places, lonely]).astype(np.int64), pa.concat_arrays([pc.list_flatten(lists), pa.nulls(len(lonely), pa.string())])
 
 
 def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.Array, np.ndarray, np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from doxa.errors import UsageError
 from doxa.monitoring.buckets import Every
+from doxa.monitoring.conditions import Condition
 
 
 def _now() -> dt.datetime:
@@ -14,7 +15,8 @@ def _now() -> dt.datetime:
 
 @dataclass(frozen=True)
 class Settings:
-    """`since` (inclusive) and `until` (exclusive) are instants; `every` None chooses by the span; `watch` is HEAD=LABEL,
+    """`conditions` must all hold for a record to count. `last` sets `since` and `until` once the latest time is known.
+    `since` (inclusive) and `until` (exclusive) are instants; `every` None chooses by the span; `watch` is HEAD=LABEL,
     None takes sentiment=negative where there is such a head; `now` is only used to tell which times lie in the future."""
 
     watch: str | None = None
@@ -27,6 +29,8 @@ class Settings:
     n_examples: int = 3
     title: str = "Opinion report"
     now: dt.datetime = field(default_factory=_now)
+    conditions: tuple[Condition, ...] = ()
+    last: Every | None = None
 
 
 @dataclass(frozen=True)

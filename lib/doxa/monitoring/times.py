@@ -13,6 +13,8 @@ PROBLEMS = ("no_time", "naive_time", "bad_time")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # Outside of these years a time is taken for a slip, so that one broken clock does not stretch the trend of all.
 FIRST_YEAR, LAST_YEAR = 1900, 2199
+FUTURE = dt.timedelta(days=1)  # further from now, a time lies in the future
+FEW = 0.01  # up to this share of times in the future, they are broken clocks and left out of the trend
 _EPOCH_SECONDS = re.compile(r"\d{9,10}(\.\d+)?")
 _EPOCH_MILLISECONDS = re.compile(r"\d{12,13}")
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60")

@@ -12,6 +12,7 @@ from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import first_lines, halves, parse_clean
 from doxa.records.lines import Block, parse_block, read_blocks
+from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record, dump_exact
 
@@ -24,12 +25,14 @@ _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which fields to read. `by` names a head or a field (`head:NAME` and `field:NAME` say which), None a head `topic`."""
+    """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
+    them; no `by` takes a head `topic`."""
 
-    by: str | None = None
+    by: tuple[str, ...] = ()
     time_field: str | None = None
     text_field: str = "text"
     id_field: str = "id"
+    where: tuple[str, ...] = ()
 
 
 def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
@@ -40,22 +43,23 @@ class ColumnReader:
     """Iterates over pyarrow.Table with the flat columns
 
         error, id, time, text: string   (all but `error` may be null; `error` is the code of an error record)
-        by: string, or list<string> where `--by` is a head of many labels; absent without grouping
+        field:F string for each field that `by` or `where` names
         label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
         score:H double for a number
 
-    `heads` (name -> label, labels, number) and `by_kind` (head, field, None) are known with the first batch.
+    `heads` (name -> label, labels, number), `by` and `where` (asked name -> what it means) are known with the first batch.
     `n_unreadable` counts the lines that were no records, `n_unpredicted` the records without a prediction.
-    Raises UsageError when the first records hold no prediction at all, or `--by` names nothing.
+    Raises UsageError when the first records hold no prediction at all, or a name means nothing.
     """
 
     def __init__(self, source: Source, wanted: Wanted):
         self.source, self.wanted = source, wanted
         self.heads: dict[str, str] = {}
-        self.by_kind: str | None = None
-        self.by_name: str | None = None
+        self.by: tuple[Named, ...] = ()
+        self.where: dict[str, Named] = {}
         self.time_field: str | None = None
         self.n_unreadable = self.n_unpredicted = 0
+        self._fields: list[str] = []
         self._types: dict[str, pa.DataType] | None = None
         self._early_errors: list[str] = []  # codes of error records that came before anything told the schema
 
@@ -122,10 +126,8 @@ class ColumnReader:
                     row[f"score:{head}"] = entry.get("score")
         if row["error"] is None and all(row.get(name) is None for name in self._head_columns()):
             row["error"] = "no_prediction"
-        if self.by_kind == "head":
-            row["by"] = row.get(f"{self.heads[self.by_name]}:{self.by_name}")
-        elif self.by_kind == "field":
-            row["by"] = _as_text(record.fields.get(self.by_name))
+        for field in self._fields:
+            row[f"field:{field}"] = _as_text(record.fields.get(field))
         return row
 
     # --- what there is to read
@@ -145,32 +147,27 @@ class ColumnReader:
         self._choose_names(present)
         first = {}
         for record in records:
-            for name in filter(None, (self.wanted.id_field, self.time_field, self.by_name)):
+            for name in filter(None, (self.wanted.id_field, self.time_field, *self._fields)):
                 if record.fields.get(name) is not None:
                     first.setdefault(name, record.fields[name])
         self._types = {"error": pa.struct([("code", pa.string())]), self.wanted.text_field: pa.string()}
-        for name in filter(None, (self.wanted.id_field, self.time_field, self.by_name if self.by_kind == "field" else None)):
-            self._types[name] = pa.int64() if type(first.get(name)) is int else pa.string()
+        for name in filter(None, (self.wanted.id_field, self.time_field, *self._fields)):
+            named = Named(name, "field")
+            compared = _COMPARED_TYPES if named in self.where.values() and named not in self.by else {}
+            self._types.setdefault(name, pa.int64() if type(first.get(name)) is int else compared.get(type(first.get(name)), pa.string()))
         self._types["prediction"] = pa.struct([(head, _ENTRY_TYPES[kind]) for head, kind in self.heads.items()])
 
     def _choose_names(self, present: set[str]) -> None:
         self.time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
-        by = self.wanted.by
-        if by is None:
-            by = "head:topic" if "topic" in self.heads else None
-        if by is None:
-            return
-        scope, _, name = by.rpartition(":") if by.startswith(("head:", "field:")) else ("", "", by)
-        self.by_name = name
-        if scope != "field" and name in self.heads:
-            if self.heads[name] == "number":
-                raise UsageError(f'--by {by}: head "{name}" gives numbers, not labels')
-            self.by_kind = "head"
-        elif scope != "head" and (scope == "field" or name in present):
-            self.by_kind = "field"
-        else:
-            names = ", ".join(sorted(self.heads)) + "; fields: " + ", ".join(sorted(present - {"prediction"}))
-            raise UsageError(f"--by {by}: no such head or field. Heads: {names}")
+        by = self.wanted.by or (("head:topic",) if "topic" in self.heads else ())
+        self.by = tuple(resolve_name(name, "--by", self.heads, present) for name in by)
+        for asked, named in zip(by, self.by):
+            if named.part == "score":
+                raise UsageError(f'--by {asked}: head "{named.name}" gives numbers, not labels')
+            if self.by.count(named) > 1:
+                raise UsageError(f"--by {asked} is given twice")
+        self.where = {name: resolve_name(name, "--where", self.heads, present) for name in self.wanted.where}
+        self._fields = list(dict.fromkeys(named.name for named in (*self.by, *self.where.values()) if named.part == "field"))
 
     # --- columns
 
@@ -178,8 +175,8 @@ class ColumnReader:
         if kind == "csv":
             yield from map(_nest_prediction, tables.read_csv(stream))
         elif kind == "parquet":
-            names = (self.wanted.by or "topic").removeprefix("field:").removeprefix("head:")
-            wanted = {"prediction", "error", self.wanted.text_field, self.wanted.id_field, names, *TIME_FIELDS}
+            names = field_names((*self.wanted.by, *self.wanted.where))
+            wanted = {"prediction", "error", self.wanted.text_field, self.wanted.id_field, *names, *TIME_FIELDS}
             yield from tables.read_parquet(stream, wanted | {self.wanted.time_field})
         else:
             yield from tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream)
@@ -210,10 +207,8 @@ class ColumnReader:
                 columns[f"score:{head}"] = _member(entry, "score", pa.float64(), n)
                 has_any = pc.or_(has_any, pc.is_valid(columns[f"score:{head}"]))
         columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction"))
-        if self.by_kind == "head":
-            columns["by"] = columns[f"{self.heads[self.by_name]}:{self.by_name}"]
-        elif self.by_kind == "field":
-            columns["by"] = _text(_column(batch, self.by_name), n)
+        for field in self._fields:
+            columns[f"field:{field}"] = _text(_column(batch, field), n)
         schema = self._flat_schema()
         return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -231,10 +226,7 @@ class ColumnReader:
 
     def _flat_schema(self) -> pa.Schema:
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
-        if self.by_kind == "head":
-            fields.append(("by", _FLAT_TYPES[self.heads[self.by_name]]))
-        elif self.by_kind == "field":
-            fields.append(("by", pa.string()))
+        fields += [(f"field:{field}", pa.string()) for field in self._fields]
         return pa.schema(fields + list(self._head_columns().items()))
 
     def _head_columns(self) -> dict[str, pa.DataType]:
@@ -254,6 +246,8 @@ class ColumnReader:
         return table
 
 
+# Only where a condition reads them: the double 5 comes back as the text 5.0, which is the same number but another group.
+_COMPARED_TYPES = {float: pa.float64(), bool: pa.bool_()}
 _FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
 _ENTRY_TYPES = {
     "label": pa.struct([("label", pa.string()), ("score", pa.float64())]),

@@ -6,7 +6,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from doxa.monitoring.figures import Figures
-from doxa.reporting import charts, wording
+from doxa.reporting import charts, heat_map, wording
 from doxa.terminal import visible
 
 
@@ -16,7 +16,8 @@ def render_html(figures: Figures) -> str:
     drawings = {id(group): charts.draw_trend(group.buckets, ceiling, figures.every) for group in shown}
     return _template().render(
         figures=figures, wording=wording, is_watching=figures.watch is not None, draw=lambda group: drawings[id(group)],
-        describe=lambda group: charts.describe_trend(group, figures), language=wording.language)
+        describe=lambda group: charts.describe_trend(group, figures), language=wording.language,
+        heat_map=heat_map.draw_heat_map(figures), heat_steps=heat_map.step_names(), few=heat_map.FEW)
 
 
 def _template():

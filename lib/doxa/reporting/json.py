@@ -19,10 +19,12 @@ def render_json(figures: Figures) -> str:
         "errors": figures.errors,
         "untimed": figures.n_untimed,
         "outside": figures.n_outside,
+        "unmet": figures.n_unmet,
         "duplicate_ids": figures.n_duplicate_ids,
         "first": figures.first.isoformat() if figures.first else None,
         "last": figures.last.isoformat() if figures.last else None,
         "settings": {"by": figures.by, "watch": figures.watch, "every": figures.every, "time_zone": figures.time_zone,
+                     "where": figures.conditions, "last": figures.last_length,
                      "since": figures.since.isoformat() if figures.since else None,
                      "until": figures.until.isoformat() if figures.until else None}
                     | ({"corrected": figures.correction} if figures.correction else {}),
@@ -52,8 +54,9 @@ def _head(head: HeadCounts) -> dict:
 
 def _group(group: Group, figures: Figures) -> dict:
     return {
-        "name": group.name if group.kind == "value" else None, "kind": group.kind, "n": group.n, "share_of_all": _share(group.share),
-        "labels": group.labels, "watched": _share(group.watched) if figures.watch else None,
+        "name": group.name if group.kind == "value" else None, "kind": group.kind, "values": group.values, "n": group.n,
+        "share_of_all": _share(group.share), "labels": group.labels,
+        "watched": _share(group.watched) if figures.watch else None,
         "trend": [_bucket(bucket, figures) for bucket in group.buckets], "examples": [_example(example) for example in group.examples],
     } | _corrected(group.corrected)
 

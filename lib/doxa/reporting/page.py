@@ -4,13 +4,14 @@ import os
 
 from doxa.errors import UsageError
 from doxa.monitoring.figures import Figures
+from doxa.reporting.csv import render_csv
 from doxa.reporting.html import render_html
 from doxa.reporting.json import render_json
 from doxa.reporting.markdown import render_markdown
 from doxa.reporting.terminal import render_terminal
 
-FORMATS = {"terminal": render_terminal, "markdown": render_markdown, "html": render_html, "json": render_json}
-_SUFFIXES = {".html": "html", ".htm": "html", ".md": "markdown", ".json": "json", ".txt": "terminal"}
+FORMATS = {"terminal": render_terminal, "markdown": render_markdown, "html": render_html, "json": render_json, "csv": render_csv}
+_SUFFIXES = {".html": "html", ".htm": "html", ".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "terminal"}
 
 
 def choose_page(output: str | None, to: str | None) -> str:
@@ -21,7 +22,7 @@ def choose_page(output: str | None, to: str | None) -> str:
         return to or "terminal"
     suffix = os.path.splitext(output)[1]
     if suffix not in _SUFFIXES and os.path.splitext(output)[0] and not output.startswith("/dev/"):
-        raise UsageError(f"cannot tell the format of {output}; add --to {'|'.join(FORMATS)}, or end it in .html, .md, .json or .txt")
+        raise UsageError(f"cannot tell the format of {output}; add --to {'|'.join(FORMATS)}, or end it in .html, .md, .json, .csv or .txt")
     return _SUFFIXES.get(suffix, "terminal")
 
 

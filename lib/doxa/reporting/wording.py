@@ -29,6 +29,13 @@ def percent(share: Share | Corrected) -> str:
     return "–" if share.share is None else f"{share.share:.1%}"
 
 
+def whole_percent(share: Share) -> str:
+    """The share without decimals, for narrow cells; what is not nothing never reads 0 %."""
+    if share.share is None:
+        return "–"
+    return "<1%" if 0 < share.share < 0.005 else f"{share.share:.0%}"
+
+
 def interval(share: Share | Corrected) -> str:
     """The 95 % interval in percent: `35.0–47.6`."""
     return "–" if not share.n else "{:.1f}–{:.1f}".format(*(100 * bound for bound in share.interval))
@@ -109,6 +116,8 @@ def counts_line(figures: Figures) -> str:
     parts += [f"{n:,} {_UNTIMED.get(why, why)}" for why, n in figures.n_untimed.items()]
     if figures.n_outside:
         parts.append(f"{figures.n_outside:,} outside the time asked for")
+    if figures.n_unmet:
+        parts.append(f"{figures.n_unmet:,} that do not meet --where")
     if figures.n_duplicate_ids:
         parts.append(f"{figures.n_duplicate_ids:,} repeated ids")
     return ", ".join(parts)
@@ -119,6 +128,11 @@ def watched_share(figures: Figures) -> Share | None:
 
 
 def example_note(example: Example) -> str:
+    return ", ".join(example_parts(example))
+
+
+def example_parts(example: Example) -> list[str]:
+    """Why the text is shown, its label and score, how often it was seen, its time and its id."""
     parts = [example.why]
     if example.score is not None and example.label is not None:
         parts.append(f"{example.label} {example.score:.2f}")
@@ -128,7 +142,7 @@ def example_note(example: Example) -> str:
         parts.append(example.time)
     if example.id:
         parts.append(f"id {shorten(example.id, 60)}")
-    return ", ".join(parts)
+    return parts
 
 
 def language(text: str) -> str:

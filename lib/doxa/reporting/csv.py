@@ -1,0 +1,45 @@
+"""The trend as CSV for spreadsheets: a row for each group and time bucket."""
+
+import csv
+import io
+
+from doxa.monitoring.figures import Bucket, Figures, Group
+from doxa.reporting import wording
+from doxa.terminal import visible
+
+COLUMNS = ("group", "kind", "start", "end", "complete", "n", "judged", "watched", "share", "low", "high")
+CORRECTED = ("corrected_share", "corrected_low", "corrected_high")
+# A spreadsheet takes a cell that begins with one of these for a formula (OWASP, CSV injection); the wide forms too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def render_csv(figures: Figures) -> str:
+    """A row for each group and bucket, or one for each group where no record has a time. Where several names are combined,
+    a column for each comes after the others."""
+    by = [name for group in figures.groups[:1] for name in group.values] if figures.by else []
+    by = by if len(by) > 1 else []
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"by.{name}") for name in by)])
+    shown = [figures.total, *figures.groups] if figures.total and figures.by else figures.groups
+    for group in shown:
+        for bucket in group.buckets or [None]:
+            writer.writerow([*_cells(group, bucket, figures), *(safe_cell(group.values.get(name) or "") for name in by)])
+    return out.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """The text behind an apostrophe where a spreadsheet would run it; what a terminal would obey is made visible."""
+    return visible(f"'{text}" if text.startswith(_FORMULA) else text)
+
+
+def _cells(group: Group, bucket: Bucket | None, figures: Figures) -> list:
+    times = ["", "", ""] if bucket is None else [bucket.start.isoformat(), bucket.end.isoformat(), "true" if bucket.is_complete else "false"]
+    n, watched = (group.n, group.watched) if bucket is None else (bucket.n, bucket.watched)
+    shares = ["", "", "", "", ""]
+    if figures.watch:
+        shares = [watched.n, watched.hits, *(("", "", "") if watched.share is None else (watched.share, *watched.interval))]
+    corrected = (group if bucket is None else bucket).corrected
+    if figures.correction:
+        shares += ["" if value is None else value for value in (corrected.share, *corrected.interval)] if corrected and corrected.n else [""] * 3
+    return [safe_cell(wording.group_name(group)), group.kind, *times, n, *shares]

@@ -1,0 +1,103 @@
+"""The html page in a real browser: it runs nothing, asks for nothing, and can be read. Skipped where no Chromium is."""
+
+import json
+
+import pytest
+from browser import Browser, find_browser
+from test_page import HOSTILE, hostile_figures
+
+from doxa.monitoring.aggregate import aggregate
+from doxa.monitoring.settings import Settings
+from doxa.records.columns import Wanted, read_columns
+from doxa.records.reader import Source
+from doxa.reporting.page import render
+
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium here (Debian: apt-get install chromium)")
+VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (1100, 390)]
+
+# Every text that is shown, with its contrast (WCAG 2.1) to the nearest background that is painted behind it.
+CONTRASTS = """
+(() => {
+  const rgb = colour => colour.match(/[\\d.]+/g).map(Number);
+  const linear = c => c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = element => { for (; element; element = element.parentElement) {
+    const colour = rgb(getComputedStyle(element).backgroundColor); if (colour.length == 3 || colour[3] == 1) return colour; } return [255, 255, 255]; };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !element.getClientRects().length || element.closest("svg, .unseen")) continue;
+    const [high, low] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((a, b) => b - a);
+    found.push([texts.currentNode.data.trim(), (high + 0.05) / (low + 0.05)]);
+  }
+  return found;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def hostile_page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    page = folder / "page.html"
+    page.write_text(render(hostile_figures(folder), "html"), encoding="utf-8")
+    return page
+
+
+@pytest.fixture(scope="module")
+def combined_page(tmp_path_factory):
+    """Two names combined, in Chinese and English, so many texts that cells are shaded; one name without a place to break."""
+    folder = tmp_path_factory.mktemp("combined")
+    labels = ["negative"] * 6 + ["neutral"] * 3 + ["positive"]
+    lines = [{"id": i, "text": f"评级机构下调展望 outlook {i}", "source": ["路透社", "x" * 80][i % 2], "timestamp": f"2026-10-{1 + i % 28:02d}T09:00:00Z",
+              "prediction": {"topic": {"label": ["credit", "并购"][i % 3 > 0], "score": 0.9},
+                             "sentiment": {"label": labels[i * 7 % 10], "score": 0.9}}} for i in range(400)]
+    (folder / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    reader = read_columns(Source((str(folder / "lines.jsonl"),)), Wanted(by=("topic", "source")))
+    page = folder / "page.html"
+    page.write_text(render(aggregate(reader, Settings(title="舆情 report")), "html"), encoding="utf-8")
+    return page
+
+
+@pytest.mark.parametrize("scheme, width", VIEWS)
+@pytest.mark.parametrize("name", ["hostile_page", "combined_page"])
+def test_the_page_runs_nothing_asks_for_nothing_and_fits(browser, request, name, scheme, width):
+    page = request.getfixturevalue(name)
+    browser.open(page, scheme, width)
+    assert browser.requests() == [page.as_uri()] and browser.complaints() == []
+    assert browser.evaluate("document.scripts.length + document.images.length + document.links.length + frames.length") == 0
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.screenshot().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("scheme, width", VIEWS)
+def test_every_text_can_be_read(browser, combined_page, scheme, width):
+    browser.open(combined_page, scheme, width)
+    contrasts = browser.evaluate(CONTRASTS)
+    assert len(contrasts) > 100 and [pair for pair in contrasts if pair[1] < 4.5] == []
+    shades = browser.evaluate("[...document.querySelectorAll('td.h2, td.h3, td.h5')].map(cell => getComputedStyle(cell).backgroundColor)")
+    assert len(set(shades)) >= 2
+    paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(245, 246, 248)" if scheme == "light" else "rgb(16, 22, 28)")
+
+
+def test_hostile_texts_are_shown_as_they_are(browser, hostile_page):
+    browser.open(hostile_page)
+    shown = browser.evaluate("document.body.innerText")
+    assert all(text in shown for text in HOSTILE if text.isprintable() and "  " not in text)
+
+
+def test_the_checks_would_see_it(browser, tmp_path):
+    """A page that does what ours must not is caught by every check."""
+    page = tmp_path / "bad.html"
+    page.write_text("<body style='width:3000px'><p style='color:#999;background:#fff'>faint<script>console.error('ran'); undefined_name()</script>"
+                    "<img src=http://127.0.0.1:9/x.png>")
+    browser.open(page, "light", 390)
+    assert len(browser.requests()) == 2 and len(browser.complaints()) >= 2
+    assert browser.evaluate("document.scripts.length") == 1 and browser.evaluate("document.documentElement.scrollWidth") > 390
+    assert [round(contrast, 2) for text, contrast in browser.evaluate(CONTRASTS) if text == "faint"] == [2.85]

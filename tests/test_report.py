@@ -1,0 +1,185 @@
+"""report's flags through the command line, in every format, against a naive count."""
+
+import csv
+import json
+import random
+import resource
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from shell import run, shell
+
+from doxa.monitoring.aggregate import aggregate
+from doxa.monitoring.conditions import parse_conditions
+from doxa.monitoring.settings import Settings
+from doxa.records.columns import Wanted, read_columns
+from doxa.records.reader import Source
+
+FORMATS = ["jsonl", "jsonl.gz", "arrow", "parquet", "csv"]
+
+
+def make_records(n=600, seed=11):
+    chance = random.Random(seed)
+    return [{"id": i, "text": f"{chance.choice(['Dividend', 'DIVIDEND', 'loan', '分红'])} {i}", "timestamp": f"2026-10-{1 + i % 20:02d}T{i % 24:02d}:00:00Z",
+             "source": chance.choice(["reuters", "bot", None]), "retweets": chance.choice([None, 0, 3, 10, 11, 250]),
+             "weight": chance.choice([None, 0.5, 1.0, 2.25]), "code": chance.choice(["600036", "000001", "1"]), "verified": chance.choice([True, False, None]),
+             "prediction": {"topic": {"label": chance.choice(["credit", "deals"]), "score": round(chance.random(), 3)},
+                            "sentiment": {"label": chance.choice(["negative", "neutral"]), "score": round(chance.random(), 3)},
+                            "tags": {"labels": chance.sample(["a", "b", "c"], chance.randrange(3))}, "rating": {"score": round(chance.gauss(3, 1), 2)}}}
+            for i in range(n)]
+
+
+def write(records, path):
+    """Write records without any code of ours."""
+    if path.suffix in (".parquet", ".arrow"):
+        table = pa.Table.from_pylist(records)
+        if path.suffix == ".parquet":
+            pq.write_table(table, path)
+        else:
+            with pa.ipc.new_stream(path, table.schema) as writer:
+                writer.write_table(table)
+    elif path.suffix == ".csv":
+        flat = [{key: value for key, value in record.items() if key != "prediction"} |
+                {f"prediction.{head}.{key}": json.dumps(value) if key == "labels" else value
+                 for head, entry in record["prediction"].items() for key, value in entry.items()} for record in records]
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(flat[0]))
+            writer.writeheader()
+            writer.writerows([{k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in flat])
+    else:
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+        with pa.CompressedOutputStream(str(path), "gzip") if path.suffix == ".gz" else open(path, "wb") as file:
+            file.write(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def records():
+    return make_records()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, records):
+    folder = tmp_path_factory.mktemp("formats")
+    return {form: write(records, folder / f"records.{form}") for form in FORMATS}
+
+
+def report(*args, **more):
+    done = run("report", "--to", "json", *args, **more)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def head(record, name):
+    return record["prediction"][name]
+
+
+CONDITIONS = {
+    "topic=credit": lambda r: head(r, "topic")["label"] == "credit",
+    "topic!=credit": lambda r: head(r, "topic")["label"] != "credit",
+    "source!=bot": lambda r: r["source"] not in (None, "bot"),
+    "sentiment.score>=0.8": lambda r: head(r, "sentiment")["score"] >= 0.8,
+    "retweets > 10": lambda r: r["retweets"] is not None and r["retweets"] > 10,
+    "retweets=10.0": lambda r: r["retweets"] == 10,
+    "weight<=1": lambda r: r["weight"] is not None and r["weight"] <= 1,
+    "weight!=1": lambda r: r["weight"] not in (None, 1.0),
+    "code=1": lambda r: r["code"] == "1",
+    "verified=true": lambda r: r["verified"] is True,
+    "text~dividend": lambda r: "dividend" in r["text"].lower(),
+    "text~分红": lambda r: "分红" in r["text"],
+    "tags=a": lambda r: "a" in head(r, "tags")["labels"],
+    "tags!=a": lambda r: "a" not in head(r, "tags")["labels"],
+    "rating>3.5": lambda r: head(r, "rating")["score"] > 3.5,
+    "head:topic=deals": lambda r: head(r, "topic")["label"] == "deals",
+    "field:source=reuters": lambda r: r["source"] == "reuters",
+    "field:nothing!=1": lambda r: False,
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_conditions_in_every_format(files, records, form):
+    for text, holds in CONDITIONS.items():  # not 90 processes, but what the command calls
+        conditions = parse_conditions([text])
+        reader = read_columns(Source((str(files[form]),)), Wanted(where=(conditions[0].name,)))
+        seen = aggregate(reader, Settings(conditions=conditions, n_examples=0))
+        expected = [r for r in records if holds(r)]
+        assert (seen.n_good, seen.n_unmet) == (len(expected), len(records) - len(expected)), text
+        labels = [head(r, "topic")["label"] for r in expected]
+        assert {label: share.hits for label, share in seen.heads[0].labels.items()} == {label: labels.count(label) for label in set(labels)}, text
+
+
+def test_all_conditions_must_hold_and_the_page_says_so(files, records):
+    texts = ["source!=bot", "retweets>0", "topic=credit"]
+    seen = report(*(flag for text in texts for flag in ("--where", text)), files["jsonl"])
+    expected = [r for r in records if all(CONDITIONS.get(text, lambda r: (r["retweets"] or 0) > 0)(r) for text in texts)]
+    assert seen["counted"] == len(expected) > 0 and seen["settings"]["where"] == texts
+    assert f"where=source!=bot where=retweets>0 where=topic=credit unmet={len(records) - len(expected)}" in seen["signature"]
+    assert f"{len(records) - len(expected)} records are left out by --where source!=bot and retweets>0 and topic=credit" in seen["notes"]
+    assert all("--where" in run("report", "--to", kind, "--where", "topic=credit", files["csv"]).out.decode().replace("\\", "")
+               for kind in ("terminal", "markdown", "html"))
+
+
+def test_a_condition_that_nothing_meets_is_told(files):
+    seen = report("--where", "topic=Credit", files["jsonl"])
+    assert seen["counted"] == 0 and "no record meets --where topic=Credit" in seen["notes"]
+
+
+@pytest.mark.parametrize("flags, said", [
+    (["--where", "topic"], "such as topic=credit"), (["--where", "retweets>many"], "such as retweets>10"), (["--where", "nothing=1"], "no such head or field"),
+    (["--where", "tags.score>1"], "no one score"), (["--by", "topic", "--by", "head:topic"], "given twice"), (["--by", "topic.score"], "gives numbers"),
+    (["--last", "soon"], "such as 12h"), (["--last", "1d", "--since", "2026-10-01"], "--last"), (["--last", "1d", "--until", "2026-10-01"], "--last")])
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_usage_errors_are_one_line(files, flags, said, form):
+    done = run("report", *flags, files[form])
+    assert (done.code, done.out, len(done.err_lines)) == (2, b"", 1) and said in done.err
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_combined_groups_in_every_format(files, records, form):
+    seen = report("--by", "tags", "--by", "source", "--top", "100", files[form])
+    expected = {}
+    for r in records:
+        for tag in head(r, "tags")["labels"] or [None]:
+            expected[tag, r["source"]] = expected.get((tag, r["source"]), 0) + 1
+    assert {(g["values"]["tags"], g["values"]["source"]): g["n"] for g in seen["groups"]} == expected
+    names = {g["name"]: g["values"] for g in seen["groups"] if g["kind"] == "value"}
+    assert names["tags=a, source=reuters"] == {"tags": "a", "source": "reuters"} and seen["settings"]["by"] == "tags, source"
+    assert seen["total"]["n"] == len(records) and "by=tags,source " in seen["signature"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_last_is_since_the_latest_time_whatever_the_way_in(files, records, form):
+    flags = ["--every", "1d", "--by", "source"]
+    seen = report("--last", "3d", *flags, files[form])
+    times = sorted(r["timestamp"] for r in records)
+    assert times[-1] == "2026-10-20T23:00:00Z" and seen["last"].startswith("2026-10-20T23")
+    assert seen["counted"] == sum(time > "2026-10-17T23:00:00Z" for time in times) and seen["outside"] == len(times) - seen["counted"]
+    piped = report("--last", "3d", *flags, *(["--from", "csv"] if form == "csv" else []), stdin=files[form].read_bytes())
+    assert piped == seen
+    bounded = report("--since", seen["settings"]["since"], "--until", seen["settings"]["until"], *flags, files[form])
+    for page in (seen, bounded):
+        for key in ("signature", "notes", "settings"):
+            page.pop(key)
+    assert seen == bounded
+
+
+def test_last_reads_several_files_and_keeps_no_copy(files, tmp_path):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    seen = report("--last", "1d", files["jsonl"], files["parquet"], env={"TMPDIR": str(spool)})
+    assert seen["records"] == 1200 and list(spool.iterdir()) == []
+
+
+def test_a_full_disk_under_last_is_one_clear_line(tmp_path):
+    path = write(make_records(20_000), tmp_path / "many.jsonl")
+    done = run("report", "--last", "1d", path, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert (done.code, done.out, len(done.err_lines)) == (1, b"", 1) and "TMPDIR" in done.err
+
+
+def test_last_and_where_work_together_in_a_pipe(files, records):
+    done = shell(f"cat {files['jsonl']} | report --last 2d --where source=bot --where 'sentiment.score>=0.5' --by topic --by source --to csv")
+    rows = list(csv.DictReader(done.out.decode().splitlines()))
+    expected = [r for r in records if r["timestamp"] > "2026-10-18T23:00:00Z" and r["source"] == "bot" and head(r, "sentiment")["score"] >= 0.5]
+    assert done.code == 0 and sum(int(row["n"]) for row in rows if row["kind"] == "all") == len(expected) > 0
+    assert {row["by.source"] for row in rows if row["kind"] == "value"} == {"bot"}

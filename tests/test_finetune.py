@@ -109,6 +109,25 @@ def test_closing_table_and_directory(trained):
     assert not [name for name in os.listdir(output.parent) if name != "out"]
 
 
+def test_dev_confusions_are_what_predict_confuses_and_correct_a_report(trained, data):
+    output, _ = trained
+    kept = json.loads((output / "doxa.json").read_text())["dev"]["confusion"]
+    assert list(kept) == ["topic", "sentiment", "tags"]
+    done = run("predict", "--model", output, "--precision", "fp32", data[1])
+    records = [json.loads(line) for line in done.lines]
+    for head in ("topic", "sentiment"):
+        labels = kept[head]["labels"]
+        pairs = [(r[head], r["prediction"][head]["label"]) for r in records]
+        assert kept[head]["counts"] == [[pairs.count((gold, said)) for said in labels] for gold in labels]
+        assert kept[head]["unseen"] == [0] * len(labels)
+    for label, counts in zip(kept["tags"]["labels"], kept["tags"]["counts"]):
+        assert np.sum(counts) == 60 and np.sum(counts[1]) == sum(label in r["tags"] for r in records)
+    for watch in ("topic=credit", "tags=good"):
+        page = json.loads(run("report", "--watch", watch, "--model", output, "--to", "json", stdin=done.out).out)
+        corrected = page["total"]["corrected"]
+        assert "dev n=60 of doxa.json" in page["signature"] and corrected["low"] <= corrected["share"] <= corrected["high"]
+
+
 def test_same_seed_same_weights(tmp_path):
     """Weights and vocabulary, from texts rich enough that the vocabulary has ties to break."""
     sample = Path(__file__).parents[1] / "lib/doxa/sample/train.jsonl"

@@ -60,6 +60,17 @@ def test_report_never_loads_torch(to):
     assert modules & (TORCH | {"tokenizers"}) == set()
 
 
+@pytest.mark.parametrize("flag", ["--model", "--gold-sample"])
+def test_a_corrected_report_never_loads_torch(flag, tmp_path):
+    (tmp_path / "doxa.json").write_text(json.dumps({
+        "format": 1, "heads": [], "reading": {"max_length": 9, "long": "windows", "text_field": "text", "text_pair_field": None}, "files": {},
+        "dev": {"confusion": {"topic": {"labels": ["credit", "merger"], "counts": [[40, 5], [9, 30]], "unseen": [0, 0]}}}}))
+    (tmp_path / "gold.jsonl").write_bytes(PREDICTIONS.replace(b'"text"', b'"topic": "credit", "text"'))
+    code, modules = loaded("report", "--watch", "topic=credit", flag, str(tmp_path if flag == "--model" else tmp_path / "gold.jsonl"), stdin=PREDICTIONS)
+    assert code == 0
+    assert modules & (TORCH | {"tokenizers"}) == set()
+
+
 def test_start_is_quick():
     """`--help` takes at most 120 ms over a bare interpreter. The best of several runs, taken in turn, for noise only adds."""
     lines = {"bare": [sys.executable, "-c", "pass"]} | {name: [str(BIN / name), "--help"] for name in NAMES}

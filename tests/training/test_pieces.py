@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 from transformers import get_scheduler
 
 from doxa.errors import DoxaError, RecordError
 from doxa.model.heads import Head
-from doxa.training.evaluation import compare_methods, dev_scores
+from doxa.training.evaluation import compare_methods, count_confusion, dev_scores
 from doxa.training.examples import Example, LabelledSet, split_dev
 from doxa.training.labels import HeadRequest, decide_heads, encode_targets, parse_heads, read_value
 from doxa.training.loss import Objective
@@ -44,6 +45,18 @@ def test_a_batch_without_labels_has_a_zero_gradient():
     loss = Objective(HEADS)(logits, [nothing, torch.full((2, 2), float("nan")), nothing])
     loss.backward()
     assert loss.item() == 0 and (logits.grad == 0).all()
+
+
+def test_confusions_equal_scikit_learn():
+    generator = np.random.default_rng(0)
+    topics, said = generator.integers(0, 4, 200).astype(float), generator.integers(0, 3, 200).astype(float)  # 3: a label training never saw
+    topics[:20] = np.nan
+    expected = confusion_matrix(topics[20:], said[20:], labels=range(4))
+    found = count_confusion(HEADS[0], topics, said)
+    assert found == {"labels": ["a", "b", "c"], "counts": expected[:3, :3].tolist(), "unseen": expected[3, :3].tolist()}
+    tags, tagged = (generator.random((200, 2)) < 0.4).astype(float), (generator.random((200, 2)) < 0.3).astype(float)
+    tags[:20] = np.nan
+    assert count_confusion(HEADS[1], tags, tagged) == {"labels": ["x", "y"], "counts": multilabel_confusion_matrix(tags[20:], tagged[20:]).tolist()}
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -14,6 +14,10 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
               help="Count only records for which it holds: topic=credit, source!=bot, sentiment.score>=0.8, 'retweets>10', text~dividend (holds "
                    "it, in any case), field:lang=en. Repeatable; all must hold. Where the value is missing none holds, not even !=.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is shown.  [default: sentiment=negative, if there]")
+@click.option("--model", "-m", type=click.Path(exists=True, file_okay=False), metavar="DIR",
+              help="Correct the watched shares for the mistakes that this model, which predicted, made on its dev set.")
+@click.option("--gold-sample", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Correct them for the mistakes in a random sample of these records that also holds the gold label, under the head's name.")
 @click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w, 1mo.  [default: by the span]")
 @click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="Whose calendar days and hours are.")
 @click.option("--assume-time-zone", metavar="ZONE", help="For timestamps without a zone, which else are left out of the trend.")
@@ -29,17 +33,19 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 @click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json", "csv")), help="Format; else by the suffix of --output; else terminal.")
 @click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout.")
 @click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all.")
-def report(files, from_format, text_field, max_record_bytes, by, where, watch, every, time_zone, assume_time_zone, since, until, last,
-           top, examples, time_field, id_field, title, to, output, require_input, quiet, verbose):
+def report(files, from_format, text_field, max_record_bytes, by, where, watch, model, gold_sample, every, time_zone, assume_time_zone, since,
+           until, last, top, examples, time_field, id_field, title, to, output, require_input, quiet, verbose):
     """Show what is said, how it feels and how that moves.
 
     Reads predictions and shows counts and shares per label and per group with 95 % Wilson intervals, a trend in time
-    buckets of the local calendar, and the most telling texts, near-duplicates once.
+    buckets of the local calendar, and the most telling texts, near-duplicates once. A share counted from predictions is bent by
+    the model's mistakes: --model or --gold-sample shows beside it the share corrected for them, its interval holding both chances.
 
     \b
       cat news.jsonl | predict --model out/ | report
       report --by topic --every 1d --output week.html 'archive/*.parquet'
       report --by topic --by source --where 'sentiment.score>=0.8' --last 30d --to csv labelled.jsonl > month.csv
+      report --watch sentiment=negative --model out/ labelled.jsonl
     """
     terminal = _options.terminal("report", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
@@ -47,12 +53,17 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, e
     from doxa.monitoring.aggregate import Settings, aggregate
     from doxa.monitoring.buckets import load_zone, parse_every, parse_last
     from doxa.monitoring.conditions import parse_conditions
+    from doxa.monitoring.correct import correct
+    from doxa.monitoring.gold_sample import GoldSample
+    from doxa.monitoring.mistakes import DevConfusions
     from doxa.monitoring.times import parse_bound
     from doxa.records.columns import Wanted, read_columns
     from doxa.records.standard import page_width, stdout_takes_colour
     from doxa.records.writer import write_page
     from doxa.reporting.page import choose_page, render
 
+    if model and gold_sample:
+        raise UsageError("--model and --gold-sample both say how to correct; give one of them")
     if last and (since or until):
         raise UsageError("--last counts back from the latest record, --since and --until bound the time themselves: give one or the other")
     kind = choose_page(output, to)
@@ -63,10 +74,14 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, e
         since=parse_bound(since, "--since", zone), until=parse_bound(until, "--until", zone),
         top=top, n_examples=examples, title=title, conditions=parse_conditions(where), last=parse_last(last) if last else None)
     names = tuple(condition.name for condition in settings.conditions)
-    reader = read_columns(source, Wanted(by, time_field, text_field, id_field, names))
+    wanted = Wanted(by, time_field, text_field, id_field, names)
+    known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
+    reader = read_columns(source, wanted)
     figures = aggregate(reader, settings)
     if not figures.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
+    if known:
+        correct(figures, settings, known)
     to_stdout = output is None
     write_page(render(figures, kind, page_width() if to_stdout else 100, to_stdout and stdout_takes_colour()), output)
     if kind == "csv":  # rows have no place for them

@@ -23,6 +23,15 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """A share without the classifier's mistakes, over `n` texts, with its 95 % interval; None where it stays open."""
+
+    share: float | None
+    n: int
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Bucket:
     """One time bucket of one group, from `start` up to but without `end` (both with zone).
 
@@ -34,6 +43,7 @@ class Bucket:
     n: int
     watched: Share
     is_complete: bool
+    corrected: Corrected | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,7 @@ class Group:
     buckets: list[Bucket] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     values: dict[str, str | None] = field(default_factory=dict)
+    corrected: Corrected | None = None
 
 
 @dataclass
@@ -88,7 +99,7 @@ class Figures:
     `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
     whose time lies between them; `n_outside` were left out for that, `n_unmet` of the others because they do not meet the
     `conditions`. `last_length` is the length of --last, which set `since` and `until`. `n_untimed` counts time problems by code.
-    `total` is the group of all counted records, None when there is none."""
+    `total` is the group of all counted records, None when there is none. `correction` says how shares were corrected."""
 
     title: str
     n_records: int
@@ -112,6 +123,7 @@ class Figures:
     last_length: str | None = None
     conditions: list[str] = field(default_factory=list)
     n_unmet: int = 0
+    correction: str | None = None
 
     @property
     def n_good(self) -> int:
@@ -131,4 +143,6 @@ class Figures:
         parts += [f"outside={self.n_outside}"] if self.n_outside else []
         parts += [f"where={condition}" for condition in self.conditions]
         parts += [f"unmet={self.n_unmet}"] if self.conditions else []
-        return " ".join([*parts, "intervals=wilson95"])
+        parts += ["intervals=wilson95"]
+        parts += [f"corrected={self.correction}"] if self.correction else []
+        return " ".join(parts)

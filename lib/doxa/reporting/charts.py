@@ -5,9 +5,9 @@ stands beside it as HTML and keeps its size on a phone.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from doxa.monitoring.figures import Bucket, Figures, Group
+from doxa.monitoring.figures import Bucket, Corrected, Figures, Group, Share
 from doxa.reporting import wording
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -17,7 +17,9 @@ Point = tuple[float, Bucket]
 
 @dataclass(frozen=True)
 class Chart:
-    """Paths in a box of 1000 by 100; y grows downwards. `ticks` are (percent from the top, words)."""
+    """Paths in a box of 1000 by 100; y grows downwards. `ticks` are (percent from the top, words).
+
+    Line, bands and dots are the corrected share where there is one, and then `counted_line` is that of the counted one."""
 
     bands: str
     line: str
@@ -27,12 +29,18 @@ class Chart:
     ticks: list[tuple[float, str]]
     dates: list[tuple[float, str]]
     most: int
+    counted_line: str = ""
 
 
 def share_ceiling(groups: list[Group]) -> float:
     """The top of the share axis, the same for all charts of a page: a round number above the highest share, up to 1."""
-    shares = [bucket.watched.share for group in groups for bucket in group.buckets if bucket.watched.share is not None]
+    shares = [cell.share for group in groups for bucket in group.buckets for cell in (bucket.watched, bucket.corrected)
+              if cell and cell.share is not None]
     return next((top for top in (0.1, 0.2, 0.4, 0.6, 0.8) if max(shares, default=1.0) <= top), 1.0)
+
+
+def _shown(bucket: Bucket) -> Share | Corrected:
+    return bucket.corrected or bucket.watched
 
 
 def draw_trend(buckets: list[Bucket], ceiling: float, every: str) -> Chart | None:
@@ -47,12 +55,12 @@ def draw_trend(buckets: list[Bucket], ceiling: float, every: str) -> Chart | Non
         bands=" ".join(_band(run, ceiling, step) for run in runs),
         line=" ".join(_line([point for point in run if point[1].is_complete], ceiling) for run in runs),
         open_line=" ".join(_line(list(pair), ceiling) for run in runs for pair in zip(run, run[1:]) if not all(b.is_complete for _, b in pair)),
-        dots=[(_x(x), _y(bucket.watched.share, ceiling), bucket.is_complete) for run in runs for x, bucket in run
+        dots=[(_x(x), _y(_shown(bucket).share, ceiling), bucket.is_complete) for run in runs for x, bucket in run
               if len(buckets) <= MOST_DOTS or len(run) == 1 or not bucket.is_complete],
         bars=[(_x(x - step * 0.36), _y(bucket.n, most or 1), _x(step * 0.72), _x(HEIGHT * bucket.n / (most or 1)), bucket.is_complete)
               for x, bucket in points if bucket.n],
         ticks=[(_y(share, ceiling), f"{share:.0%}") for share in (0, ceiling / 2, ceiling)],
-        dates=_dates(buckets, every), most=most)
+        dates=_dates(buckets, every), most=most, counted_line=_counted_line(points, ceiling))
 
 
 def describe_trend(group: Group, figures: Figures) -> str:
@@ -67,6 +75,10 @@ def describe_trend(group: Group, figures: Figures) -> str:
     if peak is not None:
         words += f"; highest {wording.percent_interval(peak.watched)} in {wording.bucket_label(peak, figures.every)}"
         words += f"; latest {wording.percent_interval(judged[-1].watched)} in {wording.bucket_label(judged[-1], figures.every)}"
+    if group.corrected:
+        words += f". Corrected: {wording.percent_interval(group.corrected)} over all"
+        latest = [bucket for bucket in judged if bucket.corrected][-1:]
+        words += "".join(f"; latest {wording.percent_interval(b.corrected)} in {wording.bucket_label(b, figures.every)}" for b in latest)
     return words + "."
 
 
@@ -74,7 +86,7 @@ def _runs(points: list[Point]) -> list[list[Point]]:
     """Stretches of buckets that hold something: a line never crosses an empty one."""
     runs: list[list[Point]] = [[]]
     for x, bucket in points:
-        if bucket.watched.share is None:
+        if _shown(bucket).share is None:
             runs.append([])
         else:
             runs[-1].append((x, bucket))
@@ -85,15 +97,22 @@ def _line(points: list[Point], ceiling: float) -> str:
     """Through the points, in order; nothing for less than two."""
     if len(points) < 2:
         return ""
-    return "M" + "L".join(f"{_x(x)} {_y(bucket.watched.share, ceiling)}" for x, bucket in points)
+    return "M" + "L".join(f"{_x(x)} {_y(_shown(bucket).share, ceiling)}" for x, bucket in points)
+
+
+def _counted_line(points: list[Point], ceiling: float) -> str:
+    if not any(bucket.corrected for _, bucket in points):
+        return ""
+    counted = [(x, replace(bucket, corrected=None)) for x, bucket in points]
+    return " ".join(_line(run, ceiling) for run in _runs(counted))
 
 
 def _band(run: list[Point], ceiling: float, step: float) -> str:
     if len(run) == 1:  # an interval of its own stands as a narrow column
         (x, bucket), half = run[0], min(step * 0.2, 6.0)
         run = [(x - half, bucket), (x + half, bucket)]
-    upper = [f"{_x(x)} {_y(bucket.watched.interval[1], ceiling)}" for x, bucket in run]
-    lower = [f"{_x(x)} {_y(bucket.watched.interval[0], ceiling)}" for x, bucket in reversed(run)]
+    upper = [f"{_x(x)} {_y(_shown(bucket).interval[1], ceiling)}" for x, bucket in run]
+    lower = [f"{_x(x)} {_y(_shown(bucket).interval[0], ceiling)}" for x, bucket in reversed(run)]
     return "M" + "L".join(upper + lower) + "Z"
 
 

@@ -8,6 +8,7 @@ from doxa.reporting import wording
 from doxa.terminal import visible
 
 COLUMNS = ("group", "kind", "start", "end", "complete", "n", "judged", "watched", "share", "low", "high")
+CORRECTED = ("corrected_share", "corrected_low", "corrected_high")
 # A spreadsheet takes a cell that begins with one of these for a formula (OWASP, CSV injection); the wide forms too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -19,7 +20,7 @@ def render_csv(figures: Figures) -> str:
     by = by if len(by) > 1 else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(safe_cell(f"by.{name}") for name in by)])
+    writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"by.{name}") for name in by)])
     shown = [figures.total, *figures.groups] if figures.total and figures.by else figures.groups
     for group in shown:
         for bucket in group.buckets or [None]:
@@ -38,4 +39,7 @@ def _cells(group: Group, bucket: Bucket | None, figures: Figures) -> list:
     shares = ["", "", "", "", ""]
     if figures.watch:
         shares = [watched.n, watched.hits, *(("", "", "") if watched.share is None else (watched.share, *watched.interval))]
+    corrected = (group if bucket is None else bucket).corrected
+    if figures.correction:
+        shares += ["" if value is None else value for value in (corrected.share, *corrected.interval)] if corrected and corrected.n else [""] * 3
     return [safe_cell(wording.group_name(group)), group.kind, *times, n, *shares]

@@ -3,7 +3,7 @@
 import json
 import re
 
-from doxa.monitoring.figures import Bucket, Example, Figures, Group, HeadCounts, Share
+from doxa.monitoring.figures import Bucket, Corrected, Example, Figures, Group, HeadCounts, Share
 
 # What a terminal would obey, or what cannot be encoded. JSON's own escapes keep the value and do no harm.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -26,7 +26,8 @@ def render_json(figures: Figures) -> str:
         "settings": {"by": figures.by, "watch": figures.watch, "every": figures.every, "time_zone": figures.time_zone,
                      "where": figures.conditions, "last": figures.last_length,
                      "since": figures.since.isoformat() if figures.since else None,
-                     "until": figures.until.isoformat() if figures.until else None},
+                     "until": figures.until.isoformat() if figures.until else None}
+                    | ({"corrected": figures.correction} if figures.correction else {}),
         "heads": {head.name: _head(head) for head in figures.heads},
         "total": _group(figures.total, figures) if figures.total else None,
         "groups": [_group(group, figures) for group in figures.groups],
@@ -46,6 +47,10 @@ def _share(share: Share) -> dict:
     return {"hits": share.hits, "n": share.n, "share": share.share, "low": low, "high": high}
 
 
+def _corrected(corrected: Corrected | None) -> dict:
+    return {"corrected": dict(zip(("share", "low", "high"), (corrected.share, *corrected.interval)))} if corrected else {}
+
+
 def _head(head: HeadCounts) -> dict:
     if head.kind == "number":
         return {"kind": head.kind, "n": head.n, "mean": head.mean, "sd": head.sd}
@@ -58,12 +63,12 @@ def _group(group: Group, figures: Figures) -> dict:
         "share_of_all": _share(group.share), "labels": group.labels,
         "watched": _share(group.watched) if figures.watch else None,
         "trend": [_bucket(bucket, figures) for bucket in group.buckets], "examples": [_example(example) for example in group.examples],
-    }
+    } | _corrected(group.corrected)
 
 
 def _bucket(bucket: Bucket, figures: Figures) -> dict:
     return {"start": bucket.start.isoformat(), "end": bucket.end.isoformat(), "n": bucket.n, "complete": bucket.is_complete,
-            "watched": _share(bucket.watched) if figures.watch else None}
+            "watched": _share(bucket.watched) if figures.watch else None} | _corrected(bucket.corrected)
 
 
 def _example(example: Example) -> dict:

@@ -49,12 +49,17 @@ def _groups(figures: Figures) -> list[str]:
     is_watched, has_trend = figures.watch is not None, bool(figures.total.buckets)
     titles = [escape(figures.by or " "), "n", "of all"]
     titles += [f"{escape(figures.watch)} (95 %)"] if is_watched else []
+    titles += ["corrected (95 %)"] if figures.correction else []
     titles += [f"per {figures.every}" + ("" if figures.total.buckets[-1].is_complete else ", the last not over")] if has_trend else []
-    lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * (2 + is_watched) + ("---|" if has_trend else "")]
+    titles += ["corrected"] if has_trend and figures.correction else []
+    n_right = 2 + is_watched + bool(figures.correction)
+    lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * n_right + "---|" * (len(titles) - 1 - n_right)]
     for group in ([figures.total] if figures.by is not None else []) + figures.groups:
         cells = [escape(wording.group_name(group)), f"{group.n:,}", wording.percent(group.share)]
         cells += [wording.percent_interval(group.watched)] if is_watched else []
+        cells += [wording.percent_interval(group.corrected) if group.corrected else ""] if figures.correction else []
         cells += [wording.sparkline(group.buckets, is_watched)] if has_trend else []
+        cells += [wording.sparkline(group.buckets, True, is_corrected=True)] if has_trend and figures.correction else []
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
 

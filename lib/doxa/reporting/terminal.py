@@ -13,7 +13,8 @@ from doxa.reporting import wording
 from doxa.terminal import visible
 
 EXAMPLE_CHARACTERS = 300
-NARROW = 60  # columns; a narrower terminal shows shares without intervals
+NARROW, NARROW_CORRECTED = 60, 76  # columns; a narrower terminal shows shares without intervals
+WIDE_CORRECTED = 96  # columns; a narrower terminal shows corrected shares, but not the part of all texts
 
 
 def render_terminal(figures: Figures, width: int = 100, is_coloured: bool = False) -> str:
@@ -68,22 +69,32 @@ def _print_groups(console: Console, figures: Figures) -> None:
     groups = ([figures.total] if figures.by is not None else []) + figures.groups
     table, width = _table(), console.width
     table.add_column(_plain(figures.by or "", "bold"), overflow="fold", min_width=8)
-    titles = ["n", "of all"] + ([visible(figures.watch, one_line=True), "95 %"] if figures.watch else [])
-    titles = titles if width >= NARROW else titles[:3:2]
+    all_titles = ["n", "of all"] + ([visible(figures.watch, one_line=True), "95 %"] if figures.watch else [])
+    all_titles += ["corrected", "95 %"] if figures.correction else []
+    shown = _shown_columns(len(all_titles), figures.correction is not None, width)
+    titles = [all_titles[i] for i in shown]
     for title in titles:
-        table.add_column(Text(title), justify="right", overflow="fold", min_width=5)
+        table.add_column(Text(title), justify="right", overflow="fold", min_width=9 if title == "95 %" else 5)
     has_trend = bool(figures.total.buckets)
     n_marks = max(8, width - _columns_width(figures, groups, titles))
     if has_trend:
         table.add_column(Text("trend"), no_wrap=True)
     for group in groups:
         cells = [f"{group.n:,}", wording.percent(group.share), wording.percent(group.watched), wording.interval(group.watched)]
-        cells = cells[: len(titles)] if width >= NARROW else cells[:3:2][: len(titles)]
+        if figures.correction:
+            cells += [wording.percent(group.corrected), wording.interval(group.corrected)] if group.corrected else ["", ""]
         trend = [_trend(group, figures, n_marks)] if has_trend else []
-        table.add_row(_plain(wording.group_name(group), "" if group.kind == "value" else "italic"), *cells, *trend)
+        table.add_row(_plain(wording.group_name(group), "" if group.kind == "value" else "italic"), *(cells[i] for i in shown), *trend)
     console.print(table)
     if has_trend:
         console.print(_plain(_legend(figures), "dim"))
+
+
+def _shown_columns(n: int, is_corrected: bool, width: int) -> list[int]:
+    """Which of n columns there is room for: n, of all, share, interval, corrected share, interval."""
+    if width < (NARROW_CORRECTED if is_corrected else NARROW):
+        return list(range(0, n, 2)) if n > 2 else [0]
+    return [i for i in range(n) if i != 1 or width >= WIDE_CORRECTED or not is_corrected]
 
 
 def _columns_width(figures: Figures, groups: list[Group], titles: list[str]) -> int:
@@ -94,17 +105,21 @@ def _columns_width(figures: Figures, groups: list[Group], titles: list[str]) -> 
 
 
 def _trend(group: Group, figures: Figures, n_marks: int) -> Text:
-    """The watched share over time, and beneath it how many texts there were."""
+    """The watched share over time, corrected above if there is such, and beneath it how many texts there were."""
     counts = Text(wording.sparkline(group.buckets, False, n_marks), style="dim")
     if not figures.watch:
         return counts
-    return Text(wording.sparkline(group.buckets, True, n_marks), style="red") + Text("\n") + counts
+    shares = Text(wording.sparkline(group.buckets, True, n_marks), style="red")
+    if group.corrected:
+        shares = Text(wording.sparkline(group.buckets, True, n_marks, is_corrected=True), style="red") + Text("\n") + shares
+    return shares + Text("\n") + counts
 
 
 def _legend(figures: Figures) -> str:
     buckets = figures.total.buckets
     words = f"trend: per {figures.every} from {wording.bucket_label(buckets[0], figures.every).removesuffix(' (incomplete)')} on, "
-    words += f"share of {figures.watch} (▁ 0 to █ 100 %) above, texts below; " if figures.watch else "number of texts; "
+    which = "corrected share, counted share" if figures.correction else "share"
+    words += f"{which} of {figures.watch} (▁ 0 to █ 100 %) above, texts below; " if figures.watch else "number of texts; "
     return words + "· none" + ("" if buckets[-1].is_complete else "; (last) not over yet")
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 
-from doxa.monitoring.figures import Bucket, Example, Figures, Group, Share
+from doxa.monitoring.figures import Bucket, Corrected, Example, Figures, Group, Share
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _EMPTY = "·"
@@ -25,7 +25,7 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def percent(share: Share) -> str:
+def percent(share: Share | Corrected) -> str:
     return "–" if share.share is None else f"{share.share:.1%}"
 
 
@@ -36,17 +36,23 @@ def whole_percent(share: Share) -> str:
     return "<1%" if 0 < share.share < 0.005 else f"{share.share:.0%}"
 
 
-def interval(share: Share) -> str:
+def interval(share: Share | Corrected) -> str:
     """The 95 % interval in percent: `35.0–47.6`."""
-    return "–" if share.share is None else "{:.1f}–{:.1f}".format(*(100 * bound for bound in share.interval))
+    return "–" if not share.n else "{:.1f}–{:.1f}".format(*(100 * bound for bound in share.interval))
 
 
-def percent_interval(share: Share) -> str:
+def percent_interval(share: Share | Corrected) -> str:
     """The share with its 95 % interval: `41.2% [35.0, 47.6]`."""
-    if share.share is None:
+    if not share.n:
         return "–"
     low, high = share.interval
-    return f"{share.share:.1%} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{percent(share)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def both(group: Group) -> str:
+    """The watched share of a group with its interval, as counted and, if there is one, corrected."""
+    counted = f"{percent(group.watched)} ({interval(group.watched)})"
+    return f"{counted}, corrected {percent(group.corrected)} ({interval(group.corrected)})" if group.corrected else counted
 
 
 def group_name(group: Group) -> str:
@@ -55,14 +61,14 @@ def group_name(group: Group) -> str:
     return {"all": "all texts", "none": "(none)"}.get(group.kind) or f"({group.name})"
 
 
-def sparkline(buckets: list[Bucket], is_watched: bool, width: int = 40) -> str:
-    """Watched share of every bucket from 0 to 100 %, or its size where nothing is watched; a dot where it is empty.
+def sparkline(buckets: list[Bucket], is_watched: bool, width: int = 40, is_corrected: bool = False) -> str:
+    """Watched share of every bucket from 0 to 100 %, or its size where nothing is watched; a dot where it is empty or unknown.
 
     Neighbours are put together where there are more than `width`. A last bucket that is not over stands in brackets."""
     size = -(-len(buckets) // width) or 1
     pieces = [buckets[i : i + size] for i in range(0, len(buckets), size)]
     most = max((sum(bucket.n for bucket in piece) for piece in pieces), default=0)
-    marks = "".join(_mark(piece, most, is_watched) for piece in pieces)
+    marks = "".join(_corrected_mark(piece) if is_corrected else _mark(piece, most, is_watched) for piece in pieces)
     is_open = bool(buckets) and not buckets[-1].is_complete
     return f"{marks[:-1]}({marks[-1]})" if is_open else marks
 
@@ -73,6 +79,12 @@ def _mark(piece: list[Bucket], most: int, is_watched: bool) -> str:
     if (judged if is_watched else n) == 0:
         return _EMPTY
     return _BLOCKS[min(7, int(8 * (hits / judged if is_watched else n / most)))]
+
+
+def _corrected_mark(piece: list[Bucket]) -> str:
+    known = [bucket.corrected for bucket in piece if bucket.corrected and bucket.corrected.share is not None]
+    n = sum(corrected.n for corrected in known)
+    return _BLOCKS[min(7, int(8 * sum(corrected.share * corrected.n for corrected in known) / n))] if n else _EMPTY
 
 
 def span(figures: Figures) -> str:

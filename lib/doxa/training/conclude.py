@@ -16,7 +16,7 @@ from doxa.text.frame import Window
 from doxa.text.tokenizer import write_tokenizer
 from doxa.training.baseline import make_features, predict_linear, predict_majority
 from doxa.training.calibrate import Calibration, calibrate
-from doxa.training.evaluation import HeadFigures, compare_methods, decide
+from doxa.training.evaluation import HeadFigures, compare_methods, count_confusion, decide
 from doxa.training.head_start import ENCODER
 from doxa.training.identity import fingerprint
 from doxa.training.outputs import dev_logits
@@ -52,7 +52,8 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
     """Calibrate, compare with simple methods, publish, and see that what few weights were trained survived it. Raises DoxaError."""
     plan, prepared, loop, position = trained.plan, trained.prepared, trained.loop, trained.position
     heads, calibrations, honest = calibrate(prepared.heads, dev_logits(loop, prepared), prepared.dev_targets, plan.target_precision)
-    figures = _compare(prepared, decide(honest, prepared.heads))
+    decisions = decide(honest, prepared.heads)
+    figures = _compare(prepared, decisions)
     model, adaptation, folder = prepared.model.cpu(), prepared.adaptation, stages.folder
     n_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     rescale_outputs(model, torch.tensor(prepared.scale), torch.tensor(prepared.shift))
@@ -65,7 +66,9 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         "data": {name: {"records": len(part.examples), "sha256": fingerprint(part)}
                  for name, part in (("train", prepared.train), ("dev", prepared.dev))},
         "dev": {"epoch": position.best_epoch, "heads": [asdict(figure) for figure in figures],
-                "calibration": [asdict(calibration) for calibration in calibrations]},
+                "calibration": [asdict(calibration) for calibration in calibrations],
+                "confusion": {head.name: count_confusion(head, target, decision)
+                              for head, target, decision in zip(prepared.heads, prepared.dev_targets, decisions) if head.kind != "number"}},
     } | ({"search": [asdict(trial) for trial in trained.trials]} if trained.trials else {})
     table = ModelTable(heads, prepared.reading.max_length, "windows", *plan.text_fields, about=about)
     with publish(plan.output, table) as working:

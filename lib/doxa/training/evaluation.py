@@ -1,6 +1,7 @@
 """Figures of the heads on the dev set, beside what simple methods reach."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,20 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
               for method, figure in zip(methods, figures)}
     difference = figures[methods.index("model")][1] - figures[methods.index("tfidf")][1]
     return HeadFigures(head.name, head.kind, int(rows.sum()), scores, interval(difference[0], difference[1:]))
+
+
+def count_confusion(head: Head, target: np.ndarray, decision: np.ndarray) -> dict[str, Any]:
+    """How often what was decided is what is held, over the labelled rows, as plain JSON: `labels` (K) and `counts`, gold by decided.
+
+    A head of one label has `counts` (K, K), and `unseen` (K) for gold labels that training never saw. A head of many has
+    `counts` (K, 2, 2): per label no and yes."""
+    rows = _labelled(target)
+    gold, said, n_labels = target[rows], decision[rows], len(head.labels)
+    if head.kind == "label":
+        counts = confusion_matrix(gold, said, n_labels)[:, :n_labels].tolist()
+        return {"labels": list(head.labels), "counts": counts[:n_labels], "unseen": counts[n_labels]}
+    pairs = [np.bincount((2 * gold[:, i] + said[:, i]).astype(int), minlength=4).reshape(2, 2).tolist() for i in range(n_labels)]
+    return {"labels": list(head.labels), "counts": pairs}
 
 
 def _labelled(target: np.ndarray) -> np.ndarray:

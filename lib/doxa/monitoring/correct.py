@@ -1,0 +1,80 @@
+"""Beside the counted shares of the watched label those without the classifier's mistakes."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from doxa.metrics.prevalence import adjust_shares, can_correct, contradict, infer_share
+from doxa.monitoring.figures import Corrected, Figures, Group
+from doxa.monitoring.mistakes import Mistakes
+from doxa.monitoring.settings import Settings, Watch, choose_watch
+
+LEAST_GOLD = 30  # texts of a group in the sample; of fewer, the whole sample's mistakes say more
+
+
+class Known(Protocol):
+    """Where mistakes are known from."""
+
+    def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes: ...
+
+
+def correct(figures: Figures, settings: Settings, known: Known) -> None:
+    """Add corrected shares of the watched label to the total, every group and every bucket.
+
+    They are adjusted counts under label shift (metrics/prevalence.py). With a random sample of the stream less is assumed: the
+    total, and groups with at least LEAST_GOLD texts in it, are inferred from it and the predictions, which leaves open how the
+    classifier errs, and buckets take the mistakes of their group where these can correct. Groups by the watched head hold one
+    label each: the mistakes in them are others, and they are not corrected. Raises what `known` does."""
+    if figures.total is None or figures.watch is None:
+        return
+    watch, total = choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}), figures.total
+    mistakes = known.mistakes(watch, settings, figures)
+    is_own = any(name.removeprefix("head:").removeprefix("field:") == watch.head for group in figures.groups for name in group.values)
+    groups = [] if is_own else [group for group in figures.groups if group is not total]
+    n_inferred = 0
+    for group in [total, *groups]:
+        own = mistakes.pairs if group is total else mistakes.groups.get((group.kind, group.name), np.zeros((2, 2)))
+        _adjust(group, own if own.sum() >= LEAST_GOLD and can_correct(own) else mistakes.pairs)
+        if mistakes.is_sample and group.watched.n and (group is total or own.sum() >= LEAST_GOLD):
+            found = infer_share(own, group.watched.hits, group.watched.n)
+            group.corrected = Corrected(found.value, group.watched.n, (found.low, found.high))
+            n_inferred += group is not total
+    figures.correction = _describe(mistakes, n_inferred, len(groups) - n_inferred)
+    figures.notes += _notes(figures, mistakes, len(groups) - n_inferred)
+    if is_own:
+        figures.notes.append(f'groups by the watched head "{watch.head}" itself are not corrected')
+
+
+def _adjust(group: Group, pairs: np.ndarray) -> None:
+    cells = [group.watched, *(bucket.watched for bucket in group.buckets)]
+    shares, lows, highs = adjust_shares(pairs, [cell.hits for cell in cells], [cell.n for cell in cells])
+    found = [Corrected(None if np.isnan(share) else share, cell.n, (low, high))
+             for cell, share, low, high in zip(cells, shares.tolist(), lows.tolist(), highs.tolist())]
+    group.corrected = found[0]
+    group.buckets = [replace(bucket, corrected=corrected) for bucket, corrected in zip(group.buckets, found[1:])]
+
+
+def _describe(mistakes: Mistakes, n_inferred: int, n_adjusted: int) -> str:
+    """The method and its source, for the signature."""
+    if not mistakes.is_sample:
+        return f"adjusted-count({mistakes.source})"
+    inferred = "total" + (f"+{n_inferred}-groups" if n_inferred else "")
+    adjusted = (f"{n_adjusted}-groups+" if n_adjusted else "") + "buckets"
+    return f"ppi++:{inferred},adjusted-count:{adjusted}({mistakes.source})"
+
+
+def _notes(figures: Figures, mistakes: Mistakes, n_adjusted: int) -> list[str]:
+    pairs, watched = mistakes.pairs, figures.total.watched
+    (n_no, n_yes), texts = pairs.sum(axis=1), f"{mistakes.n:,} {'texts of the gold sample' if mistakes.is_sample else 'dev texts'}"
+    found = (f"among {texts}, {figures.watch} is predicted for {pairs[1, 1]:,} of {n_yes:,} that hold it and for "
+             f"{pairs[0, 1]:,} of {n_no:,} that do not")
+    which = ""
+    if mistakes.is_sample:
+        which = " of buckets" + (f" and of {n_adjusted:,} groups with fewer than {LEAST_GOLD} texts in the sample" if n_adjusted else "")
+    if not can_correct(pairs):
+        return [f"{found}: hardly better than chance, so shares{which} cannot be corrected"]
+    notes = [f"{found}; corrected shares{which} assume that it is so {'in each' if which else 'in these texts, in every group and bucket alike'}"]
+    if not mistakes.is_sample and watched.n and contradict(pairs, watched.hits, watched.n):
+        notes.append(f"that does not hold: no mixture of such texts gives a counted share of {watched.share:.1%}; correct with --gold-sample")
+    return notes

@@ -1,0 +1,72 @@
+"""The classifier's mistakes in a sample of the stream that holds gold labels beside predictions."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from doxa.errors import DoxaError, UsageError
+from doxa.model.directory import sha256_of
+from doxa.monitoring.aggregate import aggregate
+from doxa.monitoring.figures import Figures
+from doxa.monitoring.mistakes import SHA_DIGITS, Mistakes
+from doxa.monitoring.portion import MOST_GROUPS
+from doxa.monitoring.settings import Settings, Watch
+from doxa.records.columns import ColumnReader, Wanted, read_columns
+from doxa.records.reader import Source
+
+
+class GoldSample:
+    """A file of predictions, in any format, whose records hold the gold label under the head's name.
+
+    It is chosen, grouped and counted as the page is, `wanted` and settings alike."""
+
+    def __init__(self, path: str, wanted: Wanted, max_record_bytes: int):
+        self.path, self.wanted, self.source = path, wanted, Source((path,), None, max_record_bytes)
+
+    def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
+        """The mistakes in the sample and in each of its groups. Records without gold label or prediction are left out.
+
+        Raises DoxaError where none is left."""
+        gold = f"field:{watch.head}"
+        reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, gold)))
+        settings = replace(settings, watch=str(watch), since=figures.since, until=figures.until, last=None, every=None, top=MOST_GROUPS, n_examples=0)
+        try:
+            tables = list(reader)
+            kind = reader.heads.get(watch.head)
+            sides = [_count_side(reader, tables, watch, kind, side, settings) for side in (False, True)] if kind in ("label", "labels") else []
+        except UsageError as error:
+            raise DoxaError(f"--gold-sample {self.path}: {error}") from None
+        pairs, groups = np.zeros((2, 2), np.int64), {}
+        for row, side in enumerate(sides):
+            for group in [side.total, *side.groups] if side.total else []:
+                own = pairs if group.kind == "all" else groups.setdefault((group.kind, group.name), np.zeros((2, 2), np.int64))
+                own[row] = group.watched.n - group.watched.hits, group.watched.hits
+        if not pairs.sum():
+            raise DoxaError(f'--gold-sample {self.path} holds no record among those asked for with the gold label in field "{watch.head}" '
+                            f"beside prediction.{watch.head}")
+        sha = f" sha {sha256_of(self.path)[:SHA_DIGITS]}" if os.path.isfile(self.path) else ""
+        return Mistakes(pairs, f"gold sample n={int(pairs.sum())} of {os.path.basename(self.path)}{sha}", True, groups)
+
+
+class _Part:
+    """Some rows of what a reader has read."""
+
+    def __init__(self, reader: ColumnReader, tables: list[pa.Table]):
+        self.heads, self.by, self.where, self.tables = reader.heads, reader.by, reader.where, tables
+
+    def __iter__(self):
+        return iter(self.tables)
+
+
+def _count_side(reader: ColumnReader, tables: list[pa.Table], watch: Watch, kind: str, side: bool, settings: Settings) -> Figures:
+    """Count the records whose gold value is the watched label or holds it, or those whose does not."""
+    def is_on_side(gold: str | None) -> bool:
+        if not gold:
+            return False
+        return (watch.label in orjson.loads(gold) if kind == "labels" and gold.startswith("[") else gold == watch.label) is side
+
+    kept = [table.filter(pa.array(list(map(is_on_side, table.column(f"field:{watch.head}").to_pylist())), pa.bool_())) for table in tables]
+    return aggregate(_Part(reader, kept), settings)

@@ -359,6 +359,35 @@ def test_buckets_are_local_days_across_a_clock_change(tmp_path, zone, lengths):
     assert zone in run("alert", "--state", path, "--show").out.decode()
 
 
+def test_only_records_that_meet_the_conditions_count(tmp_path):
+    path = tmp_path / "where.db"
+    told(path, LEARNT, *STRICT, "--where", "topic!=merger", "--where", "field:text~on")
+    assert {name for name, *_ in counted(path)} == {None, "credit", "earnings"}
+    told(path, make_days(40, 41, FLOOD))  # the state remembers them
+    assert "merger" not in {name for name, *_ in counted(path)}
+    assert run("alert", "--state", path, "--where", "topic=credit", stdin=b"").code == 2
+
+
+def test_series_of_combinations_and_causes_by_source_and_author(tmp_path):
+    path, flags = tmp_path / "by.db", ("--by", "topic", "--by", "field:source")
+    usual = make_days(0, 40, CALM, source="wire", author="desk") + make_days(0, 40, {"credit": (20, 0.3)}, seed=2, source="blog")
+    told(path, [record | {"id": f"{i}"} for i, record in enumerate(usual)], *STRICT, *flags)
+    assert {name for name, *_ in counted(path)} >= {None, "topic=credit, source=wire", "topic=credit, source=blog"}
+    burst = [record | {"id": f"new-{i}"} for i, record in enumerate(make_days(40, 41, BURST, source="wire", author="one voice") + make_days(41, 42, CALM))]
+    alerts = [line for line in told(path, burst) if line["kind"] == "alert" and line.get("series") == "topic=credit, source=wire"]
+    assert alerts and alerts[0]["by"] == "topic, source"
+    cause = next(cause for cause in alerts[0]["causes"] if cause["kind"] == "one_author")
+    assert cause["name"] == "one voice" and cause["hits"] == cause["n"] and cause["low"] > 0.8
+
+
+def test_a_campaign_of_one_text_is_told_as_a_cause(state):
+    copies = [record | {"text": f"Sell your shares of the bank before it is too late, they hide it! {i}"} if record["prediction"]["topic"]["label"] == "credit" else record
+              for i, record in enumerate(make_days(40, 41, BURST))]
+    alerts = [line for line in told(state, copies + make_days(41, 42, CALM)) if line["kind"] == "alert" and line.get("series") == "credit"]
+    cause = next(cause for cause in alerts[0]["causes"] if cause["kind"] == "near_duplicates")
+    assert cause["hits"] == cause["n"] and cause["text"].startswith("Sell your shares")
+
+
 def test_backtest_replays_an_archive(tmp_path):
     path = tmp_path / "archive.jsonl"
     path.write_bytes(lines(LEARNT + make_days(40, 43, BURST) + make_days(43, 50, CALM)))

@@ -20,7 +20,9 @@ SECTIONS = {"state": "State:", "by": "What is watched:", "promise": "How strictl
 @click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS", help="How long to wait for another run that holds the state.")
 @click.option("--show", is_flag=True, help="Show what the state knows, and read nothing.")
 @click.option("--model", type=click.Path(), metavar="DIR", help="The model that predicted: when its weights change, what is usual is learnt anew.")
-@click.option("--by", metavar="NAME", help="A series for each value of a head or a field, beside that of all texts (head:NAME, field:NAME).  [default: head topic, if there]")
+@click.option("--by", multiple=True, metavar="NAME", help="A series for each value of a head or a field, beside that of all texts (head:NAME, field:NAME); repeat it for "
+              "combinations.  [default: head topic, if there]")
+@click.option("--where", multiple=True, metavar="CONDITION", help="Watch only records for which it holds, as in report: topic=credit, 'retweets>10'. Repeatable.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is watched.  [default: sentiment=negative, if there]")
 @click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w.  [default: 1h]")
 @click.option("--time-zone", metavar="ZONE", help="Whose calendar days and hours are.  [default: UTC]")
@@ -35,7 +37,7 @@ SECTIONS = {"state": "State:", "by": "What is watched:", "promise": "How strictl
 @click.option("--fail", is_flag=True, help="Exit 4 when there is an alert.")
 @click.option("--backtest", is_flag=True, help="Replay an archive without a state: tell every alert it would have brought, and sum up.")
 @click.option("--spike", "spikes", multiple=True, metavar="[NAME@]TIME", help="With --backtest: how soon after TIME was series NAME (else any) alerted?  Repeatable.")
-def alert(files, from_format, text_field, max_record_bytes, require_input, time_field, id_field, assume_time_zone, state, wait_s, show, model, by, watch,
+def alert(files, from_format, text_field, max_record_bytes, require_input, time_field, id_field, assume_time_zone, state, wait_s, show, model, by, where, watch,
           every, time_zone, promise, baseline, cooldown, lateness, remember, to, command, prometheus, fail, backtest, spikes, quiet, verbose):
     """Tell when it is time to look, and be silent otherwise.
 
@@ -53,17 +55,19 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         raise UsageError("--spike goes with --backtest")
 
     from doxa.monitoring.alerts.calendar import Calendar
+    from doxa.monitoring.alerts.intake import TOLD_FIELDS
     from doxa.monitoring.alerts.overview import describe_state
     from doxa.monitoring.alerts.store import open_store
     from doxa.monitoring.alerts.watching import Asked, deliver, settle, take_records
     from doxa.monitoring.buckets import load_zone, parse_length
+    from doxa.monitoring.conditions import parse_conditions
     from doxa.records.writer import write_page
     from doxa.reporting.alerts import render_overview, render_prometheus, render_told
     from doxa.reporting.json import dump
 
     lengths = {name: parse_length(text, flag) if text is not None else None
                for name, text, flag in (("baseline_s", baseline, "--baseline"), ("lateness_s", lateness, "--lateness"), ("remember_s", remember, "--remember"))}
-    asked = Asked(by, watch, every, time_zone, promise, cooldown=cooldown, **lengths,
+    asked = Asked(list(by) or None, list(where) or None, watch, every, time_zone, promise, cooldown=cooldown, **lengths,
                   assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
                   model=_fingerprint(model) if model else None)
     if show:
@@ -86,8 +90,9 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         wanted_spikes = parse_spikes(spikes, load_zone(time_zone or "UTC"))
     n_alerts = n_kept = 0
     with open_store(state, wait_s) as store:
-        grouped = by if by is not None else store.get("by")
-        reader = read_columns(source, Wanted((grouped,) if grouped is not None else (), time_field, text_field, id_field))
+        conditions = parse_conditions(where or store.get("where") or ())
+        reader = read_columns(source, Wanted(by or tuple(store.get("by") or ()), time_field, text_field, id_field,
+                                             tuple(dict.fromkeys([condition.name for condition in conditions] + [f"field:{name}" for name in TOLD_FIELDS]))))
         summary = take_records(store, reader, asked, backtest, dt.datetime.now(dt.UTC))
         taken = summary.taken
         if not taken.n_records and require_input:

@@ -9,9 +9,9 @@ from doxa.monitoring.buckets import bucket_edges, choose_every
 from doxa.monitoring.counts import ALL, FoldedCounts
 from doxa.monitoring.examples import ExamplePicker
 from doxa.monitoring.figures import Bucket, Figures, Group, Share
+from doxa.monitoring.portion import group_names, name_group
 from doxa.monitoring.settings import Settings
 from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
-from doxa.records.names import Named
 
 
 def conclude(counter, reader) -> Figures:
@@ -32,12 +32,6 @@ def conclude(counter, reader) -> Figures:
         every=str(every) if every else None, time_zone=settings.zone.key, groups=groups, notes=notes, version=__version__,
         n_outside=counter.n_outside, since=settings.since, until=settings.until, total=total, last_length=str(settings.last) if settings.last else None,
         conditions=[str(condition) for condition in settings.conditions], n_unmet=counter.n_unmet)
-
-
-def group_names(by: tuple[Named, ...]) -> list[str]:
-    """What the values of a group are called; a head and a field of one name are told apart."""
-    plain = [named.name for named in by]
-    return [f"{named.scope}:{named.name}" if plain.count(named.name) > 1 else named.name for named in by]
 
 
 def _settle_watch(counter, heads: list, notes: list[str]):
@@ -120,13 +114,6 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list
         if picker and (kind in ("value", "none") or kind == "all" and not by):
             group.examples = picker.pick(None if kind == "all" else codes[0], is_watching)
     return groups[0], groups[1:] if by else groups[:1]
-
-
-def name_group(by: list[str], values: tuple[str | None, ...]) -> str:
-    """The value of a group; where several names are combined, `topic=credit, source=wire`."""
-    if len(values) == 1:
-        return values[0] or ""
-    return ", ".join(f"{name}={'(none)' if value is None else value}" for name, value in zip(by, values))
 
 
 def _group(part: tuple, index: int, folded: FoldedCounts, spans: list[tuple], n_counted: int, is_watching: bool) -> Group:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.monitoring.settings import Watch
+from doxa.records.names import Named
 
 MOST_GROUPS = 200_000
 NO_TIME = np.int64(-(2**62))  # stands for "without a time" among microseconds, before all of them
@@ -62,6 +63,19 @@ class GroupNames:
             if code > MOST_GROUPS:
                 raise UsageError(f"--by gives more than {MOST_GROUPS:,} groups; take a field with fewer values")
         return code
+
+
+def group_names(by: tuple[Named, ...]) -> list[str]:
+    """What the values of a group are called; a head and a field of one name are told apart."""
+    plain = [named.name for named in by]
+    return [f"{named.scope}:{named.name}" if plain.count(named.name) > 1 else named.name for named in by]
+
+
+def name_group(by: list[str], values: tuple[str | None, ...]) -> str:
+    """The value of a group; where several names are combined, `topic=credit, source=wire`."""
+    if len(values) == 1:
+        return values[0] or ""
+    return ", ".join(f"{name}={'(none)' if value is None else value}" for name, value in zip(by, values))
 
 
 def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:

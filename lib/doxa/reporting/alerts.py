@@ -74,7 +74,9 @@ _SENTENCES = {"alert": _alert, "resolved": _resolved, "withdrawn": _withdrawn, "
 
 
 def _name(told: dict[str, Any]) -> str:
-    return f"{told['by']}={told['series']}" if told.get("series") is not None else "all texts"
+    if told.get("series") is None:
+        return "all texts"
+    return told["series"] if ", " in told["by"] else f"{told['by']}={told['series']}"
 
 
 def moment(text: str) -> str:
@@ -130,7 +132,7 @@ def _escape(value: str) -> str:
 
 def render_overview(figures: dict[str, Any]) -> str:
     """The state for people: what is watched, the promise, every series with what is usual and what is under way."""
-    head = [f"watched: {figures['watch'] or 'volume alone'}, by {figures['by'] or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
+    head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
             f"promise: at most {figures['promise']} false alarms on average, all series together; {figures['n_alerts']} alerts told so far",
             f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]

@@ -7,13 +7,18 @@ from scipy.stats import betabinom, nbinom, norm
 from doxa.monitoring.alerts.tails import MOST_SUMMED, count_interval, count_tail, share_interval, share_tail
 
 
+def middle_score(peer, seen) -> np.ndarray:
+    """The normal score of the mid-p value, as far as a double tells it from 1."""
+    return np.maximum(norm.isf(peer.sf(seen) + peer.pmf(seen) / 2), norm.isf(1 - 1e-16))
+
+
 @pytest.mark.parametrize("mean, dispersion", [(0.3, 0.5), (4.0, 0.1), (250.0, 0.02), (1e5, 0.3)])
 def test_count_tail_is_that_of_scipy(mean, dispersion):
     peer = nbinom(1 / dispersion, 1 / (1 + dispersion * mean))
     seen = np.unique(np.concatenate([[0], peer.ppf([0.2, 0.5, 0.9, 0.999, 1 - 1e-9])])).astype(int)
     tail = count_tail(seen, np.full(len(seen), mean), np.full(len(seen), dispersion))
     assert np.allclose(tail.p, peer.sf(seen - 1), rtol=1e-6)
-    assert np.allclose(tail.z, norm.isf(peer.sf(seen) + peer.pmf(seen) / 2), atol=1e-6)
+    assert np.allclose(tail.z, middle_score(peer, seen), atol=1e-6)
 
 
 @pytest.mark.parametrize("n, mean, correlation", [(1, 0.3, 0.1), (40, 0.02, 0.01), (300, 0.5, 0.2), (5000, 0.9, 0.003)])
@@ -23,7 +28,7 @@ def test_share_tail_is_that_of_scipy(n, mean, correlation):
     seen = np.unique([0, n, *(int(n * share) for share in (mean / 2, mean, min(1, mean * 1.3)))])
     tail = share_tail(seen, np.full(len(seen), n), np.full(len(seen), mean), np.full(len(seen), correlation))
     assert np.allclose(tail.p, peer.sf(seen - 1), rtol=1e-5, atol=1e-12)
-    assert np.allclose(tail.z, norm.isf(peer.sf(seen) + peer.pmf(seen) / 2), atol=1e-4)
+    assert np.allclose(tail.z, middle_score(peer, seen), atol=1e-4)
 
 
 def test_share_tail_of_many_texts_goes_on_smoothly():
@@ -31,7 +36,7 @@ def test_share_tail_of_many_texts_goes_on_smoothly():
     n = np.array([MOST_SUMMED, MOST_SUMMED + 1])
     for share in (0.25, 0.32, 0.4):
         exact, stand_in = share_tail((n * share).astype(int), n, np.full(2, 0.3), np.full(2, 0.001)).p
-        assert stand_in == pytest.approx(exact, rel=0.03)
+        assert stand_in == pytest.approx(exact, rel=0.06)
 
 
 def test_a_bucket_without_records_surprises_nobody():

@@ -14,6 +14,7 @@ from doxa.monitoring.alerts.tails import count_tail, share_tail
 N_DETECTORS = 2  # a spike and a drift, for each measure of each series
 LEAST_SCORES = 300  # normal scores of the past, before the past is asked how they scatter
 N_LAGS = 4
+MOST_CHANCE = 0.01  # of a test, however much is promised: what happens more often is not unusual
 UPPER = 1.6448536269514722  # one score in twenty is above
 
 
@@ -57,7 +58,7 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     is_ready = _ready(history, part, usual)
     n_tests = N_DETECTORS * max(1, int(is_ready.sum()))
     chances = settings.promise.in_seconds(float(history.edges[index + 1] - history.edges[index]))
-    chance = min(0.5, chances / n_tests)
+    chance = min(MOST_CHANCE, chances / n_tests)
     is_quiet = np.zeros(p.shape, bool) if is_quiet is None else is_quiet
     drift_p, is_drift = np.ones(p.shape), np.zeros(p.shape, bool)
     if is_over:

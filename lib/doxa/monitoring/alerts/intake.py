@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +12,11 @@ from doxa.errors import UsageError
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.alerts.store import Store
-from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, regroup, watched_columns
+from doxa.monitoring.conditions import Condition, select
+from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, group_names, name_group, regroup, watched_columns
 from doxa.monitoring.settings import Watch
 from doxa.monitoring.times import read_instants
+from doxa.records.columns import ColumnReader
 
 SECOND_US = 1_000_000
 ALL = 0  # the series of all records
@@ -21,6 +24,7 @@ MOST_SERIES = 2_000  # beyond, each is tested so strictly that nothing would eve
 SAMPLED = 100  # records kept of a bucket of a series, to tell causes and examples from
 SAMPLED_BUCKETS = 14
 TEXT_CHARACTERS = 400
+TOLD_FIELDS = ("source", "author")  # from which causes are told as well
 FUTURE_S = 86_400
 STRAY_BUCKETS = 50_000  # a time that lies so far from the others is a slip, and would stretch the calendar for all
 
@@ -33,6 +37,7 @@ class Taken:
     n_counted: int = 0
     n_known: int = 0
     n_old: int = 0
+    n_unmet: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
     late: set[tuple[int, int]] = field(default_factory=set)
@@ -41,24 +46,28 @@ class Taken:
 class Intake:
     """Adds tables of records (see `records.columns`) to a store."""
 
-    def __init__(self, store: Store, settings: AlertSettings, calendar: Calendar, now_s: float):
-        self.store, self.settings, self.calendar, self.now_s = store, settings, calendar, now_s
+    def __init__(self, store: Store, settings: AlertSettings, calendar: Calendar, conditions: tuple[Condition, ...], now_s: float):
+        self.store, self.settings, self.calendar, self.conditions, self.now_s = store, settings, calendar, conditions, now_s
         self.watermark_s = store.get("watermark")
         self.oldest_s = -np.inf if self.watermark_s is None else self.watermark_s - settings.remember_s
         self.next_bucket = store.get("next_bucket")
-        self.taken, self.names = Taken(), GroupNames(1)
+        self.taken, self.names = Taken(), GroupNames(0)
         self.codes = {0: ALL}  # of `names` -> series
         self.series = {name: number for number, name in store.database.execute("SELECT id, name FROM series WHERE id > 0")}
         store.database.execute("CREATE TEMP TABLE coming (place INTEGER PRIMARY KEY, key INTEGER, bucket INTEGER)")
 
-    def add(self, table: pa.Table, watch: Watch | None, kind: str | None, zone, by: list[str]) -> None:
-        """Count a table; `by` names its column of groups, if any. Raises UsageError beyond MOST_SERIES series."""
+    def add(self, table: pa.Table, reader: ColumnReader, watch: Watch | None, zone: ZoneInfo | None) -> None:
+        """Count a table of a reader. Raises UsageError beyond MOST_SERIES series."""
         taken = self.taken
         taken.n_records += table.num_rows
         errors = table.column("error")
         for pair in pc.value_counts(errors.drop_null()).to_pylist():
             taken.errors[pair["values"]] = taken.errors.get(pair["values"], 0) + pair["counts"]
         table = table.filter(errors.is_null())
+        if self.conditions and table.num_rows:
+            meets, _ = select(table, self.conditions, reader.where)
+            taken.n_unmet += table.num_rows - meets.true_count
+            table = table.filter(meets)
         instants, problems = read_instants(table.column("time"), zone)
         us = pc.fill_null(instants, NO_TIME).to_numpy()
         is_future = us >= (self.now_s + FUTURE_S) * SECOND_US
@@ -77,9 +86,9 @@ class Intake:
         if len(rows):
             table, us = table.take(rows), us[rows]
             self.watermark_s = max(self.watermark_s or -np.inf, float(us.max()) / SECOND_US)
-            self._count(table, us, watch, kind, by)
+            self._count(table, us, reader, watch)
 
-    def _count(self, table: pa.Table, us: np.ndarray, watch: Watch | None, kind: str | None, by: list[str]) -> None:
+    def _count(self, table: pa.Table, us: np.ndarray, reader: ColumnReader, watch: Watch | None) -> None:
         buckets = self.calendar.bucket_of(us // SECOND_US)
         keys = record_keys(table)
         fresh = self._unseen(keys, buckets)
@@ -89,14 +98,16 @@ class Intake:
             return
         table, us, buckets, keys = table.take(fresh), us[fresh], buckets[fresh], keys[fresh]
         n = table.num_rows
-        labels, is_judged, is_watched, scores = watched_columns(table, watch, kind)
+        labels, is_judged, is_watched, scores = watched_columns(table, watch, reader.heads.get(watch.head) if watch else None)
         whole = Portion(table, np.arange(n), np.zeros(n, np.int32), labels, is_judged, is_watched, scores, us, keys.view(np.uint64), keys.view(np.uint64),
                         np.ones(n, bool))
         self._add_portion(whole, buckets, np.full(n, ALL))
-        if by:
-            parts = regroup(whole, by, self.names)
+        if reader.by:
+            if len(self.names.values) == 1:
+                self.names = GroupNames(len(reader.by))
+            parts = regroup(whole, [named.column for named in reader.by], self.names)
             named = np.flatnonzero(parts.codes > 0)  # a record without a value is in the series of all alone
-            self._name_series(parts, buckets)
+            self._name_series(group_names(reader.by))
             series = np.array([self.codes[code] for code in range(len(self.names.values))])[parts.codes]
             self._add_portion(parts, buckets, series, named)
         self._add_hours(us)
@@ -110,11 +121,9 @@ class Intake:
         run("INSERT OR IGNORE INTO seen SELECT key, bucket FROM coming")
         return np.array([place for place, in places], np.int64)
 
-    def _name_series(self, parts: Portion, buckets: np.ndarray) -> None:
-        for code in range(1, len(self.names.values)):
-            (name,) = self.names.values[code]
-            if code in self.codes:
-                continue
+    def _name_series(self, by: list[str]) -> None:
+        for code in range(len(self.codes), len(self.names.values)):
+            name = name_group(by, self.names.values[code])
             if name not in self.series:
                 self.series[name] = len(self.series) + 1
                 if len(self.series) > MOST_SERIES:
@@ -151,8 +160,7 @@ class Intake:
         kept = order[(rank < SAMPLED) & recent[order]]
         texts = pc.utf8_slice_codeunits(pc.fill_null(portion.table.column("text"), ""), 0, TEXT_CHARACTERS)
         columns = [portion.table.column("id").take(rows[kept]).to_pylist(), texts.take(rows[kept]).to_pylist()]
-        more = [portion.table.column(name).take(rows[kept]).to_pylist() if name in portion.table.schema.names else [None] * len(kept)
-                for name in ("source", "author")]
+        more = [portion.table.column(f"field:{name}").take(rows[kept]).to_pylist() for name in TOLD_FIELDS]
         values = zip(series[kept].tolist(), bucket[kept].tolist(), keys[kept].tolist(), *columns,
                      portion.is_watched[chosen[kept]].astype(int).tolist(), portion.scores[chosen[kept]].tolist(), *more)
         self.store.database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)

@@ -16,18 +16,21 @@ from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.told import Told, iso
 from doxa.monitoring.buckets import load_zone, parse_every
+from doxa.monitoring.conditions import parse_conditions
+from doxa.monitoring.portion import group_names
 from doxa.monitoring.settings import choose_watch
 from doxa.records.columns import ColumnReader
 
 # What a state is about: other values would make nonsense of its counts.
-FIXED = {"by": "--by", "watch": "--watch", "every": "--every", "time_zone": "--time-zone"}
+FIXED = {"by": "--by", "where": "--where", "watch": "--watch", "every": "--every", "time_zone": "--time-zone"}
 
 
 @dataclass(frozen=True)
 class Asked:
     """What the flags say; None leaves it to the state, and where that is new, to its default."""
 
-    by: str | None = None
+    by: list[str] | None = None
+    where: list[str] | None = None
     watch: str | None = None
     every: str | None = None
     time_zone: str | None = None
@@ -49,12 +52,17 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
     for name, flag in FIXED.items():
         given = getattr(asked, name)
         if given is not None and store.get("subject") is not None and given != known[name]:
-            raise UsageError(f"{flag} {given}: the state was made with {flag} {known[name] or '(nothing)'}; leave the flag out, or name another --state")
+            raise UsageError(f"{flag} {_flat(given)}: the state was made with {flag} {_flat(known[name] or '(nothing)')}; leave the flag out, or name "
+                             "another --state")
     values = {name: getattr(asked, name) if getattr(asked, name) is not None else value if value is not None else DEFAULTS.get(name)
               for name, value in known.items()}
     zone, given = load_zone(values["time_zone"]), {name: values[name] for name in ("baseline_s", "lateness_s", "remember_s", "cooldown") if values[name] is not None}
     settings = replace(AlertSettings(parse_every(values["every"]), zone, parse_promise(values["promise"])), **given)
     return settings, values
+
+
+def _flat(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,12 @@ def take_records(store: Store, reader: ColumnReader, asked: Asked, tells_at_once
     settings, values = settle(store, asked)
     is_learning = store.get("watermark") is None and not tells_at_once
     calendar = Calendar(settings.every, settings.zone)
-    intake, watch = Intake(store, settings, calendar, now.timestamp()), None
+    intake, watch = Intake(store, settings, calendar, parse_conditions(values["where"] or ()), now.timestamp()), None
     for table in reader:
         if watch is None and reader.heads:
             watch = choose_watch(values["watch"], reader.heads)
             _keep_subject(store, values, reader, str(watch) if watch else None)
-        intake.add(table, watch, reader.heads.get(watch.head) if watch else None, asked.assumed_zone,
-                   [named.column for named in reader.by])
+        intake.add(table, reader, watch, asked.assumed_zone)
     taken = intake.finish()
     for name, value in values.items():
         if name not in ("by", "watch"):
@@ -89,8 +96,9 @@ def take_records(store: Store, reader: ColumnReader, asked: Asked, tells_at_once
     if taken.n_records and not taken.n_counted and not taken.n_known and not taken.n_old and taken.problems:
         problem = max(taken.problems, key=taken.problems.get)
         raise DoxaError(_TIMELESS[problem])
-    monitor = Monitor(store, settings, calendar, store.get("by"), store.get("watch"), not is_learning)
-    _note_model(store, monitor, asked.model, any(named.scope == "head" for named in reader.by))
+    by = group_names(reader.by) or (store.get("subject") or {}).get("names", [])
+    monitor = Monitor(store, settings, calendar, ", ".join(by) or None, store.get("watch"), not is_learning)
+    _note_model(store, monitor, asked.model, any(by.startswith("head:") for by in (store.get("subject") or {}).get("by", [])))
     monitor.run(taken.late)
     n_series = store.database.execute("SELECT count(*) FROM series").fetchone()[0]
     return Summary(taken, n_series, is_learning, settings, calendar)
@@ -104,15 +112,15 @@ _TIMELESS = {"no_time": "no record has a time; name its field with --time-field"
 
 def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, watch: str | None) -> None:
     """What is grouped by and watched, as it turned out for the first records."""
-    by = next((f"{named.scope}:{named.name}" for named in reader.by), None)
-    if store.get("subject") is None:
-        store.set("by", values["by"] if values["by"] is not None else next((named.name for named in reader.by), None))
+    subject = {"by": [f"{named.scope}:{named.name}" for named in reader.by], "names": group_names(reader.by), "watch": watch}
+    before = store.get("subject")
+    if before is None:
+        store.set("by", values["by"] if values["by"] is not None else subject["names"])
         store.set("watch", watch)
-        store.set("subject", {"by": by, "watch": watch})
-    elif store.get("subject") != {"by": by, "watch": watch}:
-        before = store.get("subject")
-        raise UsageError(f"the state counts {before['watch']} by {before['by']}, these records give {watch} by {by}; name another --state, "
-                         "or --by and --watch as they were")
+        store.set("subject", subject)
+    elif before != subject:
+        raise UsageError(f"the state counts {before['watch']} by {_flat(before['by'])}, these records give {watch} by {_flat(subject['by'])}; name another "
+                         "--state, or --by and --watch as they were")
 
 
 def _note_model(store: Store, monitor: Monitor, model: str | None, is_by_head: bool) -> None:

@@ -8,6 +8,7 @@ import resource
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from opinion import lines, make_days
 from shell import run, shell
 
 from doxa.monitoring.aggregate import aggregate
@@ -183,3 +184,39 @@ def test_last_and_where_work_together_in_a_pipe(files, records):
     expected = [r for r in records if r["timestamp"] > "2026-10-18T23:00:00Z" and r["source"] == "bot" and head(r, "sentiment")["score"] >= 0.5]
     assert done.code == 0 and sum(int(row["n"]) for row in rows if row["kind"] == "all") == len(expected) > 0
     assert {row["by.source"] for row in rows if row["kind"] == "value"} == {"bot"}
+
+
+CALM = {"credit": (40, 0.3), "merger": (25, 0.2)}
+MOVED = make_days(0, 40, CALM) + make_days(40, 42, CALM | {"credit": (40, 0.8)}, author="one voice <b>") + make_days(42, 50, CALM)
+
+
+@pytest.mark.parametrize("to", ["terminal", "markdown", "html", "json"])
+def test_false_alarms_mark_what_alert_would_have_told(tmp_path, to):
+    path = tmp_path / "archive.jsonl"
+    path.write_bytes(lines(MOVED))
+    page = run("report", "--every", "1d", "--false-alarms", "1/year", "--to", to, path).out.decode()
+    told = [json.loads(line) for line in run("alert", "--backtest", "--every", "1d", "--false-alarms", "1/year", "--to", "jsonl", path).lines]
+    alerts = [line for line in told if line["kind"] == "alert"]
+    assert [line.get("series") for line in alerts if line["measure"] == "share"].count("credit") == 1
+    if to == "json":
+        assert [line["id"] for line in json.loads(page)["alerts"]] == [line["id"] for line in alerts]
+        return
+    assert "What moved" in page and "one author, one voice" in page and ("<b>" in page) == (to == "terminal")
+    assert page.count("by chance once in") == len(alerts)
+    if to == "html":
+        with_alerts = len({line.get("series") for line in alerts})
+        assert page.count('class="marks"') == with_alerts and "Alerts: share from 2026-02-14 00:00" in page
+
+
+def test_what_moved_is_told_of_the_last_days_alone_by_all_that_went_before(tmp_path):
+    path = tmp_path / "archive.jsonl"
+    path.write_bytes(lines(MOVED))
+    for flags, n_least, n_most in ((("--last", "12d"), 1, 9), (("--since", "2026-02-18"), 0, 0)):
+        alerts = json.loads(run("report", "--every", "1d", "--false-alarms", "1/year", *flags, "--to", "json", path).out)["alerts"]
+        assert n_least <= len([line for line in alerts if line.get("series") == "credit"]) <= n_most, flags
+
+
+def test_nothing_moved(tmp_path):
+    done = run("report", "--every", "1d", "--false-alarms", "1/year", stdin=lines(make_days(0, 30, CALM)))
+    assert done.code == 0 and "nothing beyond the usual" in done.out.decode()
+    assert run("report", "--false-alarms", "now and then", stdin=lines(MOVED[:50])).code == 2

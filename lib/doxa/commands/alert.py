@@ -58,7 +58,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     from doxa.monitoring.alerts.intake import TOLD_FIELDS
     from doxa.monitoring.alerts.overview import describe_state
     from doxa.monitoring.alerts.store import open_store
-    from doxa.monitoring.alerts.watching import Asked, deliver, settle, take_records
+    from doxa.monitoring.alerts.watching import Asked, Feed, deliver, settle
     from doxa.monitoring.buckets import load_zone, parse_length
     from doxa.monitoring.conditions import parse_conditions
     from doxa.records.writer import write_page
@@ -83,17 +83,21 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     from doxa.records.standard import write_text
 
     if backtest:
-        from doxa.monitoring.alerts.backtest import WHOLE_ARCHIVE_S, parse_spikes, sum_up
+        from doxa.monitoring.alerts.backtest import parse_spikes, sum_up
+        from doxa.monitoring.alerts.replay import WHOLE_ARCHIVE
         from doxa.reporting.alerts import render_backtest
 
-        asked = Asked(**(vars(asked) | {"remember_s": WHOLE_ARCHIVE_S}))
+        asked = Asked(**(vars(asked) | WHOLE_ARCHIVE))
         wanted_spikes = parse_spikes(spikes, load_zone(time_zone or "UTC"))
     n_alerts = n_kept = 0
     with open_store(state, wait_s) as store:
         conditions = parse_conditions(where or store.get("where") or ())
         reader = read_columns(source, Wanted(by or tuple(store.get("by") or ()), time_field, text_field, id_field,
                                              tuple(dict.fromkeys([condition.name for condition in conditions] + [f"field:{name}" for name in TOLD_FIELDS]))))
-        summary = take_records(store, reader, asked, backtest, dt.datetime.now(dt.UTC))
+        feed = Feed(store, asked, backtest, dt.datetime.now(dt.UTC))
+        for table in reader:
+            feed.add(table, reader)
+        summary = feed.finish()
         taken = summary.taken
         if not taken.n_records and require_input:
             raise DoxaError("the input holds no record (--require-input)")

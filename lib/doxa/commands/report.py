@@ -1,5 +1,7 @@
 """report: predictions in, a page out."""
 
+from contextlib import nullcontext
+
 import click
 
 from doxa.commands import _options
@@ -18,6 +20,8 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
               help="Correct the watched shares for the mistakes that this model, which predicted, made on its dev set.")
 @click.option("--gold-sample", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
               help="Correct them for the mistakes in a random sample of these records that also holds the gold label, under the head's name.")
+@click.option("--false-alarms", "promise", metavar="N/SPAN",
+              help="Mark what alert would have told at this promise, such as 1/week, and say what moved; with its usual --baseline.")
 @click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w, 1mo.  [default: by the span]")
 @click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="Whose calendar days and hours are.")
 @click.option("--assume-time-zone", metavar="ZONE", help="For timestamps without a zone, which else are left out of the trend.")
@@ -33,7 +37,7 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 @click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json", "csv")), help="Format; else by the suffix of --output; else terminal.")
 @click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout.")
 @click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all.")
-def report(files, from_format, text_field, max_record_bytes, by, where, watch, model, gold_sample, every, time_zone, assume_time_zone, since,
+def report(files, from_format, text_field, max_record_bytes, by, where, watch, model, gold_sample, promise, every, time_zone, assume_time_zone, since,
            until, last, top, examples, time_field, id_field, title, to, output, require_input, quiet, verbose):
     """Show what is said, how it feels and how that moves.
 
@@ -74,10 +78,18 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
         since=parse_bound(since, "--since", zone), until=parse_bound(until, "--until", zone),
         top=top, n_examples=examples, title=title, conditions=parse_conditions(where), last=parse_last(last) if last else None)
     names = tuple(condition.name for condition in settings.conditions)
+    if promise:
+        from doxa.monitoring.alerts.intake import TOLD_FIELDS
+        from doxa.monitoring.alerts.replay import open_replay
+
+        names = tuple(dict.fromkeys([*names, *(f"field:{name}" for name in TOLD_FIELDS)]))
     wanted = Wanted(by, time_field, text_field, id_field, names)
     known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
     reader = read_columns(source, wanted)
-    figures = aggregate(reader, settings)
+    with open_replay(settings, promise) if promise else nullcontext() as replay:
+        figures = aggregate(reader, settings, replay and replay.add)
+        if replay:
+            figures.promise, figures.alerts = promise, replay.finish(figures.since, figures.until)
     if not figures.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
     if known:

@@ -1,7 +1,7 @@
 """Predictions to figures, in one pass and bounded memory."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -28,10 +28,13 @@ MINUTE_US = 60_000_000
 SLICE_MINUTES = 15
 
 
-def aggregate(reader: ColumnReader, settings: Settings) -> Figures:
-    """Count everything. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
+Follow = Callable[[pa.Table, ColumnReader], None]
+
+
+def aggregate(reader: ColumnReader, settings: Settings, follow: Follow | None = None) -> Figures:
+    """Count everything; `follow` sees every table that is read, too. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
     if settings.last is None:
-        return conclude(_count_tables(iter(reader), reader, settings), reader)
+        return conclude(_count_tables(iter(reader), reader, settings, follow), reader)
     # What lies inside is known at the end. Repeats, examples and the limits on groups are of the inside alone, so counts
     # per slice of time would not do: the flat columns wait on disk, parsed once, from a pipe as from a file.
     latest = LatestTime(settings)
@@ -39,13 +42,15 @@ def aggregate(reader: ColumnReader, settings: Settings) -> Figures:
         for table in _gathered(iter(reader)):
             spool.add(table)
             latest.add(_read_times(_good_rows(table), settings)[0])
-        return conclude(_count_tables(spool.read(), reader, latest.bound()), reader)
+        return conclude(_count_tables(spool.read(), reader, latest.bound(), follow), reader)
 
 
-def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Settings) -> "Counter":
+def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Settings, follow: Follow | None) -> "Counter":
     counter = Counter(settings)
     for table in _gathered(tables):
         counter.add(table, reader)
+        if follow is not None:
+            follow(table, reader)
     return counter
 
 

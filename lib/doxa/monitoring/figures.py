@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import Any
 
 from doxa.metrics.intervals import wilson
 
@@ -99,7 +100,8 @@ class Figures:
     `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
     whose time lies between them; `n_outside` were left out for that, `n_unmet` of the others because they do not meet the
     `conditions`. `last_length` is the length of --last, which set `since` and `until`. `n_untimed` counts time problems by code.
-    `total` is the group of all counted records, None when there is none. `correction` says how shares were corrected."""
+    `total` is the group of all counted records, None when there is none. With a `promise`, `alerts` holds what alert would have told
+    (`monitoring.alerts.told.Told` as plain data), oldest first. `correction` says how shares were corrected."""
 
     title: str
     n_records: int
@@ -124,6 +126,13 @@ class Figures:
     conditions: list[str] = field(default_factory=list)
     n_unmet: int = 0
     correction: str | None = None
+    promise: str | None = None
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+
+    def alerts_of(self, group: Group) -> list[dict[str, Any]]:
+        """The alerts of one group, or of all records together; of the rest and of records without a value there are none."""
+        name = {"value": group.name, "all": None}.get(group.kind, "")
+        return [told for told in self.alerts if told["kind"] == "alert" and told.get("series") == name] if name != "" else []
 
     @property
     def n_good(self) -> int:
@@ -143,6 +152,7 @@ class Figures:
         parts += [f"outside={self.n_outside}"] if self.n_outside else []
         parts += [f"where={condition}" for condition in self.conditions]
         parts += [f"unmet={self.n_unmet}"] if self.conditions else []
+        parts += [f"false-alarms={self.promise}"] if self.promise else []
         parts += ["intervals=wilson95"]
         parts += [f"corrected={self.correction}"] if self.correction else []
         return " ".join(parts)

@@ -11,6 +11,7 @@ from doxa.reporting.json import dump
 from doxa.terminal import visible
 
 TEXT_CHARACTERS = 80
+MOST_ALERTS = 30  # on a page for people
 _SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
 FORMATS = ("terminal", "jsonl")
 
@@ -22,20 +23,31 @@ def render_told(told: dict[str, Any], kind: str) -> str:
 
 
 def _alert(told: dict[str, Any]) -> str:
-    if told["measure"] == "share":
-        seen = (f"{told['hits']:,} of {told['n']:,} texts are {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
-                f"usual (about {told['expected']:.1%})")
-    else:
-        seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f})"
-    words = [f"ALERT {_name(told)}: {seen} from {moment(told['since'])} to {moment(told['until'])}: a {told['detector']}; "
-             f"all series together bring the like by chance once in {duration(told['recurrence_s'])}"]
-    words += [_cause(cause, told) for cause in told.get("causes", ())]
+    words = [f"ALERT {describe_series(told)}: {describe_finding(told)}", *describe_causes(told)]
     if told.get("examples"):
         words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
     return ". ".join(words)
 
 
-def _cause(cause: dict[str, Any], told: dict[str, Any]) -> str:
+def describe_finding(told: dict[str, Any]) -> str:
+    """What was seen, what is usual, when, and how rare that is."""
+    if told["kind"] == "new_series":
+        return f"new, {told['n']:,} texts since {moment(told['since'])}"
+    if told["measure"] == "share":
+        seen = (f"{told['hits']:,} of {told['n']:,} texts are {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
+                f"usual (about {told['expected']:.1%})")
+    else:
+        seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f})"
+    return (f"{seen} from {moment(told['since'])} to {moment(told['until'])}: a {told['detector']}; "
+            f"all series together bring the like by chance once in {duration(told['recurrence_s'])}")
+
+
+def describe_causes(told: dict[str, Any]) -> list[str]:
+    """What moved, a sentence each."""
+    return [_cause(cause) for cause in told.get("causes", ())]
+
+
+def _cause(cause: dict[str, Any]) -> str:
     kind = cause["kind"]
     if kind == "more_texts":
         return f"more texts: {cause['n']:,}, about {cause['expected']:,.0f} are usual"
@@ -54,16 +66,16 @@ def _cause(cause: dict[str, Any], told: dict[str, Any]) -> str:
 def _resolved(told: dict[str, Any]) -> str:
     what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
     if told.get("reason"):
-        return f"RESOLVED {_name(told)}: {what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
-    return f"RESOLVED {_name(told)}: {what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}"
+        return f"RESOLVED {describe_series(told)}: {what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
+    return f"RESOLVED {describe_series(told)}: {what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}"
 
 
 def _withdrawn(told: dict[str, Any]) -> str:
-    return f"WITHDRAWN {_name(told)}: late records make the {told['measure']} of {moment(told['since'])} a usual one"
+    return f"WITHDRAWN {describe_series(told)}: late records make the {told['measure']} of {moment(told['since'])} a usual one"
 
 
 def _new_series(told: dict[str, Any]) -> str:
-    return f"NEW SERIES {_name(told)}: {told['n']:,} texts since {moment(told['since'])}; it is watched once it has told what is usual"
+    return f"NEW SERIES {describe_series(told)}: {told['n']:,} texts since {moment(told['since'])}; it is watched once it has told what is usual"
 
 
 def _new_model(told: dict[str, Any]) -> str:
@@ -73,7 +85,8 @@ def _new_model(told: dict[str, Any]) -> str:
 _SENTENCES = {"alert": _alert, "resolved": _resolved, "withdrawn": _withdrawn, "new_series": _new_series, "new_model": _new_model}
 
 
-def _name(told: dict[str, Any]) -> str:
+def describe_series(told: dict[str, Any]) -> str:
+    """Which series: `topic=credit`, or all texts."""
     if told.get("series") is None:
         return "all texts"
     return told["series"] if ", " in told["by"] else f"{told['by']}={told['series']}"

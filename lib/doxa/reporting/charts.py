@@ -4,8 +4,11 @@ A chart is stretched to the width of the page (`preserveAspectRatio="none"`), so
 stands beside it as HTML and keeps its size on a phone.
 """
 
+import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from doxa.monitoring.figures import Bucket, Corrected, Figures, Group, Share
 from doxa.reporting import wording
@@ -30,6 +33,7 @@ class Chart:
     dates: list[tuple[float, str]]
     most: int
     counted_line: str = ""
+    marks: tuple[float, ...] = ()  # alerts, percent from the left
 
 
 def share_ceiling(groups: list[Group]) -> float:
@@ -43,8 +47,8 @@ def _shown(bucket: Bucket) -> Share | Corrected:
     return bucket.corrected or bucket.watched
 
 
-def draw_trend(buckets: list[Bucket], ceiling: float, every: str) -> Chart | None:
-    """Share of the watched label with its interval above, number of texts as bars; None without buckets."""
+def draw_trend(buckets: list[Bucket], ceiling: float, every: str, alerts: Sequence[dict[str, Any]] = ()) -> Chart | None:
+    """Share of the watched label with its interval above, number of texts as bars, alerts marked; None without buckets."""
     if not buckets:
         return None
     step = WIDTH / len(buckets)
@@ -60,7 +64,7 @@ def draw_trend(buckets: list[Bucket], ceiling: float, every: str) -> Chart | Non
         bars=[(_x(x - step * 0.36), _y(bucket.n, most or 1), _x(step * 0.72), _x(HEIGHT * bucket.n / (most or 1)), bucket.is_complete)
               for x, bucket in points if bucket.n],
         ticks=[(_y(share, ceiling), f"{share:.0%}") for share in (0, ceiling / 2, ceiling)],
-        dates=_dates(buckets, every), most=most, counted_line=_counted_line(points, ceiling))
+        dates=_dates(buckets, every), most=most, counted_line=_counted_line(points, ceiling), marks=_marks(buckets, alerts))
 
 
 def describe_trend(group: Group, figures: Figures) -> str:
@@ -79,7 +83,16 @@ def describe_trend(group: Group, figures: Figures) -> str:
         words += f". Corrected: {wording.percent_interval(group.corrected)} over all"
         latest = [bucket for bucket in judged if bucket.corrected][-1:]
         words += "".join(f"; latest {wording.percent_interval(b.corrected)} in {wording.bucket_label(b, figures.every)}" for b in latest)
+    alerts = figures.alerts_of(group)
+    if alerts:
+        words += ". Alerts: " + ", ".join(f"{told['measure']} from {told['since'][:16].replace('T', ' ')}" for told in alerts)
     return words + "."
+
+
+def _marks(buckets: list[Bucket], alerts: Sequence[dict[str, Any]]) -> tuple[float, ...]:
+    """Where alerts began, each bucket once."""
+    moments = [dt.datetime.fromisoformat(told["since"]) for told in alerts]
+    return tuple(round(100 * (i + 0.5) / len(buckets), 2) for i, bucket in enumerate(buckets) if any(bucket.start <= at < bucket.end for at in moments))
 
 
 def _runs(points: list[Point]) -> list[list[Point]]:

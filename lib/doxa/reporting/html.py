@@ -6,18 +6,19 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from doxa.monitoring.figures import Figures
-from doxa.reporting import charts, heat_map, wording
+from doxa.reporting import alerts, charts, heat_map, wording
+from doxa.reporting.alerts import MOST_ALERTS
 from doxa.terminal import visible
 
 
 def render_html(figures: Figures) -> str:
     shown = [figures.total, *figures.groups] if figures.total else figures.groups
     ceiling = charts.share_ceiling(shown)
-    drawings = {id(group): charts.draw_trend(group.buckets, ceiling, figures.every) for group in shown}
+    drawings = {id(group): charts.draw_trend(group.buckets, ceiling, figures.every, figures.alerts_of(group)) for group in shown}
     return _template().render(
         figures=figures, wording=wording, is_watching=figures.watch is not None, draw=lambda group: drawings[id(group)],
         describe=lambda group: charts.describe_trend(group, figures), language=wording.language,
-        heat_map=heat_map.draw_heat_map(figures), heat_steps=heat_map.step_names(), few=heat_map.FEW)
+        alerts=alerts, most_alerts=MOST_ALERTS, heat_map=heat_map.draw_heat_map(figures), heat_steps=heat_map.step_names(), few=heat_map.FEW)
 
 
 def _template():

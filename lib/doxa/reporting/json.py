@@ -31,6 +31,7 @@ def render_json(figures: Figures) -> str:
         "heads": {head.name: _head(head) for head in figures.heads},
         "total": _group(figures.total, figures) if figures.total else None,
         "groups": [_group(group, figures) for group in figures.groups],
+        "alerts": figures.alerts,
         "notes": figures.notes,
     }
     return dump(content, indent=2)

@@ -4,6 +4,7 @@ import re
 
 from doxa.monitoring.figures import Figures, Group, HeadCounts
 from doxa.reporting import wording
+from doxa.reporting.alerts import MOST_ALERTS, describe_causes, describe_finding, describe_series
 from doxa.terminal import visible
 
 EXAMPLE_CHARACTERS = 600
@@ -28,6 +29,7 @@ def render_markdown(figures: Figures) -> str:
         lines += _head(head)
     if figures.total is not None:
         lines += _groups(figures)
+    lines += _alerts(figures)
     for group in figures.groups:
         lines += _examples(group)
     lines += [f"Note: {escape(note)}\n" for note in figures.notes]
@@ -62,6 +64,14 @@ def _groups(figures: Figures) -> list[str]:
         cells += [wording.sparkline(group.buckets, True, is_corrected=True)] if has_trend and figures.correction else []
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _alerts(figures: Figures) -> list[str]:
+    if not figures.promise:
+        return []
+    shown = figures.alerts[-MOST_ALERTS:][::-1]
+    lines = [f"- **{escape(describe_series(told))}**: {escape('. '.join([describe_finding(told), *describe_causes(told)]))}" for told in shown]
+    return ["## What moved", "", *(lines or ["nothing beyond the usual"]), ""]
 
 
 def _examples(group: Group) -> list[str]:

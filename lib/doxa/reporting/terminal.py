@@ -10,6 +10,7 @@ from rich.text import Text
 
 from doxa.monitoring.figures import Figures, Group, HeadCounts
 from doxa.reporting import wording
+from doxa.reporting.alerts import MOST_ALERTS, describe_causes, describe_finding, describe_series
 from doxa.terminal import visible
 
 EXAMPLE_CHARACTERS = 300
@@ -32,6 +33,8 @@ def render_terminal(figures: Figures, width: int = 100, is_coloured: bool = Fals
         console.print(_head_table(head, console.width))
     if figures.total is not None:
         _print_groups(console, figures)
+    if figures.promise:
+        _print_alerts(console, figures)
     for group in figures.groups:
         _print_examples(console, group)
     for note in figures.notes:
@@ -121,6 +124,17 @@ def _legend(figures: Figures) -> str:
     which = "corrected share, counted share" if figures.correction else "share"
     words += f"{which} of {figures.watch} (▁ 0 to █ 100 %) above, texts below; " if figures.watch else "number of texts; "
     return words + "· none" + ("" if buckets[-1].is_complete else "; (last) not over yet")
+
+
+def _print_alerts(console: Console, figures: Figures) -> None:
+    console.print()
+    console.print(_plain("What moved", "bold"))
+    for told in figures.alerts[-MOST_ALERTS:][::-1]:
+        words = ". ".join([f"{describe_series(told)}: {describe_finding(told)}", *describe_causes(told)])
+        for line in _plain(words).wrap(console, console.width - 2):
+            console.print(Text("  ") + line)
+    if not figures.alerts:
+        console.print("  nothing beyond the usual")
 
 
 def _print_examples(console: Console, group: Group) -> None:

@@ -10,8 +10,6 @@ from doxa.monitoring.alerts.promise import SPANS_S
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.watching import Summary, read_outbox
 
-WHOLE_ARCHIVE_S = 10**10
-
 
 @dataclass(frozen=True)
 class Spike:

@@ -91,9 +91,9 @@ def _authors(rows: list[tuple]) -> list[dict[str, Any]]:
     if not authors:
         return []
     name, n = authors.most_common(1)[0]
-    if n < LEAST_OF_AUTHOR or n < AUTHOR_PART * authors.total():
+    if n < LEAST_OF_AUTHOR or n < AUTHOR_PART * len(rows):
         return []
-    return [_counted("one_author", n, authors.total()) | {"name": name}]
+    return [_counted("one_author", n, len(rows)) | {"name": name}]
 
 
 def _sources(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:

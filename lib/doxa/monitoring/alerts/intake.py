@@ -21,8 +21,6 @@ from doxa.records.columns import ColumnReader
 SECOND_US = 1_000_000
 ALL = 0  # the series of all records
 MOST_SERIES = 2_000  # beyond, each is tested so strictly that nothing would ever be told
-SAMPLED = 100  # records kept of a bucket of a series, to tell causes and examples from
-SAMPLED_BUCKETS = 14
 TEXT_CHARACTERS = 400
 TOLD_FIELDS = ("source", "author")  # from which causes are told as well
 FUTURE_S = 86_400
@@ -151,13 +149,13 @@ class Intake:
         self._sample(portion, chosen, series, bucket, place)
 
     def _sample(self, portion: Portion, chosen: np.ndarray, series: np.ndarray, bucket: np.ndarray, place: np.ndarray) -> None:
-        """Keep the SAMPLED records with the lowest keys of every cell: as good as drawn by lot, and the same in any order."""
+        """Keep the first few records of every cell by their keys: as good as drawn by lot, and the same in any order."""
         rows = portion.rows[chosen]
         keys = portion.ids[chosen].view(np.int64)
-        recent = bucket >= self.calendar.back(self.watermark_s, SAMPLED_BUCKETS)
+        recent = bucket >= self.calendar.back(self.watermark_s, self.settings.sampled_buckets)
         order = np.lexsort((keys, place))
         rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])
-        kept = order[(rank < SAMPLED) & recent[order]]
+        kept = order[(rank < self.settings.sampled) & recent[order]]
         texts = pc.utf8_slice_codeunits(pc.fill_null(portion.table.column("text"), ""), 0, TEXT_CHARACTERS)
         columns = [portion.table.column("id").take(rows[kept]).to_pylist(), texts.take(rows[kept]).to_pylist()]
         more = [portion.table.column(f"field:{name}").take(rows[kept]).to_pylist() for name in TOLD_FIELDS]
@@ -175,9 +173,9 @@ class Intake:
         if self.watermark_s is not None:
             self.store.set("watermark", self.watermark_s)
             run("DELETE FROM seen WHERE bucket < ?", (self.watermark_s - self.settings.remember_s - self.settings.bucket_s,))
-            run("DELETE FROM samples WHERE bucket < ?", (int(self.calendar.back(self.watermark_s, SAMPLED_BUCKETS)),))
+            run("DELETE FROM samples WHERE bucket < ?", (int(self.calendar.back(self.watermark_s, self.settings.sampled_buckets)),))
             run("DELETE FROM samples WHERE (series, bucket, key) IN (SELECT series, bucket, key FROM (SELECT series, bucket, key, row_number() OVER "
-                "(PARTITION BY series, bucket ORDER BY key) AS rank FROM samples) WHERE rank > ?)", (SAMPLED,))
+                "(PARTITION BY series, bucket ORDER BY key) AS rank FROM samples) WHERE rank > ?)", (self.settings.sampled,))
         run("DROP TABLE coming")
         return self.taken
 

@@ -14,7 +14,8 @@ VOLUME, SHARE = 0, 1
 @dataclass(frozen=True)
 class AlertSettings:
     """`baseline_s`: how far back the usual is learnt from. `lateness_s`: how long after its end a bucket may still grow. `cooldown`: usual
-    buckets in a row that end an episode. `remember_s`: how long a record is known again."""
+    buckets in a row that end an episode. `remember_s`: how long a record is known again. `sampled`: how many records of a bucket of a series are
+    kept, for `sampled_buckets`, to tell causes and examples from."""
 
     every: Every = Every(1, "h")
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -23,6 +24,8 @@ class AlertSettings:
     lateness_s: int = 0
     remember_s: int = 7 * DAY_S
     cooldown: int = 3
+    sampled: int = 100
+    sampled_buckets: int = 14
 
     @property
     def bucket_s(self) -> float:

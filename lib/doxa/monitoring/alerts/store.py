@@ -51,11 +51,11 @@ class Store:
 
 @contextmanager
 def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False) -> Iterator[Store]:
-    """Open a state file, made where there is none; one in memory for None. What was not committed is undone.
+    """Open a state file, made where there is none; a nameless one for None. What was not committed is undone.
 
     Raises DoxaError when another run holds it for longer than `wait_s`, or it is no such file."""
     if path is None:
-        with _connected(":memory:", None) as store:
+        with _connected("", None) as store:
             yield store
     elif for_reading:
         if not os.path.exists(path):
@@ -69,7 +69,7 @@ def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False)
 
 @contextmanager
 def _connected(path: str, owned: str | None) -> Iterator[Store]:
-    is_fresh = path == ":memory:" or not os.path.exists(path) or os.path.getsize(path) == 0
+    is_fresh = path == "" or not os.path.exists(path) or os.path.getsize(path) == 0
     try:
         database = sqlite3.connect(path, isolation_level=None, timeout=30.0)
     except sqlite3.Error as error:

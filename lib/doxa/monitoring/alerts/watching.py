@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from doxa.errors import DoxaError, UsageError
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.intake import Intake, Taken
@@ -18,11 +20,13 @@ from doxa.monitoring.alerts.told import Told, iso
 from doxa.monitoring.buckets import load_zone, parse_every
 from doxa.monitoring.conditions import parse_conditions
 from doxa.monitoring.portion import group_names
-from doxa.monitoring.settings import choose_watch
+from doxa.monitoring.settings import Watch, choose_watch
 from doxa.records.columns import ColumnReader
 
 # What a state is about: other values would make nonsense of its counts.
 FIXED = {"by": "--by", "where": "--where", "watch": "--watch", "every": "--every", "time_zone": "--time-zone"}
+
+CHANGEABLE = ("baseline_s", "lateness_s", "remember_s", "cooldown", "sampled", "sampled_buckets")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Asked:
     lateness_s: int | None = None
     remember_s: int | None = None
     cooldown: int | None = None
+    sampled: int | None = None
+    sampled_buckets: int | None = None
     assumed_zone: ZoneInfo | None = None
     model: str | None = None  # fingerprint
 
@@ -48,7 +54,7 @@ DEFAULTS = {"every": "1h", "time_zone": "UTC", "promise": "1/week"}
 
 def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
     """Settings of a run, and those of the state that they are made of. Raises UsageError where they are not those of the state."""
-    known = {name: store.get(name) for name in (*FIXED, "promise", "baseline_s", "lateness_s", "remember_s", "cooldown")}
+    known = {name: store.get(name) for name in (*FIXED, "promise", *CHANGEABLE)}
     for name, flag in FIXED.items():
         given = getattr(asked, name)
         if given is not None and store.get("subject") is not None and given != known[name]:
@@ -56,7 +62,7 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
                              "another --state")
     values = {name: getattr(asked, name) if getattr(asked, name) is not None else value if value is not None else DEFAULTS.get(name)
               for name, value in known.items()}
-    zone, given = load_zone(values["time_zone"]), {name: values[name] for name in ("baseline_s", "lateness_s", "remember_s", "cooldown") if values[name] is not None}
+    zone, given = load_zone(values["time_zone"]), {name: values[name] for name in CHANGEABLE if values[name] is not None}
     settings = replace(AlertSettings(parse_every(values["every"]), zone, parse_promise(values["promise"])), **given)
     return settings, values
 
@@ -76,32 +82,39 @@ class Summary:
     calendar: Calendar
 
 
-def take_records(store: Store, reader: ColumnReader, asked: Asked, tells_at_once: bool, now: dt.datetime) -> Summary:
-    """Bring records into the state, judge, fill the outbox. Nothing is committed.
+class Feed:
+    """Brings records into a state, table by table, then judges and fills the outbox. Nothing is committed.
 
     What the first records bring is only learnt from, unless `tells_at_once`. Raises UsageError for settings that do not fit the state or the records."""
-    settings, values = settle(store, asked)
-    is_learning = store.get("watermark") is None and not tells_at_once
-    calendar = Calendar(settings.every, settings.zone)
-    intake, watch = Intake(store, settings, calendar, parse_conditions(values["where"] or ()), now.timestamp()), None
-    for table in reader:
-        if watch is None and reader.heads:
-            watch = choose_watch(values["watch"], reader.heads)
-            _keep_subject(store, values, reader, str(watch) if watch else None)
-        intake.add(table, reader, watch, asked.assumed_zone)
-    taken = intake.finish()
-    for name, value in values.items():
-        if name not in ("by", "watch"):
-            store.set(name, value)
-    if taken.n_records and not taken.n_counted and not taken.n_known and not taken.n_old and taken.problems:
-        problem = max(taken.problems, key=taken.problems.get)
-        raise DoxaError(_TIMELESS[problem])
-    by = group_names(reader.by) or (store.get("subject") or {}).get("names", [])
-    monitor = Monitor(store, settings, calendar, ", ".join(by) or None, store.get("watch"), not is_learning)
-    _note_model(store, monitor, asked.model, any(by.startswith("head:") for by in (store.get("subject") or {}).get("by", [])))
-    monitor.run(taken.late)
-    n_series = store.database.execute("SELECT count(*) FROM series").fetchone()[0]
-    return Summary(taken, n_series, is_learning, settings, calendar)
+
+    def __init__(self, store: Store, asked: Asked, tells_at_once: bool, now: dt.datetime):
+        self.store, self.asked = store, asked
+        self.settings, self.values = settle(store, asked)
+        self.is_learning = store.get("watermark") is None and not tells_at_once
+        self.calendar = Calendar(self.settings.every, self.settings.zone)
+        self.intake = Intake(store, self.settings, self.calendar, parse_conditions(self.values["where"] or ()), now.timestamp())
+        self.watch: Watch | None = None
+
+    def add(self, table: pa.Table, reader: ColumnReader) -> None:
+        if self.watch is None and reader.heads:
+            self.watch = choose_watch(self.values["watch"], reader.heads)
+            _keep_subject(self.store, self.values, reader, str(self.watch) if self.watch else None)
+        self.intake.add(table, reader, self.watch, self.asked.assumed_zone)
+
+    def finish(self) -> Summary:
+        """Raises DoxaError when no record has a usable time."""
+        store, taken = self.store, self.intake.finish()
+        for name, value in self.values.items():
+            if name not in ("by", "watch"):
+                store.set(name, value)
+        if taken.n_records and not taken.n_counted + taken.n_known + taken.n_old + taken.n_unmet and taken.problems:
+            raise DoxaError(_TIMELESS[max(taken.problems, key=taken.problems.get)])
+        subject = store.get("subject") or {"names": [], "by": []}
+        monitor = Monitor(store, self.settings, self.calendar, ", ".join(subject["names"]) or None, store.get("watch"), not self.is_learning)
+        _note_model(store, monitor, self.asked.model, any(by.startswith("head:") for by in subject["by"]))
+        monitor.run(taken.late)
+        n_series = store.database.execute("SELECT count(*) FROM series").fetchone()[0]
+        return Summary(taken, n_series, self.is_learning, self.settings, self.calendar)
 
 
 _TIMELESS = {"no_time": "no record has a time; name its field with --time-field",

@@ -1,0 +1,43 @@
+"""What alert would have told of an archive: records in any order, judged once all are there."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from doxa.monitoring.alerts.store import open_store
+from doxa.monitoring.alerts.watching import Asked, Feed, read_outbox
+from doxa.monitoring.settings import Settings
+from doxa.records.columns import ColumnReader
+
+WHOLE_ARCHIVE = {"remember_s": 10**10, "sampled_buckets": 10**6, "sampled": 30}  # nothing is too old, and causes are told of any time
+
+
+class Replay:
+    """Takes the tables of a reader; `finish` tells what there was to tell, as `monitoring.alerts.told.Told` has it."""
+
+    def __init__(self, store, asked: Asked, now: dt.datetime):
+        self.store, self.feed = store, Feed(store, asked, True, now)
+
+    def add(self, table: pa.Table, reader: ColumnReader) -> None:
+        """Raises UsageError beyond 2,000 series."""
+        self.feed.add(table, reader)
+
+    def finish(self, since: dt.datetime | None, until: dt.datetime | None) -> list[dict[str, Any]]:
+        """Alerts and new series that touch a stretch of time, oldest first."""
+        self.feed.finish()
+        told = [line for _, line in read_outbox(self.store) if line["kind"] in ("alert", "new_series")]
+        return [line for line in told if (since is None or dt.datetime.fromisoformat(line["until"]) > since)
+                and (until is None or dt.datetime.fromisoformat(line["since"]) < until)]
+
+
+@contextmanager
+def open_replay(settings: Settings, promise: str) -> Iterator[Replay]:
+    """A replay by the settings of a page, its state in a nameless file. Raises UsageError when `promise` is none."""
+    where = [str(condition) for condition in settings.conditions]
+    asked = Asked(where=where or None, watch=settings.watch, every=str(settings.every or "1d"), time_zone=settings.zone.key, promise=promise,
+                  assumed_zone=settings.assumed_zone, **WHOLE_ARCHIVE)
+    with open_store(None) as store:
+        yield Replay(store, asked, settings.now)

@@ -24,7 +24,8 @@ from shell import BIN, Done, end, environment, run, shell, start
 
 ADDED = {"tokenize": ("input_ids", "tokenizer"), "predict": ("prediction", "n_tokens")}
 ADDERS = tuple(ADDED)
-ALL = ("tokenize", "predict", "report")
+ALL = ("tokenize", "predict", "report", "alert")
+READERS = ("report", "alert")  # of predictions
 PREDICTED = b'{"id": %d, "text": "ok", "timestamp": "2026-11-01T00:00:00Z", "prediction": {"topic": {"label": "credit", "score": 0.9}}}\n'
 LONG_BYTES = 20 << 20
 
@@ -32,7 +33,7 @@ LONG_BYTES = 20 << 20
 @pytest.fixture(scope="session")
 def flags(tiny_model):
     """The flags without which a command does not start."""
-    return {"tokenize": ("--base", tiny_model), "predict": ("--model", tiny_model), "report": ("--to", "json")}
+    return {"tokenize": ("--base", tiny_model), "predict": ("--model", tiny_model), "report": ("--to", "json"), "alert": ("--backtest", "--to", "jsonl")}
 
 
 def says_one_line(done: Done, *words: str) -> bool:
@@ -184,7 +185,7 @@ def test_line_ends_and_marks(flags):
 
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-be"])
-@pytest.mark.parametrize("command", ("tokenize", "report"))
+@pytest.mark.parametrize("command", ("tokenize", *READERS))
 def test_utf16_file_names_the_converter(command, codec, flags):
     """[1] A file of UTF-16 with its mark is one failure, not a thousand."""
     stdin = (b"\xfe\xff" if codec == "utf-16-be" else b"") + '{"text": "a"}\n{"text": "b"}\n'.encode(codec)
@@ -255,14 +256,14 @@ def test_empty_input(stdin, flags):
     assert (done.code, done.out, done.err) == (0, b"", "")
 
 
-@pytest.mark.parametrize("command", ("predict", "report"))
+@pytest.mark.parametrize("command", ("predict", *READERS))
 def test_empty_input_of_other_commands(command, flags):
     done = run(command, *flags[command])
     assert (done.code, done.err) == (0, "")
     assert done.out == b"" if command == "predict" else json.loads(done.out)["records"] == 0
 
 
-@pytest.mark.parametrize("command", ("tokenize", "report"))
+@pytest.mark.parametrize("command", ("tokenize", *READERS))
 def test_require_input(command, flags):
     done = run(command, *flags[command], "--require-input")
     assert (done.code, done.out) == (1, b"")
@@ -303,7 +304,7 @@ def test_all_lines_bad(command, flags):
     done = run(command, *flags[command], stdin=b"bad\nworse\n")
     assert done.code == 1
     assert says_one_line(done, "2 of 2 records")
-    if command != "report":
+    if command not in READERS:
         assert [record["raw"] for record in records_of(done.out)] == ["bad", "worse"]
 
 
@@ -388,7 +389,7 @@ def test_files(files, ids, places, flags):
     (["a.jsonl", "nothing*.jsonl"], "no file matches nothing*.jsonl"),
     (["a.jsonl", "a.jsonl/b"], "a.jsonl/b: Not a directory"),
 ])
-@pytest.mark.parametrize("command", ("tokenize", "report"))
+@pytest.mark.parametrize("command", ("tokenize", *READERS))
 def test_files_that_are_not_there(command, files, says, places, flags):
     """They are noticed before any output."""
     done = run(command, *flags[command], *files, cwd=places)
@@ -703,12 +704,12 @@ def test_reader_that_leaves_a_spooled_table(table_bytes, flags, tmp_path):
 
 
 @pytest.mark.parametrize("command, arguments", [
-    ("tokenize", "--to jsonl"), ("tokenize", "--to arrow"), ("tokenize", "--to parquet"), ("tokenize", "--to csv"), ("report", ""),
+    ("tokenize", "--to jsonl"), ("tokenize", "--to arrow"), ("tokenize", "--to parquet"), ("tokenize", "--to csv"), ("report", ""), ("alert", "--backtest"),
     ("report", "--help"), ("tokenize", "--version"),
 ])
 def test_full_disk_on_stdout(command, arguments, flags):
     """[25] Exit 1, one line."""
-    stdin = PREDICTED % 1 if command == "report" else texts(50)
+    stdin = PREDICTED % 1 if command in READERS else texts(50)
     call = f"{command} {' '.join(map(str, flags[command]))} {arguments} > /dev/full"
     done = shell(call, stdin=stdin)
     assert done.code == 1
@@ -724,10 +725,10 @@ def test_full_disk_on_a_device_named_by_output(name, flags, tmp_path):
     assert os.listdir(tmp_path) == [name] and os.path.islink(tmp_path / name)
 
 
-@pytest.mark.parametrize("command", ("tokenize", "report"))
+@pytest.mark.parametrize("command", ("tokenize", *READERS))
 def test_closed_stdout(command, flags):
     """[26] With data to write it is a failure."""
-    stdin = PREDICTED % 1 if command == "report" else texts(1)
+    stdin = PREDICTED % 1 if command in READERS else texts(1)
     done = shell(f"{command} {' '.join(map(str, flags[command]))} >&-", stdin=stdin)
     assert done.code == 1
     assert says_one_line(done, "stdout is closed")
@@ -744,7 +745,7 @@ def test_closed_stdout_does_not_matter_without_data(flags, tmp_path):
     assert len(records_of((tmp_path / "out.jsonl").read_bytes())) == 2
 
 
-@pytest.mark.parametrize("command", ("tokenize", "report"))
+@pytest.mark.parametrize("command", ("tokenize", *READERS))
 def test_closed_stdin(command, flags):
     """[26] A usage error, before any output."""
     done = shell(f"{command} {' '.join(map(str, flags[command]))} <&-")
@@ -847,7 +848,7 @@ def test_output_to_stdout_by_name(name, flags, tmp_path):
 @pytest.mark.parametrize("command", ALL)
 def test_bare_environment(command, flags, tmp_path):
     """[59] No HOME, no locale, no TZ: the same bytes."""
-    stdin = PREDICTED % 1 if command == "report" else LINES[2].raw + b"\n" + LINES[4].raw + b"\n"
+    stdin = PREDICTED % 1 if command in READERS else LINES[2].raw + b"\n" + LINES[4].raw + b"\n"
     bare = run(command, *flags[command], "-q", stdin=stdin, only_env={"PATH": environment()["PATH"]})
     usual = run(command, *flags[command], "-q", stdin=stdin, env={"LC_ALL": "C.UTF-8", "TZ": "Asia/Shanghai"}) if command != "predict" else bare
     assert (bare.code, bare.err) == (0, "")

@@ -32,6 +32,12 @@ class RecordsFailed(DoxaError):
     exit_code = ExitCode.RECORDS_FAILED
 
 
+class GateRefused(DoxaError):
+    """The work is done, and a gate that was asked for says no."""
+
+    exit_code = ExitCode.GATE_REFUSED
+
+
 class Interrupted(BaseException):
     """SIGINT (Ctrl-C) arrived. Not an Exception, so that no handler for failures swallows it; nor a KeyboardInterrupt, which
     click turns into its own words. Its text, if any, is what the user is told."""

@@ -110,7 +110,8 @@ HEADS = {"topic": "label", "tags": "labels", "rating": "number", "a.score": "lab
 @pytest.mark.parametrize("asked, found", [
     ("topic", Named("topic", "label")), ("field:topic", Named("topic", "field")), ("head:topic", Named("topic", "label")),
     ("topic.score", Named("topic", "score")), ("head:topic.score", Named("topic", "score")), ("field:topic.score", Named("topic.score", "field")),
-    ("tags", Named("tags", "labels")), ("rating", Named("rating", "score")), ("rating.score", Named("rating", "score")), ("lang", Named("lang", "field")),
+    ("tags", Named("tags", "labels")), ("rating", Named("rating", "score")), ("rating.score", Named("rating", "score")),
+    ("lang", Named("lang", "field")),
     ("a.score", Named("a.score", "label")), ("lang.score", Named("lang.score", "field")), ("field:late", Named("late", "field")), ("x:y", Named("x:y", "field"))])
 def test_a_name_is_a_head_if_there_is_one(asked, found):
     assert resolve_name(asked, "--where", HEADS, {"topic", "lang", "lang.score", "x:y"}) == found

@@ -45,7 +45,8 @@ def test_no_map_where_there_is_nothing_to_map(more):
     assert draw_heat_map(figures) is None
 
 
-@pytest.mark.parametrize("hits, n, expected", [(0, 100, 0), (4, 100, 0), (5, 100, 1), (15, 100, 2), (44, 100, 3), (45, 100, 4), (60, 100, 5), (9, 9, 0), (0, 0, 0)])
+@pytest.mark.parametrize("hits, n, expected", [
+    (0, 100, 0), (4, 100, 0), (5, 100, 1), (15, 100, 2), (44, 100, 3), (45, 100, 4), (60, 100, 5), (9, 9, 0), (0, 0, 0)])
 def test_steps(hits, n, expected):
     assert step(Share(hits, n)) == expected
 

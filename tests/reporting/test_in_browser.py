@@ -54,7 +54,8 @@ def combined_page(tmp_path_factory):
     """Two names combined, in Chinese and English, so many texts that cells are shaded; one name without a place to break."""
     folder = tmp_path_factory.mktemp("combined")
     labels = ["negative"] * 6 + ["neutral"] * 3 + ["positive"]
-    lines = [{"id": i, "text": f"评级机构下调展望 outlook {i}", "source": ["路透社", "x" * 80][i % 2], "timestamp": f"2026-10-{1 + i % 28:02d}T09:00:00Z",
+    lines = [{"id": i, "text": f"评级机构下调展望 outlook {i}", "source": ["路透社", "x" * 80][i % 2],
+              "timestamp": f"2026-10-{1 + i % 28:02d}T09:00:00Z",
               "prediction": {"topic": {"label": ["credit", "并购"][i % 3 > 0], "score": 0.9},
                              "sentiment": {"label": labels[i * 7 % 10], "score": 0.9}}} for i in range(400)]
     (folder / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

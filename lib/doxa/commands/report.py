@@ -12,7 +12,7 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
               help="Group by a head or a field (head:NAME, field:NAME); repeat it to group by combinations.  [default: head topic, if there]")
 @click.option("--where", multiple=True, metavar="CONDITION",
               help="Count only records for which it holds: topic=credit, source!=bot, sentiment.score>=0.8, 'retweets>10', text~dividend (holds "
-                   "it, in any case), field:lang=en. Repeatable; all must hold. None holds where the value is missing, != neither.")
+                   "it, in any case), field:lang=en. Repeatable; all must hold. Where the value is missing none holds, not even !=.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is shown.  [default: sentiment=negative, if there]")
 @click.option("--model", "-m", type=click.Path(exists=True, file_okay=False), metavar="DIR",
               help="Correct the watched shares for the mistakes that this model, which predicted, made on its dev set.")

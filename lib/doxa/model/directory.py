@@ -81,6 +81,13 @@ def sha256_of(path: str) -> str:
         raise DoxaError(f"cannot read {path}: {error.strerror}") from None
 
 
+def weights_fingerprint(directory: str) -> str:
+    """The sha256 of a model's weights, from the manifest where there is one. Raises DoxaError when there are none."""
+    table = read_table(directory)
+    name = "model.safetensors"
+    return (table.files.get(name, {}).get("sha256") if table else None) or sha256_of(os.path.join(directory, name))
+
+
 def check_free(output: str, force: bool) -> None:
     """Raise DoxaError when a model could not be published at `output`: something is there, or the folder takes no files."""
     if os.path.lexists(output):

@@ -60,6 +60,14 @@ def start_of_last(end: dt.datetime, length: Every, zone: ZoneInfo) -> dt.datetim
         return dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
+def parse_length(text: str, flag: str) -> int:
+    """Parse a stretch of time such as `90m`, `12h`, `7d` or `8w` to seconds. Raises UsageError."""
+    match = re.fullmatch(r"(\d+)(m|h|d|w)?", text)
+    if not match or (match[2] is None and int(match[1]) > 0):
+        raise UsageError(f"{flag} {text}: give a number and a unit, such as 90m, 12h, 7d or 8w")
+    return int(match[1]) * {"m": 60, "h": 3600, "d": 86_400, "w": 604_800, None: 0}[match[2]]
+
+
 def load_zone(name: str, flag: str = "--time-zone") -> ZoneInfo:
     """Raises UsageError for a zone that the time-zone database does not hold."""
     try:
@@ -78,18 +86,18 @@ def choose_every(first: dt.datetime, last: dt.datetime) -> Every:
     return parse_every("12mo")
 
 
-def bucket_edges(first: dt.datetime, last: dt.datetime, every: Every, zone: ZoneInfo) -> list[dt.datetime]:
+def bucket_edges(first: dt.datetime, last: dt.datetime, every: Every, zone: ZoneInfo, most: int = MOST_BUCKETS) -> list[dt.datetime]:
     """The edges of all buckets from the one of `first` to the one of `last`, the end of the last included, in `zone`.
 
     Days begin at local midnight, so a day can have 23 or 25 hours; hours and minutes count from local midnight by
-    elapsed time; weeks begin on Monday, months on the first. Raises UsageError for more than 10,000.
+    elapsed time; weeks begin on Monday, months on the first. Raises UsageError for more than `most`.
     """
     edges = [_floor(first.astimezone(zone), every, zone)]
     while edges[-1].astimezone(dt.UTC) <= last:
         edges.append(_next(edges[-1], every, zone))
-        if len(edges) > MOST_BUCKETS:
+        if len(edges) > most:
             raise UsageError(f"--every {every} cuts the time from {first:%Y-%m-%d} to {last:%Y-%m-%d} into more than "
-                             f"{MOST_BUCKETS} buckets; take a longer one, or --since and --until")
+                             f"{most} buckets; take a longer one, or --since and --until")
     return edges
 
 

@@ -33,7 +33,12 @@ def render_json(figures: Figures) -> str:
         "groups": [_group(group, figures) for group in figures.groups],
         "notes": figures.notes,
     }
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
+    return dump(content, indent=2)
+
+
+def dump(content: dict, indent: int | None = None) -> str:
+    """JSON with an end of line, in which nothing disturbs a terminal."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 

@@ -1,0 +1,57 @@
+"""What alert would have told of an archive, summed up."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from doxa.errors import UsageError
+from doxa.monitoring.alerts.promise import SPANS_S
+from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.watching import Summary, read_outbox
+
+WHOLE_ARCHIVE_S = 10**10
+
+
+@dataclass(frozen=True)
+class Spike:
+    """Something that is known to have begun; `series` None means any."""
+
+    series: str | None
+    moment: dt.datetime
+
+
+def parse_spikes(texts: tuple[str, ...], zone: ZoneInfo) -> list[Spike]:
+    """Parse `NAME@TIME` or `TIME`; without a zone of its own a time is local. Raises UsageError."""
+    spikes = []
+    for text in texts:
+        name, separator, time = text.rpartition("@")
+        try:
+            moment = dt.datetime.fromisoformat(time)
+        except ValueError:
+            raise UsageError(f"--spike {text}: give [NAME@]TIME, such as Southwest@2026-02-21T08:00") from None
+        spikes.append(Spike(name if separator else None, moment if moment.tzinfo else moment.replace(tzinfo=zone)))
+    return spikes
+
+
+def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any]:
+    """How many alerts in how much time, and how soon each spike was told. A spike counts as told by the first alert of its series whose last
+    bucket ends after the spike began; `delay_s` runs from the spike to that end."""
+    alerts = [told for _, told in read_outbox(store) if told["kind"] == "alert"]
+    first = store.database.execute("SELECT min(bucket) FROM counts").fetchone()[0]
+    ready = store.database.execute("SELECT min(bucket) FROM scores WHERE z IS NOT NULL").fetchone()[0]
+    seconds = max(0.0, store.get("next_bucket", 0) - ready) if ready is not None else 0.0
+    promise = summary.settings.promise
+    found = []
+    for spike in spikes:
+        ends = [dt.datetime.fromisoformat(told["until"]) for told in alerts if spike.series in (None, told.get("series"))]
+        end = min((end for end in ends if end > spike.moment), default=None)
+        found.append({"series": spike.series, "spike": spike.moment.isoformat(), "told": end.isoformat() if end else None,
+                      "delay_s": (end - spike.moment).total_seconds() if end else None})
+    return {"kind": "backtest", "records": summary.taken.n_counted, "series": summary.n_series, "alerts": len(alerts), "promise": str(promise),
+            "first": _local(first, summary), "judged_from": _local(ready, summary), "judged_s": seconds,
+            "alerts_per_span": len(alerts) / (seconds / SPANS_S[promise.span]) if seconds else None, "span": promise.span, "spikes": found}
+
+
+def _local(seconds: float | None, summary: Summary) -> str | None:
+    return None if seconds is None else dt.datetime.fromtimestamp(seconds, summary.settings.zone).isoformat()

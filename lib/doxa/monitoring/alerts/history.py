@@ -1,0 +1,62 @@
+"""What is known of all series, bucket by bucket, as dense arrays."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import datetime as dt
+import numpy as np
+
+from doxa.monitoring.alerts.expectation import Cycle
+from doxa.monitoring.alerts.settings import DAY_S
+
+LEAST_WEEKS = 3  # before a week's cycle is looked for
+BUSY = 10  # texts that a stream usually has in a bucket, for one without any to be an outage
+
+
+@dataclass
+class History:
+    """T buckets, oldest first, of K series.
+
+    `edges` (T + 1,) are seconds since 1970; the counts `n`, `judged` and `watched` (T, K); `is_usual` (T, K, 2) says for volume and share
+    which buckets tell what is usual; `z`, `mean`, `scatter` (T, K, 2) hold what was made of a bucket when it was over, NaN before. The
+    running sums `drift` (K, 2) of surprises are above 0 since the buckets `since` (K, 2)."""
+
+    edges: np.ndarray
+    zone: ZoneInfo
+    n: np.ndarray
+    judged: np.ndarray
+    watched: np.ndarray
+    is_usual: np.ndarray
+    z: np.ndarray
+    mean: np.ndarray
+    scatter: np.ndarray
+    drift: np.ndarray
+    since: np.ndarray
+
+    def __post_init__(self):
+        starts = [dt.datetime.fromtimestamp(int(edge), self.zone) for edge in self.edges]
+        self.weekdays = np.array([start.weekday() for start in starts])
+        self.minutes = np.array([start.hour * 60 + start.minute for start in starts])
+
+    @classmethod
+    def empty(cls, edges: np.ndarray, zone: ZoneInfo, n_series: int) -> "History":
+        shape = (len(edges) - 1, n_series)
+        counts = [np.zeros(shape, np.int64) for _ in range(3)]
+        made = [np.full((*shape, 2), np.nan) for _ in range(3)]
+        return cls(edges, zone, *counts, np.ones((*shape, 2), bool), *made, np.zeros((n_series, 2)), np.full((n_series, 2), -1))
+
+    def leave_out_outages(self) -> None:
+        """Buckets in which a busy stream brought nothing at all tell nothing."""
+        total = self.n.sum(axis=1)
+        if len(total) and np.median(total) >= BUSY:
+            self.is_usual[total == 0] = False
+
+    def cycles(self, first: int, index: int, bucket_s: float) -> list[Cycle]:
+        """The calendar cycles that buckets `first` up to `index` can tell of, for the one at `index`."""
+        span_s, cycles = self.edges[index] - self.edges[first], []
+        if bucket_s < DAY_S and span_s >= 2 * DAY_S:
+            step = int(bucket_s // 60)
+            cycles.append(Cycle(self.minutes[first:index] // step, int(self.minutes[index] // step), -(-1440 // step)))
+        if bucket_s <= DAY_S and span_s >= LEAST_WEEKS * 7 * DAY_S:
+            cycles.append(Cycle(self.weekdays[first:index], int(self.weekdays[index]), 7))
+        return cycles

@@ -1,0 +1,182 @@
+"""Records into the counts of a state: each once, in its own bucket."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.errors import UsageError
+from doxa.monitoring.alerts.calendar import Calendar
+from doxa.monitoring.alerts.settings import AlertSettings
+from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, regroup, watched_columns
+from doxa.monitoring.settings import Watch
+from doxa.monitoring.times import read_instants
+
+SECOND_US = 1_000_000
+ALL = 0  # the series of all records
+MOST_SERIES = 2_000  # beyond, each is tested so strictly that nothing would ever be told
+SAMPLED = 100  # records kept of a bucket of a series, to tell causes and examples from
+SAMPLED_BUCKETS = 14
+TEXT_CHARACTERS = 400
+FUTURE_S = 86_400
+STRAY_BUCKETS = 50_000  # a time that lies so far from the others is a slip, and would stretch the calendar for all
+
+
+@dataclass
+class Taken:
+    """What became of the records of a run. `late` are the (series, bucket) that were over before and have grown."""
+
+    n_records: int = 0
+    n_counted: int = 0
+    n_known: int = 0
+    n_old: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, int] = field(default_factory=dict)
+    late: set[tuple[int, int]] = field(default_factory=set)
+
+
+class Intake:
+    """Adds tables of records (see `records.columns`) to a store."""
+
+    def __init__(self, store: Store, settings: AlertSettings, calendar: Calendar, now_s: float):
+        self.store, self.settings, self.calendar, self.now_s = store, settings, calendar, now_s
+        self.watermark_s = store.get("watermark")
+        self.oldest_s = -np.inf if self.watermark_s is None else self.watermark_s - settings.remember_s
+        self.next_bucket = store.get("next_bucket")
+        self.taken, self.names = Taken(), GroupNames(1)
+        self.codes = {0: ALL}  # of `names` -> series
+        self.series = {name: number for number, name in store.database.execute("SELECT id, name FROM series WHERE id > 0")}
+        store.database.execute("CREATE TEMP TABLE coming (place INTEGER PRIMARY KEY, key INTEGER, bucket INTEGER)")
+
+    def add(self, table: pa.Table, watch: Watch | None, kind: str | None, zone, by: list[str]) -> None:
+        """Count a table; `by` names its column of groups, if any. Raises UsageError beyond MOST_SERIES series."""
+        taken = self.taken
+        taken.n_records += table.num_rows
+        errors = table.column("error")
+        for pair in pc.value_counts(errors.drop_null()).to_pylist():
+            taken.errors[pair["values"]] = taken.errors.get(pair["values"], 0) + pair["counts"]
+        table = table.filter(errors.is_null())
+        instants, problems = read_instants(table.column("time"), zone)
+        us = pc.fill_null(instants, NO_TIME).to_numpy()
+        is_future = us >= (self.now_s + FUTURE_S) * SECOND_US
+        timed = us[(us != NO_TIME) & ~is_future]
+        stray_us = STRAY_BUCKETS * self.settings.bucket_s * SECOND_US
+        if len(timed):
+            is_future |= us > max(float(np.quantile(timed, 0.99)), (self.watermark_s or 0.0) * SECOND_US) + stray_us
+        problems |= {"future_time": int(is_future.sum())} if is_future.any() else {}
+        for problem, n in problems.items():
+            taken.problems[problem] = taken.problems.get(problem, 0) + n
+        is_timed = (us != NO_TIME) & ~is_future
+        latest_us = float(us[is_timed].max()) if is_timed.any() else -np.inf
+        is_old = is_timed & (us < max(self.oldest_s * SECOND_US, latest_us - stray_us))
+        taken.n_old += int(is_old.sum())
+        rows = np.flatnonzero(is_timed & ~is_old)
+        if len(rows):
+            table, us = table.take(rows), us[rows]
+            self.watermark_s = max(self.watermark_s or -np.inf, float(us.max()) / SECOND_US)
+            self._count(table, us, watch, kind, by)
+
+    def _count(self, table: pa.Table, us: np.ndarray, watch: Watch | None, kind: str | None, by: list[str]) -> None:
+        buckets = self.calendar.bucket_of(us // SECOND_US)
+        keys = record_keys(table)
+        fresh = self._unseen(keys, buckets)
+        self.taken.n_known += len(keys) - len(fresh)
+        self.taken.n_counted += len(fresh)
+        if not len(fresh):
+            return
+        table, us, buckets, keys = table.take(fresh), us[fresh], buckets[fresh], keys[fresh]
+        n = table.num_rows
+        labels, is_judged, is_watched, scores = watched_columns(table, watch, kind)
+        whole = Portion(table, np.arange(n), np.zeros(n, np.int32), labels, is_judged, is_watched, scores, us, keys.view(np.uint64), keys.view(np.uint64),
+                        np.ones(n, bool))
+        self._add_portion(whole, buckets, np.full(n, ALL))
+        if by:
+            parts = regroup(whole, by, self.names)
+            named = np.flatnonzero(parts.codes > 0)  # a record without a value is in the series of all alone
+            self._name_series(parts, buckets)
+            series = np.array([self.codes[code] for code in range(len(self.names.values))])[parts.codes]
+            self._add_portion(parts, buckets, series, named)
+        self._add_hours(us)
+
+    def _unseen(self, keys: np.ndarray, buckets: np.ndarray) -> np.ndarray:
+        """Places of the records that no earlier run or line brought, now remembered."""
+        run = self.store.database.execute
+        run("DELETE FROM coming")
+        self.store.database.executemany("INSERT INTO coming VALUES (?, ?, ?)", zip(range(len(keys)), keys.tolist(), buckets.tolist()))
+        places = run("SELECT min(place) FROM coming WHERE NOT EXISTS (SELECT 1 FROM seen WHERE seen.key = coming.key) GROUP BY key ORDER BY 1").fetchall()
+        run("INSERT OR IGNORE INTO seen SELECT key, bucket FROM coming")
+        return np.array([place for place, in places], np.int64)
+
+    def _name_series(self, parts: Portion, buckets: np.ndarray) -> None:
+        for code in range(1, len(self.names.values)):
+            (name,) = self.names.values[code]
+            if code in self.codes:
+                continue
+            if name not in self.series:
+                self.series[name] = len(self.series) + 1
+                if len(self.series) > MOST_SERIES:
+                    raise UsageError(f"--by gives more than {MOST_SERIES:,} series; take a field or head with fewer values")
+            self.codes[code] = self.series[name]
+
+    def _add_portion(self, portion: Portion, buckets: np.ndarray, series: np.ndarray, chosen: np.ndarray | None = None) -> None:
+        chosen = np.arange(len(series)) if chosen is None else chosen
+        if not len(chosen):
+            return
+        series, rows = series[chosen], portion.rows[chosen]
+        bucket = buckets[rows]
+        cells, place = np.unique(np.stack([series, bucket]), axis=1, return_inverse=True)
+        place = place.ravel()
+        sums = [np.bincount(place, values[chosen].astype(float)).astype(int) for values in (np.ones(len(portion.codes)), portion.is_judged, portion.is_watched)]
+        counted = list(zip(*cells.tolist(), *(values.tolist() for values in sums)))
+        execute = self.store.database.executemany
+        names = {number: name for name, number in self.series.items()}
+        execute("INSERT INTO series VALUES (?, ?, ?, 0, 0, 0) ON CONFLICT (id) DO UPDATE SET first_bucket = min(first_bucket, excluded.first_bucket)",
+                [(number, names.get(number), first) for number, first, *_ in counted])
+        execute("INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n, judged = judged + excluded.judged, "
+                "watched = watched + excluded.watched", counted)
+        if self.next_bucket is not None:
+            self.taken.late |= {(number, start) for number, start, *_ in counted if start < self.next_bucket}
+        self._sample(portion, chosen, series, bucket, place)
+
+    def _sample(self, portion: Portion, chosen: np.ndarray, series: np.ndarray, bucket: np.ndarray, place: np.ndarray) -> None:
+        """Keep the SAMPLED records with the lowest keys of every cell: as good as drawn by lot, and the same in any order."""
+        rows = portion.rows[chosen]
+        keys = portion.ids[chosen].view(np.int64)
+        recent = bucket >= self.calendar.back(self.watermark_s, SAMPLED_BUCKETS)
+        order = np.lexsort((keys, place))
+        rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])
+        kept = order[(rank < SAMPLED) & recent[order]]
+        texts = pc.utf8_slice_codeunits(pc.fill_null(portion.table.column("text"), ""), 0, TEXT_CHARACTERS)
+        columns = [portion.table.column("id").take(rows[kept]).to_pylist(), texts.take(rows[kept]).to_pylist()]
+        more = [portion.table.column(name).take(rows[kept]).to_pylist() if name in portion.table.schema.names else [None] * len(kept)
+                for name in ("source", "author")]
+        values = zip(series[kept].tolist(), bucket[kept].tolist(), keys[kept].tolist(), *columns,
+                     portion.is_watched[chosen[kept]].astype(int).tolist(), portion.scores[chosen[kept]].tolist(), *more)
+        self.store.database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _add_hours(self, us: np.ndarray) -> None:
+        cells, counts = np.unique(self.calendar.hour_of_week(us // SECOND_US), return_counts=True)
+        self.store.database.executemany("INSERT INTO hours VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n", zip(cells.tolist(), counts.tolist()))
+
+    def finish(self) -> Taken:
+        """Keep the watermark; forget what is too old to be needed."""
+        run = self.store.database.execute
+        if self.watermark_s is not None:
+            self.store.set("watermark", self.watermark_s)
+            run("DELETE FROM seen WHERE bucket < ?", (self.watermark_s - self.settings.remember_s - self.settings.bucket_s,))
+            run("DELETE FROM samples WHERE bucket < ?", (int(self.calendar.back(self.watermark_s, SAMPLED_BUCKETS)),))
+            run("DELETE FROM samples WHERE (series, bucket, key) IN (SELECT series, bucket, key FROM (SELECT series, bucket, key, row_number() OVER "
+                "(PARTITION BY series, bucket ORDER BY key) AS rank FROM samples) WHERE rank > ?)", (SAMPLED,))
+        run("DROP TABLE coming")
+        return self.taken
+
+
+def record_keys(table: pa.Table) -> np.ndarray:
+    """By what a record is known again (int64): a hash of its id, or without one of its time and text. The same on every machine and version."""
+    columns = [table.column(name).to_pylist() for name in ("id", "time", "text")]
+    parts = (f"i{one}" if one is not None else f"t{time}\0{text}" for one, time, text in zip(*columns))
+    digests = b"".join(hashlib.blake2b(part.encode("utf-8", "surrogatepass"), digest_size=8).digest() for part in parts)
+    return np.frombuffer(digests, np.dtype("<i8")).astype(np.int64)

@@ -1,0 +1,224 @@
+"""One run over a state: judge every bucket that is due, open and close episodes, and put what is to be told into the outbox."""
+
+import json
+
+import numpy as np
+
+from doxa.monitoring.alerts.calendar import HOUR_S, Calendar
+from doxa.monitoring.alerts.causes import find_causes, find_examples
+from doxa.monitoring.alerts.detect import Verdict, judge
+from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
+from doxa.monitoring.alerts.history import History
+from doxa.monitoring.alerts.intake import ALL
+from doxa.monitoring.alerts.promise import newly_spent
+from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_SPAN_S, MEASURES, SHARE, VOLUME, AlertSettings
+from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.tails import count_interval, count_tail, share_interval, share_tail
+from doxa.monitoring.alerts.told import Told, iso
+
+CALM_Z = 1.2815515655446004  # nine usual buckets in ten lie below
+EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn
+TOLD_OF_SERIES = 20  # texts that a series must have to be told as one
+
+
+class Monitor:
+    """`by` and `watch` are what the state is about; where not `tells`, what is found is kept but put into no outbox."""
+
+    def __init__(self, store: Store, settings: AlertSettings, calendar: Calendar, by: str | None, watch: str | None, tells: bool):
+        self.store, self.settings, self.calendar, self.by, self.watch, self.tells = store, settings, calendar, by, watch, tells
+        self.watermark_s = store.get("watermark")
+        first = store.database.execute("SELECT min(bucket) FROM counts").fetchone()[0]
+        self.next_bucket = store.get("next_bucket", first)
+        self.spent = store.get("spent", 0.0)
+        if first is None:
+            return
+        self.next_bucket = max(self.next_bucket, first)
+        self.first_s = max(first, self.calendar.back(self.next_bucket, settings.n_baseline + 1))
+        self.load()
+
+    def load(self) -> None:
+        """Read the history that judgement needs."""
+        run, edges = self.store.database.execute, self.calendar.edges(self.first_s, max(self.watermark_s, self.next_bucket))
+        self.series = run("SELECT id, name, first_bucket, is_told, volume_from, share_from FROM series ORDER BY id").fetchall()
+        self.names = [name for _, name, *_ in self.series]
+        history = self.history = History.empty(edges, self.calendar.zone, len(self.series))
+        self.starts = edges[:-1]
+        place = {int(start): i for i, start in enumerate(self.starts)}
+        for series, bucket, n, judged, watched in run("SELECT * FROM counts WHERE bucket >= ?", (int(edges[0]),)):
+            history.n[place[bucket], series], history.judged[place[bucket], series], history.watched[place[bucket], series] = n, judged, watched
+        for series, bucket, measure, z, mean, scatter in run("SELECT * FROM scores WHERE bucket >= ?", (int(edges[0]),)):
+            at = place[bucket], series, MEASURES.index(measure)
+            history.z[at], history.mean[at], history.scatter[at] = np.nan if z is None else z, mean, scatter
+        for series, measure, total, since in run("SELECT * FROM drifts"):
+            at = series, MEASURES.index(measure)
+            history.drift[at], history.since[at] = total, place.get(since, 0) if total > 0 else -1
+        for number, _, first, is_told, *froms in self.series:
+            for measure in (VOLUME, SHARE):
+                # A series' first bucket began before it; one that nobody was told of has no usual yet.
+                history.is_usual[:, number, measure] = (self.starts > first) & (self.starts >= froms[measure]) & bool(is_told or number == ALL)
+        self.episodes = load_episodes(self.store, int(edges[0]))
+        for episode in self.episodes:
+            if episode.status in (OPEN, RESOLVED):
+                ended = episode.ended if episode.ended is not None else np.inf
+                history.is_usual[(self.starts >= episode.since) & (self.starts < ended), episode.series, episode.measure] = False
+        history.leave_out_outages()
+
+    def run(self, late: set[tuple[int, int]]) -> None:
+        """Judge all that is due; `late` are (series, bucket) that grew after they were over."""
+        if self.next_bucket is None:
+            return
+        self._withdraw(late)
+        for index in range(int(np.searchsorted(self.starts, self.next_bucket)), len(self.starts)):
+            end_s = float(self.history.edges[index + 1])
+            is_over = self.watermark_s >= end_s + self.settings.lateness_s
+            whole_s = end_s + self.settings.lateness_s - float(self.starts[index])
+            elapsed = 1.0 if is_over else (self.watermark_s - float(self.starts[index])) / whole_s
+            gain = newly_spent(elapsed, self.spent)
+            if not is_over and not gain:
+                break
+            verdict = judge(self.history, index, self.settings, 1.0 if is_over else self._due(index), gain, is_over, self._is_quiet())
+            self._open_episodes(index, verdict, is_over)
+            self.spent = 0.0 if is_over else elapsed
+            if not is_over:
+                break
+            self._close_episodes(index)
+            self._tell_new_series(index)
+            self._keep_scores(index)
+            self.next_bucket = int(self.history.edges[index + 1])
+        self.store.set("next_bucket", self.next_bucket)
+        self.store.set("spent", self.spent)
+        self._keep_drifts()
+
+    def _due(self, index: int) -> float:
+        """The share of a bucket's texts that should be there by the watermark: by the hours of the week they usually come in."""
+        start, end = float(self.starts[index]), float(self.history.edges[index + 1])
+        until = min(self.watermark_s, end)
+        if end - start <= HOUR_S:
+            return max(1e-6, (until - start) / (end - start))
+        hours = np.arange(start, end, HOUR_S)
+        counts = dict(self.store.database.execute("SELECT cell, n FROM hours").fetchall())
+        usual = np.array([counts.get(int(cell), 0) for cell in self.calendar.hour_of_week(hours.astype(np.int64))], float)
+        usual += 0.1 * usual.mean() + 1e-9
+        return max(1e-6, float((usual * np.clip((until - hours) / HOUR_S, 0.0, 1.0)).sum() / usual.sum()))
+
+    def _is_quiet(self) -> np.ndarray:
+        quiet = np.zeros((len(self.series), 2), bool)
+        for episode in self.episodes:
+            if episode.status == OPEN:
+                quiet[episode.series, episode.measure] = True
+        return quiet
+
+    def _open_episodes(self, index: int, verdict: Verdict, is_over: bool) -> None:
+        for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist():
+            is_spike = bool(verdict.is_spike[series, measure])
+            first = index if is_spike else max(0, int(self.history.since[series, measure]))
+            told = self._describe(index, first, series, measure, verdict, "spike" if is_spike else "drift")
+            line = json.dumps(told.to_json(), ensure_ascii=False)
+            self.episodes.append(add_episode(self.store, series, measure, int(self.starts[first]), int(self.starts[index]), line if self.tells else None))
+            self.history.is_usual[first : index + 1, series, measure] = False
+            self.tell(told)
+
+    def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str) -> Told:
+        history, part = self.history, slice(first, index + 1)
+        means = history.mean[part, series, measure].copy()
+        means[-1] = verdict.mean[series, measure]
+        scatter = float(verdict.scatter[series, measure])
+        if measure == VOLUME:
+            n = hits = None
+            observed, expected = float(history.n[part, series].sum()), float(np.nansum(means))
+            low, high = (float(bound) for bound in count_interval(np.array(expected), np.array(scatter / (index + 1 - first))))
+        else:
+            hits, n = int(history.watched[part, series].sum()), int(history.judged[part, series].sum())
+            observed, expected = hits / max(1, n), float(np.nansum(means * history.judged[part, series]) / max(1, n))
+            low, high = (float(bound) for bound in share_interval(np.array(n), np.array(expected), np.array(scatter / (index + 1 - first))))
+        p = float((verdict.p if detector == "spike" else verdict.drift_p)[series, measure])
+        bucket_s = float(history.edges[index + 1] - history.edges[index])
+        zone = self.calendar.zone
+        first_s, last_s = int(self.starts[first]), int(self.starts[index])
+        until_s = min(self.watermark_s, float(history.edges[index + 1]))
+        return Told(
+            f"{self.names[series] or 'all'}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
+            iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
+            bucket_s / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
+            find_causes(self.store, history, self.names, series, measure, first, index),
+            find_examples(self.store, series, first_s, last_s, measure == SHARE))
+
+    def _close_episodes(self, index: int) -> None:
+        """After a bucket that is over: usual ones in a row end an episode; one that lasts half of the baseline is the level from then on."""
+        history, zone = self.history, self.calendar.zone
+        for at, episode in enumerate(self.episodes):
+            if episode.status != OPEN or episode.bucket >= self.starts[index]:
+                continue
+            z = history.z[index, episode.series, episode.measure]
+            is_calm = bool(np.isnan(z) or z < CALM_Z)
+            history.is_usual[index, episode.series, episode.measure] = False
+            calm = episode.calm + 1 if is_calm else 0
+            if calm >= self.settings.cooldown:
+                first_calm = index + 1 - calm
+                history.is_usual[first_calm : index + 1, episode.series, episode.measure] = True
+                self._end(at, episode, RESOLVED, int(self.starts[first_calm]), iso(int(self.starts[first_calm]), zone))
+            elif self.starts[index] - episode.since >= self.settings.n_baseline / 2 * self.settings.bucket_s:
+                history.is_usual[:, episode.series, episode.measure] = self.starts >= episode.since
+                column = f"{MEASURES[episode.measure]}_from"
+                self.store.database.execute(f"UPDATE series SET {column} = ? WHERE id = ?", (episode.since, episode.series))
+                self._end(at, episode, NEW_LEVEL, int(history.edges[index + 1]), iso(int(history.edges[index + 1]), zone))
+            else:
+                self.episodes[at] = change_episode(self.store, episode, calm=calm)
+
+    def _end(self, at: int, episode: Episode, status: str, ended_s: int, until: str) -> None:
+        self.episodes[at] = change_episode(self.store, episode, status=status, ended=ended_s, calm=0)
+        if episode.alert:
+            said = json.loads(episode.alert)
+            kind = "withdrawn" if status == WITHDRAWN else "resolved"
+            self.tell(Told(said["id"], kind, said.get("series"), said["measure"], since=said["since"], until=until,
+                            reason=None if status == RESOLVED else status, by=said.get("by"), watch=said.get("watch")))
+
+    def _withdraw(self, late: set[tuple[int, int]]) -> None:
+        """Alerts of a bucket that late records make a usual one."""
+        history = self.history
+        place = {int(start): i for i, start in enumerate(self.starts)}
+        for at, episode in enumerate(self.episodes):
+            index = place.get(episode.bucket)
+            if (episode.series, episode.bucket) not in late or episode.status == WITHDRAWN or index is None or not episode.alert:
+                continue
+            mean, scatter = (values[index, episode.series, episode.measure : episode.measure + 1] for values in (history.mean, history.scatter))
+            seen = history.watched if episode.measure == SHARE else history.n
+            seen, n = (values[index, episode.series : episode.series + 1] for values in (seen, history.judged))
+            tail = share_tail(seen, n, mean, scatter) if episode.measure == SHARE else count_tail(seen, mean, scatter)
+            if np.isfinite(mean[0]) and json.loads(episode.alert)["detector"] == "spike" and tail.p[0] >= EXPLAINED_P:
+                history.is_usual[index, episode.series, episode.measure] = True
+                self._end(at, episode, WITHDRAWN, episode.bucket, iso(self.watermark_s, self.calendar.zone))
+
+    def _tell_new_series(self, index: int) -> None:
+        """A series that comes up once the stream is known is told as such: what it brings is no spike of anything. It is learnt from then on."""
+        is_early = self.starts[index] - self.series[ALL][2] < max(LEAST_SPAN_S, LEAST_BUCKETS * self.settings.bucket_s)
+        for at, (number, name, first, is_told, *_) in enumerate(self.series):
+            n = self.history.n[: index + 1, number]
+            if is_told or number == ALL or n.sum() < TOLD_OF_SERIES:
+                continue
+            is_slow = 2 * n[-LEAST_BUCKETS:].sum() < n.sum()  # it was there all the time
+            since = 0 if is_early or is_slow else int(self.starts[index])
+            self.store.database.execute("UPDATE series SET is_told = 1, volume_from = ?, share_from = ? WHERE id = ?", (since, since, number))
+            self.series[at] = (number, name, first, 1, since, since)
+            self.history.is_usual[:, number, :] = ((self.starts > first) & (self.starts >= since))[:, None]
+            if since:
+                zone = self.calendar.zone
+                self.tell(Told(f"{name}|new|{iso(first, zone)}", "new_series", name, since=iso(first, zone), n=int(n.sum()), by=self.by,
+                               until=iso(float(self.history.edges[index + 1]), zone), examples=find_examples(self.store, number, first, 2**62, False)))
+
+    def tell(self, told: Told) -> None:
+        if self.tells:
+            self.store.database.execute("INSERT INTO outbox (told) VALUES (?)", (json.dumps(told.to_json(), ensure_ascii=False),))
+
+    def _keep_scores(self, index: int) -> None:
+        history, bucket = self.history, int(self.starts[index])
+        rows = [(series, bucket, MEASURES[measure], None if np.isnan(history.z[index, series, measure]) else float(history.z[index, series, measure]),
+                 float(history.mean[index, series, measure]), float(history.scatter[index, series, measure]))
+                for series in range(len(self.series)) for measure in (VOLUME, SHARE)]
+        self.store.database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def _keep_drifts(self) -> None:
+        rows = [(series, MEASURES[measure], float(self.history.drift[series, measure]),
+                 int(self.starts[self.history.since[series, measure]]) if self.history.since[series, measure] >= 0 else None)
+                for series in range(len(self.series)) for measure in (VOLUME, SHARE)]
+        self.store.database.executemany("INSERT OR REPLACE INTO drifts VALUES (?, ?, ?, ?)", rows)

@@ -1,0 +1,29 @@
+"""What a state knows, for people and for Prometheus."""
+
+from typing import Any
+
+from doxa.monitoring.alerts.calendar import Calendar
+from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.told import iso
+
+
+def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
+    """The last bucket that is over: texts and watched share of every series beside what was expected; what is under way."""
+    run = store.database.execute
+    watermark, first = store.get("watermark"), run("SELECT min(bucket) FROM counts").fetchone()[0]
+    last = run("SELECT max(bucket) FROM scores").fetchone()[0]
+    counts = {series: row for series, *row in run("SELECT series, n, judged, watched FROM counts WHERE bucket = ?", (last,))}
+    means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ?", (last,))}
+    open_since: dict[int, dict[str, str]] = {}
+    for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL"):
+        open_since.setdefault(series, {})[measure] = iso(since, calendar.zone)
+    rows = []
+    for number, name in run("SELECT id, name FROM series ORDER BY id").fetchall():
+        n, judged, watched = counts.get(number, (0, 0, 0))
+        rows.append({"name": name, "n": n, "expected_n": means.get((number, "volume")), "share": watched / judged if judged else None,
+                     "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
+    return {
+        "watch": store.get("watch"), "by": store.get("by"), "every": store.get("every"), "time_zone": calendar.zone.key, "promise": store.get("promise"),
+        "n_alerts": run("SELECT count(*) FROM episodes WHERE alert IS NOT NULL").fetchone()[0], "watermark_s": watermark,
+        "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
+        "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

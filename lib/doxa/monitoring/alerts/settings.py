@@ -1,0 +1,40 @@
+"""What is watched for, and how."""
+
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from doxa.monitoring.alerts.promise import Promise
+from doxa.monitoring.buckets import Every
+
+DAY_S = 86_400
+MEASURES = ("volume", "share")  # how many texts there are; how many of them hold the watched label
+VOLUME, SHARE = 0, 1
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """`baseline_s`: how far back the usual is learnt from. `lateness_s`: how long after its end a bucket may still grow. `cooldown`: usual
+    buckets in a row that end an episode. `remember_s`: how long a record is known again."""
+
+    every: Every = Every(1, "h")
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    promise: Promise = Promise(1.0, "week")
+    baseline_s: int = 56 * DAY_S
+    lateness_s: int = 0
+    remember_s: int = 7 * DAY_S
+    cooldown: int = 3
+
+    @property
+    def bucket_s(self) -> float:
+        """The usual length of a bucket."""
+        return self.every.n * {"m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S, "mo": 30.4375 * DAY_S}[self.every.unit]
+
+    @property
+    def n_baseline(self) -> int:
+        """Buckets that the usual is learnt from."""
+        return max(LEAST_BUCKETS, round(self.baseline_s / self.bucket_s))
+
+
+LEAST_BUCKETS = 14  # before these, a series tells too little of its scatter
+LEAST_SPAN_S = 2 * DAY_S  # and the day its cycle
+LEAST_RECORDS = 30  # before these, nothing is said of a share

@@ -1,0 +1,128 @@
+"""The state of alert: one SQLite file that any tool can open, changed whole or not at all by a run."""
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from doxa.errors import DoxaError
+
+# Entry i brings a file of schema i to schema i + 1. All times are seconds since 1970; a bucket is named by its start.
+MIGRATIONS = ("""
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, first_bucket INTEGER NOT NULL, is_told INTEGER NOT NULL,
+                     volume_from INTEGER NOT NULL, share_from INTEGER NOT NULL);
+CREATE TABLE counts (series INTEGER, bucket INTEGER, n INTEGER NOT NULL, judged INTEGER NOT NULL, watched INTEGER NOT NULL,
+                     PRIMARY KEY (series, bucket)) WITHOUT ROWID;
+CREATE TABLE hours (cell INTEGER PRIMARY KEY, n INTEGER NOT NULL);
+CREATE TABLE scores (series INTEGER, bucket INTEGER, measure TEXT, z REAL, mean REAL NOT NULL, scatter REAL NOT NULL,
+                     PRIMARY KEY (bucket, series, measure)) WITHOUT ROWID;
+CREATE TABLE drifts (series INTEGER, measure TEXT, total REAL NOT NULL, since INTEGER, PRIMARY KEY (series, measure)) WITHOUT ROWID;
+CREATE TABLE episodes (id INTEGER PRIMARY KEY, series INTEGER NOT NULL, measure TEXT NOT NULL, since INTEGER NOT NULL, bucket INTEGER NOT NULL,
+                       ended INTEGER, calm INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL, alert TEXT);
+CREATE TABLE seen (key INTEGER PRIMARY KEY, bucket INTEGER NOT NULL);
+CREATE TABLE samples (series INTEGER, bucket INTEGER, key INTEGER, id TEXT, text TEXT, is_watched INTEGER, score REAL, source TEXT, author TEXT,
+                      PRIMARY KEY (series, bucket, key)) WITHOUT ROWID;
+CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
+""",)
+
+
+class Store:
+    """An open state file. Nothing is changed before `commit`; rows are read and written as they are by `database`."""
+
+    def __init__(self, database: sqlite3.Connection):
+        self.database = database
+
+    def get(self, name: str, default: Any = None) -> Any:
+        row = self.database.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def set(self, name: str, value: Any) -> None:
+        self.database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+
+    def commit(self) -> None:
+        self.database.execute("COMMIT")
+        self.database.execute("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False) -> Iterator[Store]:
+    """Open a state file, made where there is none; one in memory for None. What was not committed is undone.
+
+    Raises DoxaError when another run holds it for longer than `wait_s`, or it is no such file."""
+    if path is None:
+        with _connected(":memory:", None) as store:
+            yield store
+    elif for_reading:
+        if not os.path.exists(path):
+            raise DoxaError(f"{path}: no such state file")
+        with _connected(path, None) as store:
+            yield store
+    else:
+        with _locked(path, wait_s), _connected(path, path) as store:
+            yield store
+
+
+@contextmanager
+def _connected(path: str, owned: str | None) -> Iterator[Store]:
+    is_fresh = path == ":memory:" or not os.path.exists(path) or os.path.getsize(path) == 0
+    try:
+        database = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+    except sqlite3.Error as error:
+        raise DoxaError(f"cannot open {path}: {error}") from None
+    try:
+        try:
+            _bring_up(database, path, is_fresh)
+            yield Store(database)
+        except sqlite3.DatabaseError as error:
+            raise DoxaError(f"{path}: {error}") from None
+    finally:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        database.close()
+        if is_fresh and owned is not None and os.path.exists(owned) and os.path.getsize(owned) == 0:
+            os.unlink(owned)  # the run ended before it kept anything
+
+
+def _bring_up(database: sqlite3.Connection, path: str, is_fresh: bool) -> None:
+    """Begin, and bring the schema up to date inside the same transaction. Raises DoxaError for a file of another kind or a later doxa."""
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("BEGIN IMMEDIATE")
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise DoxaError(f"{path} was written by a later doxa (schema {version}, this one knows {len(MIGRATIONS)})")
+    if version == 0 and not is_fresh and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise DoxaError(f"{path} is a database of something else; name another --state")
+    for number in range(version, len(MIGRATIONS)):
+        for statement in MIGRATIONS[number].split(";"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {number + 1}")
+
+
+@contextmanager
+def _locked(path: str, wait_s: float) -> Iterator[None]:
+    """Hold PATH.lock, which holds the number of the process."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise DoxaError(f"cannot write beside {path}: {error.strerror}") from None
+    try:
+        until_s = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= until_s:
+                    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                    raise DoxaError(f"another run (pid {holder}) holds {path}; --wait says how long to wait for it") from None
+                time.sleep(0.05)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""What alert tells, as plain data: it lies in the state until it is told, and goes out as it is."""
+
+import datetime as dt
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Told:
+    """One line. `kind`: alert, resolved, withdrawn (late records explain it away), new_series or new_model.
+
+    `measure` is volume or share. `since` is when it began, `until` the end of what was looked at (ISO 8601). For a share `observed` is `hits` of
+    `n` and `expected`, `low`, `high` are shares; for a volume all are numbers of texts. `low` and `high` bound what is usual, 95 %. `p` is
+    the chance of so much in a usual bucket (spike) or of such a sum per bucket (drift); `recurrence_s`: how often, on average, all series
+    and detectors together would bring that by chance."""
+
+    id: str
+    kind: str
+    series: str | None
+    measure: str | None = None
+    detector: str | None = None
+    since: str | None = None
+    until: str | None = None
+    hits: int | None = None
+    n: int | None = None
+    observed: float | None = None
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    recurrence_s: float | None = None
+    reason: str | None = None
+    by: str | None = None
+    watch: str | None = None
+    causes: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value not in (None, [])}
+
+
+def iso(seconds: float, zone: dt.tzinfo) -> str:
+    return dt.datetime.fromtimestamp(int(seconds), zone).isoformat()

@@ -1,0 +1,163 @@
+"""What alert tells, as a sentence for people or as JSON for machines; and the state's figures for Prometheus."""
+
+import datetime as dt
+import re
+from typing import Any
+
+from rich.cells import cell_len
+
+from doxa.reporting import wording
+from doxa.reporting.json import dump
+from doxa.terminal import visible
+
+TEXT_CHARACTERS = 80
+_SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
+FORMATS = ("terminal", "jsonl")
+
+
+def render_told(told: dict[str, Any], kind: str) -> str:
+    """One line, its end included. `told` is what `monitoring.alerts.told.Told` holds; as JSON it has the sentence as `text` too."""
+    sentence = visible(wording.one_line(_SENTENCES[told["kind"]](told)), one_line=True)
+    return dump(told | {"text": sentence}) if kind == "jsonl" else sentence + "\n"
+
+
+def _alert(told: dict[str, Any]) -> str:
+    if told["measure"] == "share":
+        seen = (f"{told['hits']:,} of {told['n']:,} texts are {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
+                f"usual (about {told['expected']:.1%})")
+    else:
+        seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f})"
+    words = [f"ALERT {_name(told)}: {seen} from {moment(told['since'])} to {moment(told['until'])}: a {told['detector']}; "
+             f"all series together bring the like by chance once in {duration(told['recurrence_s'])}"]
+    words += [_cause(cause, told) for cause in told.get("causes", ())]
+    if told.get("examples"):
+        words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
+    return ". ".join(words)
+
+
+def _cause(cause: dict[str, Any], told: dict[str, Any]) -> str:
+    kind = cause["kind"]
+    if kind == "more_texts":
+        return f"more texts: {cause['n']:,}, about {cause['expected']:,.0f} are usual"
+    if kind == "larger_share":
+        return f"larger share: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
+    if kind == "group":
+        return f"{cause['name']}: {cause['excess']:,.0f} more than usual (all together: {cause['of']:,.0f})"
+    part = f"{cause['hits']} of {cause['n']} sampled texts ({cause['low']:.0%} to {cause['high']:.0%})"
+    if kind == "near_duplicates":
+        return f"nearly the same text: {part}: {wording.shorten(cause['text'], TEXT_CHARACTERS)}"
+    if kind == "one_author":
+        return f"one author, {cause['name']}: {part}"
+    return f"source {cause['name']}: {part}, {cause['before']:.0%} before"
+
+
+def _resolved(told: dict[str, Any]) -> str:
+    what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
+    if told.get("reason"):
+        return f"RESOLVED {_name(told)}: {what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
+    return f"RESOLVED {_name(told)}: {what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}"
+
+
+def _withdrawn(told: dict[str, Any]) -> str:
+    return f"WITHDRAWN {_name(told)}: late records make the {told['measure']} of {moment(told['since'])} a usual one"
+
+
+def _new_series(told: dict[str, Any]) -> str:
+    return f"NEW SERIES {_name(told)}: {told['n']:,} texts since {moment(told['since'])}; it is watched once it has told what is usual"
+
+
+def _new_model(told: dict[str, Any]) -> str:
+    return f"NEW MODEL from {moment(told['since'])} on: what is usual is learnt anew ({told['reason']})"
+
+
+_SENTENCES = {"alert": _alert, "resolved": _resolved, "withdrawn": _withdrawn, "new_series": _new_series, "new_model": _new_model}
+
+
+def _name(told: dict[str, Any]) -> str:
+    return f"{told['by']}={told['series']}" if told.get("series") is not None else "all texts"
+
+
+def moment(text: str) -> str:
+    """A local time without seconds."""
+    return f"{dt.datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """`3.2 years`, `8 days`; `1,000 years or more` at the most, minutes at the least."""
+    for length, name in _SPANS:
+        if seconds >= length:
+            n = seconds / length
+            if name == "year" and n >= 1000:
+                return "1,000 years or more"
+            words = f"{n:.1f}".removesuffix(".0") if n < 10 else f"{n:,.0f}"
+            return f"{words} {name}{'' if words == '1' else 's'}"
+    return f"{seconds / 60:.0f} minutes"
+
+
+def render_prometheus(figures: dict[str, Any]) -> str:
+    """The text format of the node exporter's textfile collector. `figures` is what `monitoring.alerts.overview` gives."""
+    lines = []
+    for name, kind, says, values in (
+        ("doxa_watermark_seconds", "gauge", "Latest time of a record.", [({}, figures["watermark_s"])]),
+        ("doxa_alerts_total", "counter", "Alerts told since the state began.", [({}, figures["n_alerts"])]),
+        ("doxa_texts", "gauge", "Texts in the last bucket that is over.", [(_labels(row), row["n"]) for row in figures["series"]]),
+        ("doxa_texts_expected", "gauge", "Texts expected there.", [(_labels(row), row["expected_n"]) for row in figures["series"]]),
+        ("doxa_watched_share", "gauge", "Share of the watched label there.", [(_labels(row), row["share"]) for row in figures["series"]]),
+        ("doxa_watched_share_expected", "gauge", "Share expected there.", [(_labels(row), row["expected_share"]) for row in figures["series"]]),
+        ("doxa_alert_open", "gauge", "1 while an episode is under way.",
+         [(_labels(row) | {"measure": measure}, int(measure in row["open"])) for row in figures["series"] for measure in ("volume", "share")]),
+    ):
+        known = [(labels, value) for labels, value in values if value is not None]
+        if known:
+            lines += [f"# HELP {name} {says}", f"# TYPE {name} {kind}", *(f"{name}{_braces(labels)} {value:.10g}" for labels, value in known)]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(row: dict[str, Any]) -> dict[str, str]:
+    return {"series": row["name"] if row["name"] is not None else ""}
+
+
+def _braces(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    escaped = (f'{name}="{_escape(value)}"' for name, value in labels.items())
+    return "{" + ",".join(escaped) + "}"
+
+
+def _escape(value: str) -> str:
+    return re.sub(r'[\\"\n]', lambda match: {"\\": r"\\", '"': r"\"", "\n": r"\n"}[match[0]], visible(value.replace("\n", " "), one_line=True))
+
+
+def render_overview(figures: dict[str, Any]) -> str:
+    """The state for people: what is watched, the promise, every series with what is usual and what is under way."""
+    head = [f"watched: {figures['watch'] or 'volume alone'}, by {figures['by'] or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
+            f"promise: at most {figures['promise']} false alarms on average, all series together; {figures['n_alerts']} alerts told so far",
+            f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
+    rows = [("series", "texts", "usual", "share", "usual", "under way")]
+    for row in figures["series"]:
+        rows.append((row["name"] if row["name"] is not None else "(all)", _number(row["n"]), _number(row["expected_n"]), _percent(row["share"]),
+                     _percent(row["expected_share"]), ", ".join(f"{measure} since {moment(since)}" for measure, since in row["open"].items())))
+    cells = [[visible(wording.shorten(cell, 40), one_line=True) for cell in row] for row in rows]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(6)]
+    lines = ["  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    return "\n".join([*map(visible, head), "", *lines]) + "\n"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def render_backtest(figures: dict[str, Any]) -> str:
+    """The sum of a backtest for people."""
+    if figures["judged_from"] is None:
+        return f"backtest: {figures['records']:,} records of {figures['series']} series are too few to judge by\n"
+    lines = [f"backtest: {figures['alerts']} alerts in {duration(figures['judged_s'])} of {figures['series']} series, judged from {moment(figures['judged_from'])} on: "
+             f"{figures['alerts_per_span'] or 0:.2f} per {figures['span']}; at most {figures['promise']} of them by chance"]
+    for spike in figures["spikes"]:
+        told = f"told after {duration(spike['delay_s'])}" if spike["told"] else "not told"
+        lines.append(f"spike {spike['series'] or 'of any series'} at {moment(spike['spike'])}: {told}")
+    return visible("\n".join(lines)) + "\n"

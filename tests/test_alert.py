@@ -1,0 +1,391 @@
+"""alert, as a cron job runs it: real processes over one state file."""
+
+import datetime as dt
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from opinion import START, lines, make_days
+from shell import end, run, shell, start
+
+CALM = {"credit": (40, 0.3), "merger": (25, 0.2), "earnings": (60, 0.25)}
+LEARNT = make_days(0, 40, CALM)
+STRICT = ("--every", "1d", "--false-alarms", "1/year")
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """A state that has learnt 40 calm days."""
+    path = tmp_path_factory.mktemp("alert") / "learnt.db"
+    done = run("alert", "--state", path, *STRICT, stdin=lines(LEARNT))
+    assert (done.code, done.out) == (0, b"") and "alerts begin with the next run" in done.err
+    return path
+
+
+@pytest.fixture
+def state(learnt, tmp_path):
+    path = tmp_path / "monitor.db"
+    path.write_bytes(learnt.read_bytes())
+    return path
+
+
+def told(state, records, *flags, code=0, err=""):
+    """Feed records; return the lines told."""
+    done = run("alert", "--state", state, "--to", "jsonl", *flags, stdin=lines(records) if isinstance(records, list) else records)
+    assert done.code == code, done.err
+    assert err in done.err
+    return [json.loads(line) for line in done.lines if line]
+
+
+def rows(state, query: str) -> list:
+    with sqlite3.connect(state) as database:
+        return database.execute(query).fetchall()
+
+
+def counted(state) -> list:
+    return rows(state, "SELECT name, bucket, n, judged, watched FROM counts JOIN series ON series.id = counts.series ORDER BY 1, 2")
+
+
+BURST = CALM | {"credit": (40, 0.75)}
+FLOOD = CALM | {"merger": (150, 0.2)}
+
+
+def test_calm_days_are_silent(state):
+    done = run("alert", "--state", state, stdin=lines(make_days(40, 55, CALM)))
+    assert (done.code, done.out, done.err) == (0, b"", "")
+
+
+def test_a_burst_is_told_once_and_resolved(state):
+    lines_told = told(state, make_days(40, 42, BURST) + make_days(42, 48, CALM))
+    assert [(line["kind"], line.get("series"), line.get("measure")) for line in lines_told if line.get("series") == "credit"] == [
+        ("alert", "credit", "share"), ("resolved", "credit", "share")]
+    alert = next(line for line in lines_told if line["kind"] == "alert" and line.get("series") == "credit")
+    assert alert["since"] == "2026-02-14T00:00:00+00:00" and alert["watch"] == "sentiment=negative"
+    assert alert["hits"] / alert["n"] == pytest.approx(alert["observed"]) and alert["observed"] > alert["high"] > alert["expected"] > alert["low"]
+    assert 0.2 < alert["expected"] < 0.4 and alert["p"] < 1e-4 and alert["recurrence_s"] > 365 * 86_400
+    negative = {record["id"] for record in make_days(40, 42, BURST) if record["prediction"]["sentiment"]["label"] == "negative"}
+    assert len(alert["examples"]) == 3 and set(alert["examples"]) <= negative
+    assert lines_told[-1]["id"] == alert["id"] or any(line["id"] == alert["id"] for line in lines_told[1:])
+
+
+def test_more_texts_are_told_as_such(state):
+    alerts = [line for line in told(state, make_days(40, 42, FLOOD)) if line["kind"] == "alert"]
+    merger = next(line for line in alerts if line.get("series") == "merger")
+    assert merger["measure"] == "volume" and merger["observed"] > 100 > merger["high"]
+    everything = [line for line in alerts if "series" not in line]
+    assert not everything or any(cause.get("name") == "merger" for cause in everything[0]["causes"])
+
+
+def test_a_sentence_a_line(state):
+    done = run("alert", "--state", state, stdin=lines(make_days(40, 42, BURST)))
+    sentence = next(line for line in done.out.decode().splitlines() if line.startswith("ALERT topic=credit"))
+    assert "texts are sentiment=negative" in sentence and "is usual" in sentence and "by chance once in" in sentence
+
+
+def test_the_same_input_twice_changes_nothing(state):
+    burst = make_days(40, 43, BURST)
+    first, before = told(state, burst), None
+    assert first
+    before = counted(state)
+    assert told(state, burst) == [] and counted(state) == before
+    without_ids = [{name: value for name, value in record.items() if name != "id"} for record in make_days(43, 44, CALM, seed=9)]
+    told(state, without_ids)
+    before = counted(state)
+    assert told(state, without_ids) == [] and counted(state) == before
+
+
+def test_order_and_portions_do_not_change_the_counts(state, learnt, tmp_path):
+    records = make_days(40, 43, CALM)
+    other = tmp_path / "other.db"
+    other.write_bytes(learnt.read_bytes())
+    told(state, records)
+    shuffled = random.Random(3).sample(records, len(records))
+    for part in range(5):
+        told(other, shuffled[part::5])
+    assert counted(other) == counted(state)
+
+
+def test_overlapping_feeds_are_counted_once(state):
+    records = make_days(40, 43, CALM)
+    for i in range(0, len(records), 60):
+        told(state, records[max(0, i - 30) : i + 60])
+    assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + len(records)
+
+
+def test_the_day_under_way_is_judged_by_its_hours(state):
+    """In the evening of the first day, long before it is over."""
+    noon = (START.replace(hour=18)).isoformat()[10:]
+    flood = [record for record in make_days(40, 41, FLOOD) if record["timestamp"][10:] < noon]
+    alerts = [line for line in told(state, flood) if line["kind"] == "alert"]
+    assert any(line.get("series") == "merger" and line["until"] < "2026-02-14T18" for line in alerts)
+
+
+def test_a_thin_morning_is_no_alert(state):
+    records = make_days(40, 41, CALM)
+    for i in range(0, len(records), 9):
+        assert told(state, records[i : i + 9]) == []
+
+
+def test_late_records_go_to_their_own_day_and_may_withdraw_an_alert(state):
+    day = make_days(40, 41, BURST)
+    early = [record for record in day if record["prediction"]["topic"]["label"] != "credit" or record["prediction"]["sentiment"]["label"] == "negative"]
+    alerts = told(state, early + make_days(41, 42, CALM)[:5])
+    assert any(line["kind"] == "alert" and line.get("series") == "credit" and line["measure"] == "share" for line in alerts)
+    late = [record | {"id": f"late-{i}", "prediction": record["prediction"] | {"sentiment": {"label": "neutral", "score": 0.9}}}
+            for i, record in enumerate(r for r in make_days(40, 41, {"credit": (70, 0.0)}, seed=4))]
+    again = told(state, late)
+    assert ("withdrawn", "credit") in [(line["kind"], line.get("series")) for line in again]
+
+
+def test_a_series_that_comes_up_is_told_as_new_and_not_as_a_spike(state):
+    crowd = CALM | {"fraud": (80, 0.9)}
+    lines_told = told(state, make_days(40, 45, crowd))
+    assert [line["kind"] for line in lines_told if line.get("series") == "fraud"] == ["new_series"]
+    assert next(line for line in lines_told if line.get("series") == "fraud")["n"] >= 20
+
+
+def test_another_model_starts_afresh(state, tmp_path):
+    models = []
+    for name in ("old", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(name.encode())
+        models.append(tmp_path / name)
+    assert told(state, make_days(40, 41, CALM), "--model", models[0]) == []
+    lines_told = told(state, make_days(41, 50, CALM | {"credit": (40, 0.75)}), "--model", models[1])
+    assert [line["kind"] for line in lines_told] == ["new_model"]
+
+
+def test_fail_exits_4_when_there_is_an_alert(state):
+    assert told(state, make_days(40, 41, CALM), "--fail") == []
+    assert told(state, make_days(41, 43, BURST), "--fail", code=4, err="alert")
+    assert told(state, [], "--fail") == []
+
+
+def test_exec_gets_each_line_and_a_failure_is_tried_again(state, tmp_path):
+    box = tmp_path / "box.jsonl"
+    done = run("alert", "--state", state, "--exec", "exit 7", stdin=lines(make_days(40, 42, BURST)))
+    assert done.code == 1 and "ended with 7" in done.err and done.out == b""
+    done = run("alert", "--state", state, "--exec", f"cat >> {box}; echo said by the command", stdin=b"")
+    handed = [json.loads(line) for line in box.read_text().splitlines()]
+    assert done.code == 0 and len(handed) == len(done.lines) and handed[0]["kind"] == "alert"
+    assert "said by the command" in done.err and b"said by" not in done.out
+    assert run("alert", "--state", state, "--exec", f"cat >> {box}", stdin=b"").out == b""
+
+
+def test_prometheus_file(state, tmp_path):
+    path = tmp_path / "doxa.prom"
+    hostile = 'a"b\\c\nd{}'
+    told(state, make_days(40, 42, BURST | {hostile: (30, 0.1)}), "--prometheus", path)
+    text = path.read_text()
+    assert 'doxa_alert_open{series="credit",measure="share"} 1' in text and "# TYPE doxa_texts gauge" in text
+    assert r'doxa_texts{series="a\"b\\c d{}"}' in text
+    for line in text.splitlines():
+        assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
+
+
+def test_hostile_names_and_texts_stay_harmless(state):
+    evil = "\x1b]0;owned\x07\u202e[/bold]"
+    records = make_days(40, 44, CALM | {evil: (50, 0.2)})
+    done = run("alert", "--state", state, stdin=lines(records))
+    assert b"NEW SERIES" in done.out and b"\x1b" not in done.out and "\u202e" not in done.out.decode()
+    shown = run("alert", "--state", state, "--show")
+    assert b"\x1b" not in shown.out and "\u202e" not in shown.out.decode()
+
+
+def test_show_tells_what_the_state_knows(state):
+    told(state, make_days(40, 43, BURST))
+    shown = run("alert", "--state", state, "--show").out.decode()
+    assert "sentiment=negative, by topic, per 1d (UTC)" in shown and "share since 2026-02-14" in shown and "1/year" in shown
+    figures = json.loads(run("alert", "--state", state, "--show", "--to", "jsonl").out)
+    credit = next(row for row in figures["series"] if row["name"] == "credit")
+    assert credit["open"].keys() >= {"share"} and 25 < credit["expected_n"] < 60
+
+
+def test_an_empty_feed(state):
+    assert told(state, b"") == []
+    assert run("alert", "--state", state, "--require-input", stdin=b"").code == 1
+
+
+@pytest.mark.parametrize("flags, words", [
+    (("--every", "1h"), "--every 1h"), (("--by", "source"), "--by source"), (("--watch", "sentiment=positive"), "--watch"),
+    (("--time-zone", "Asia/Tokyo"), "--time-zone"), (("--false-alarms", "often"), "1/week"), (("--baseline", "long"), "--baseline")])
+def test_settings_that_do_not_fit_are_refused(state, flags, words):
+    before = state.read_bytes()
+    done = run("alert", "--state", state, *flags, stdin=lines(make_days(40, 41, CALM)))
+    assert done.code == 2 and words in done.err and len(done.err_lines) == 1
+    assert state.read_bytes() == before
+
+
+def test_state_and_backtest_exclude_each_other(state):
+    assert run("alert", stdin=b"").code == 2
+    assert run("alert", "--state", state, "--backtest", stdin=b"").code == 2
+    assert run("alert", "--state", state, "--spike", "2026-01-01", stdin=b"").code == 2
+
+
+def test_files_that_are_no_state_are_refused(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("a diary, not a database, and long enough not to be taken for an empty file " * 20)
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE mine (x)")
+    later = tmp_path / "later.db"
+    with sqlite3.connect(later) as database:
+        database.execute("PRAGMA user_version = 99")
+        database.execute("CREATE TABLE settings (name, value)")
+    for path, words in ((text, "not a database"), (other, "something else"), (later, "later doxa"), (tmp_path / "no" / "where.db", "where.db")):
+        before = path.read_bytes() if path.exists() else None
+        done = run("alert", "--state", path, stdin=lines(LEARNT[:10]))
+        assert done.code == 1 and words in done.err and len(done.err_lines) == 1, done.err
+        assert (path.read_bytes() if path.exists() else None) == before
+    assert run("alert", "--state", tmp_path / "none.db", "--show").code == 1
+
+
+def test_broken_records_do_not_stop_the_others(state):
+    day = lines(make_days(40, 41, CALM))
+    done = run("alert", "--state", state, stdin=b"no json\n" + day + b'{"text": "no prediction", "timestamp": "2026-02-14T00:00:00Z"}\n{"id": "x", "text": "x", '
+               b'"timestamp": "yesterday", "prediction": {"topic": {"label": "credit", "score": 1}, "sentiment": {"label": "negative", "score": 1}}}\n')
+    assert done.code == 3 and "could not be read or hold no prediction" in done.err and "1 records have a time that cannot be read" in done.err
+    assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + day.count(b"\n")
+
+
+def test_one_wild_time_does_not_stretch_the_calendar(state):
+    wild = [record | {"id": f"wild-{time}", "timestamp": time} for record, time in
+            zip(make_days(41, 42, CALM), ("1905-01-01T00:00:00Z", "2190-01-01T00:00:00Z"))]
+    assert told(state, wild + make_days(40, 41, CALM)) == []
+    assert rows(state, "SELECT count(DISTINCT bucket) FROM counts")[0][0] == 41
+
+
+def test_two_runs_at_once_lose_nothing(state):
+    parts = [make_days(day, day + 1, CALM) for day in range(40, 44)]
+    started = [start("alert", "--state", state) for _ in parts]
+    for process, part in zip(started, parts):
+        process.stdin.write(lines(part))
+        process.stdin.close()
+        process.stdin = None
+    assert [end(process).code for process in started] == [0] * len(parts)
+    assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + sum(map(len, parts))
+
+
+def test_a_run_that_does_not_wait_names_the_other(state):
+    first = start("alert", "--state", state)
+    try:
+        first.stdin.write(lines(make_days(40, 41, CALM)))
+        first.stdin.flush()
+        until = time.monotonic() + 20
+        while not (state.parent / "monitor.db.lock").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        second = run("alert", "--state", state, "--wait", "0", stdin=b"")
+        assert second.code == 1 and f"pid {first.pid}" in second.err
+    finally:
+        assert end(first).code == 0
+
+
+def kill_and_repeat(state, records: list[dict], n_kills: int, seed: int) -> list[dict]:
+    """Kill runs at random moments, then let one end: what was told, each line once by its id."""
+    lottery, heard = random.Random(seed), {}
+    for attempt in range(n_kills + 1):
+        process = start("alert", "--state", state, "--to", "jsonl")
+        process.stdin.write(lines(records))
+        process.stdin.close()
+        process.stdin = None
+        if attempt < n_kills:
+            time.sleep(lottery.uniform(0.3, 1.3))
+            process.kill()
+        done = end(process)
+        for line in done.lines:
+            if line:
+                said = json.loads(line)
+                heard[said["id"], said["kind"]] = said
+    assert done.code == 0
+    return list(heard.values())
+
+
+@pytest.mark.parametrize("n_kills", [3, pytest.param(40, marks=pytest.mark.slow)])
+def test_killed_runs_lose_and_double_nothing(state, learnt, tmp_path, n_kills):
+    records = make_days(40, 44, BURST) + make_days(44, 48, CALM)
+    calm = tmp_path / "undisturbed.db"
+    calm.write_bytes(learnt.read_bytes())
+    expected = told(calm, records)
+    assert kill_and_repeat(state, records, n_kills, 5) == expected
+    assert counted(state) == counted(calm)
+
+
+def test_terminated_runs_keep_the_state_as_it_was(state):
+    before = counted(state)
+    process = start("alert", "--state", state)
+    process.stdin.write(lines(make_days(40, 41, CALM)))
+    process.stdin.flush()
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    done = end(process)
+    assert done.code == 143 and done.out == b""
+    assert counted(state) == before and told(state, []) == []
+
+
+def test_a_reader_that_went_away_hears_it_with_the_next_run(state):
+    process = start("alert", "--state", state)
+    process.stdout.close()
+    process.stdout = None
+    process.stdin.write(lines(make_days(40, 42, BURST)))
+    process.stdin.close()
+    process.stdin = None
+    assert end(process).code == 141
+    assert any(line["kind"] == "alert" for line in told(state, []))
+
+
+def test_a_full_disk_keeps_what_was_to_be_told(state):
+    with open("/dev/full", "w") as full:
+        done = run("alert", "--state", state, stdin=lines(make_days(40, 42, BURST)), stdout=full.fileno())
+    assert done.code == 1 and len(done.err_lines) == 1
+    assert any(line["kind"] == "alert" for line in told(state, []))
+
+
+@pytest.mark.parametrize("zone, lengths", [("Europe/Berlin", {86_400, 82_800}), ("Asia/Kathmandu", {86_400})])
+def test_buckets_are_local_days_across_a_clock_change(tmp_path, zone, lengths):
+    path = tmp_path / "zone.db"
+    run("alert", "--state", path, "--every", "1d", "--time-zone", zone, stdin=lines(make_days(75, 90, CALM)))
+    found = [bucket for bucket, in rows(path, "SELECT DISTINCT bucket FROM counts ORDER BY 1")]
+    assert all(dt.datetime.fromtimestamp(bucket, ZoneInfo(zone)).strftime("%H:%M") == "00:00" for bucket in found)
+    assert {b - a for a, b in zip(found, found[1:])} == lengths
+    assert zone in run("alert", "--state", path, "--show").out.decode()
+
+
+def test_backtest_replays_an_archive(tmp_path):
+    path = tmp_path / "archive.jsonl"
+    path.write_bytes(lines(LEARNT + make_days(40, 43, BURST) + make_days(43, 50, CALM)))
+    done = run("alert", "--backtest", *STRICT, "--to", "jsonl", "--spike", "credit@2026-02-14", "--spike", "merger@2026-02-14", path)
+    *told_lines, sum_line = map(json.loads, done.lines)
+    assert done.code == 0 and sum_line["kind"] == "backtest" and sum_line["alerts"] == sum(line["kind"] == "alert" for line in told_lines) >= 1
+    credit, merger = sum_line["spikes"]
+    assert credit["delay_s"] in (86_400.0, 2 * 86_400.0) and merger["told"] is None
+    assert "spike credit at 2026-02-14 00:00: told after 1 day" in run("alert", "--backtest", *STRICT, "--spike", "credit@2026-02-14", path).out.decode()
+    assert os.listdir(tmp_path) == ["archive.jsonl"]
+
+
+def test_it_runs_in_the_pipe_of_the_readme(tmp_path, tiny_model):
+    texts = b"".join(json.dumps({"id": i, "text": f"Profit rose {i} percent.", "timestamp": f"2026-02-{1 + i // 10:02d}T10:00:00Z"}).encode() + b"\n" for i in range(60))
+    done = shell(f"predict -q --model {tiny_model} | tee -a archive.jsonl | alert --state monitor.db --false-alarms 1/week", stdin=texts, cwd=tmp_path)
+    assert done.code == 0 and done.out == b"" and (tmp_path / "archive.jsonl").read_bytes().count(b"\n") == 60
+    assert rows(tmp_path / "monitor.db", "SELECT sum(n) FROM counts WHERE series = 0") == [(60,)]
+
+
+def test_chinese_series(tmp_path):
+    path = tmp_path / "zh.db"
+    topics = {"信用": (40, 0.2), "并购": (30, 0.3)}
+    run("alert", "--state", path, *STRICT, stdin=lines(make_days(0, 40, topics)))
+    done = run("alert", "--state", path, stdin=lines(make_days(40, 42, topics | {"信用": (40, 0.8)})))
+    assert "ALERT topic=信用" in done.out.decode()
+
+
+def test_it_stays_light():
+    code = "import sys, doxa.monitoring.alerts.watching; print([m for m in ('torch', 'transformers', 'sklearn', 'scipy.stats') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "lib"}).stdout.strip() == "[]"

@@ -139,6 +139,11 @@ def test_all_shares_are_the_likeliest_of_the_simplex_where_it_is_not():
     assert (low <= shares).all() and (shares <= high).all()
 
 
+def test_a_label_predicted_in_the_stream_alone_is_left_out_of_the_shares():
+    shares, low, high = adjust_all_shares(np.array([[90, 10, 0], [20, 80, 0], [30, 70, 0]]), [50, 40, 10])
+    assert np.isfinite([shares, low, high]).all() and shares.sum() == pytest.approx(1) and (low <= shares).all() and (shares <= high).all()
+
+
 def test_all_intervals_hold_the_truth():
     generator, held = np.random.default_rng(4), []
     for i, truth in enumerate(generator.dirichlet([2, 2, 2], 200)):
@@ -184,19 +189,20 @@ def test_shifted_shares_are_the_likeliest():
         shift_shares(np.zeros((0, 3)), prior)
 
 
-def test_an_inferred_share_is_the_formula_with_the_best_weight():
-    pairs, hits, n = np.array([[60, 12], [8, 40]]), 2600, 6000
+@pytest.mark.parametrize("hits, n", [(52000, 120000), (1200, 2400), (430, 1000)])
+def test_an_inferred_share_is_the_formula_with_the_best_weight(hits, n):
+    pairs = np.array([[1200, 240], [160, 800]])
     gold, predicted = np.repeat([0, 0, 1, 1], pairs.ravel()), np.repeat([0, 1, 0, 1], pairs.ravel())
 
     def variance(weight):
-        return np.var(gold - weight * predicted) / 120 + weight**2 * np.var(predicted) / 6000
+        return np.var(gold - weight * predicted) / 2400 + weight**2 * np.var(predicted) / n
 
-    grid = np.linspace(0, 1, 100001)
-    weight = grid[np.argmin([variance(w) for w in grid[::100]]) * 100]
+    grid = np.linspace(0, 1, 1001)
+    weight = grid[np.argmin([variance(w) for w in grid])]
     expected = gold.mean() + weight * (hits / n - predicted.mean())
     found = infer_share(pairs, hits, n)
-    assert found.value == pytest.approx(expected, abs=1e-4)
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(variance(weight)), rel=0.1)
+    assert found.value == pytest.approx(expected, abs=1e-3)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(variance(weight)), rel=0.01)
 
 
 @pytest.mark.parametrize("n_gold", [100, 300])

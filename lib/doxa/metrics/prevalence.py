@@ -13,6 +13,7 @@ PRIOR = 0.5  # Jeffreys: added to every cell of a confusion, so that a rate of 0
 N_DRAWS = 2000
 MOST_STEPS = 2000
 PRECISE = 1e-9
+TINY = 1e-300  # a label that is predicted in the stream alone explains nothing
 
 
 def pool_others(confusion: np.ndarray, index: int) -> np.ndarray:
@@ -29,6 +30,14 @@ def can_correct(pairs: np.ndarray) -> bool:
     divisor is not significantly different from 0)."""
     f, t, variance_f, variance_t = _rates(pairs)
     return bool((t - f) ** 2 > Z_95**2 * (variance_f + variance_t))
+
+
+def contradict(pairs: np.ndarray, hits: int, n: int) -> bool:
+    """Whether a share predicted in a stream lies beyond both rates, with 95 % confidence: then label shift does not hold."""
+    f, t, variance_f, variance_t = _rates(pairs)
+    (low, variance_low), (high, variance_high) = sorted(((f, variance_f), (t, variance_t)))
+    sd_low, sd_high = (variance_low + low * (1 - low) / n) ** 0.5, (variance_high + high * (1 - high) / n) ** 0.5
+    return not low - Z_95 * sd_low <= hits / n <= high + Z_95 * sd_high
 
 
 def adjust_shares(pairs: np.ndarray, hits: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,14 +100,6 @@ def adjust_all_shares(confusion: np.ndarray, counts: np.ndarray, seed: int = 0) 
     return shares, np.minimum(low, shares), np.maximum(high, shares)
 
 
-def contradict(pairs: np.ndarray, hits: int, n: int) -> bool:
-    """Whether a share predicted in a stream lies beyond both rates, with 95 % confidence: then label shift does not hold."""
-    f, t, variance_f, variance_t = _rates(pairs)
-    (low, variance_low), (high, variance_high) = sorted(((f, variance_f), (t, variance_t)))
-    sd_low, sd_high = (variance_low + low * (1 - low) / n) ** 0.5, (variance_high + high * (1 - high) / n) ** 0.5
-    return not low - Z_95 * sd_low <= hits / n <= high + Z_95 * sd_high
-
-
 def _solve(rates: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """The shares (D, K) under which predicted shares (D, K) are likeliest, given P(predicted | gold) (D, K, K)."""
     with np.errstate(all="ignore"):
@@ -110,7 +111,7 @@ def _solve(rates: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     rates, predicted = rates[outside], predicted[outside]
     found = np.full(predicted.shape, 1 / predicted.shape[1])
     for _ in range(MOST_STEPS):  # EM for a mixture whose parts are known
-        step = found * np.einsum("dgp,dp->dg", rates, predicted / np.einsum("dg,dgp->dp", found, rates))
+        step = found * np.einsum("dgp,dp->dg", rates, predicted / np.maximum(np.einsum("dg,dgp->dp", found, rates), TINY))
         is_still = np.abs(step - found).max(initial=0.0) < PRECISE
         found = step
         if is_still:

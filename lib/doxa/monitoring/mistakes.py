@@ -35,6 +35,8 @@ class Mistakes:
 class DevConfusions:
     """The confusion counts of the dev set that finetune left in a model directory. Only its doxa.json is read.
 
+    Decisions are out of fold, but dev also chose the epoch, so that the counts flatter a little.
+
     Raises DoxaError where there are none."""
 
     def __init__(self, directory: str):

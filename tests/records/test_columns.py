@@ -46,6 +46,18 @@ SURPRISES = [
     b'{"error": {"code": "empty_text", "message": "m"}, "text": ""}',
     b'{"error": "own field", "prediction": {"topic": {"label": "own error", "score": 0.5}}}',
     b'{"text": "trailing comma",}',
+    *(b'{"text": "%s", "x": %s, "prediction": {"topic": {"label": "not every parser", "score": 0.5}}}' % (value.replace(b'"', b""), value) for value in (
+        b"[1,]", b'{"a": 1, }', b"[1 ]", b"-Infinity", b"inf", b"[nan]", b"-iNF", b"[1,nAn,2]", b"1e999", b"-1E+0400", b"1e-999", b"9" * 400,
+        b"1" * 300 + b".5", b"[" * 600 + b"]" * 600, b"[" * 400 + b"]" * 400, b"1e-05", b"01", b"1.", b".5", b"+1", b"'a'", b'"\\x"', b'"\\ud800"',
+        b"/* a */ 1", b"True", b"\t1", b'", nan, "', b'"in: inf "', b'" }"', b'"1e1234"')),
+    b'{"id": 1e-07, "text": 1e22, "timestamp": true, "prediction": {"topic": {"label": "odd scalars", "score": 0.5}}}',
+    b'{"id": {"a": [1, 1.50, "\\u00e9"]}, "text": ["x"], "prediction": {"topic": {"label": "nested id", "score": 0.5}}}',
+    b'{"prediction": {"topic": {"label": 5, "score": "0.25"}, "tags": {"labels": ["x", 1, null, 1.0]}, "rating": {"score": true}}}',
+    b'{"prediction": {"topic": {"label": ["a"], "score": {}}, "tags": {"labels": "x"}, "rating": {"score": "much"}}}',
+    b'{"prediction": {"topic": {"label": "once", "label": "twice", "score": 0.5}}}',
+    b'{"Text": "other case", "Prediction": {}, "prediction": {"Topic": {"label": "a"}, "topic": {"label": "case", "score": 0.5}}}',
+    b'{"te\\u0078t": "escaped name", "prediction": {"topic": {"label": "\\u0000", "score": 0.5}}}',
+    b'{"x": 1, "x": 2, "text": "twice, and not read", "prediction": {"topic": {"label": "a", "score": 0.5}}}',
 ]
 PLAIN = [b'{"id": %d, "text": "plain %d", "source": "s%d", "timestamp": "2024-01-01T00:00:%02dZ", "prediction": {"topic": {"label": "l%d", '
          b'"score": 0.%d}, "tags": {"labels": ["x"], "scores": {}}, "rating": {"score": %d.5}}}' % (i, i, i % 3, i % 60, i % 4, i % 9 + 1, i)
@@ -58,17 +70,25 @@ def read(path, by=None) -> list[dict]:
     return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by_kind)]
 
 
+@pytest.mark.parametrize("line", SURPRISES)
+def test_a_surprise_among_plain_lines_is_read_as_the_careful_reader_does(tmp_path, line):
+    check_fast_equals_careful(tmp_path / "lines.jsonl", PLAIN + [line] + PLAIN, "source")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(SURPRISES + PLAIN), max_size=60), st.sampled_from([None, "source"]))
 def test_fast_path_equals_careful_path(tmp_path, lines, by):
-    path = tmp_path / "lines.jsonl"
-    path.write_bytes(b"\n".join(PLAIN[:12] + lines) + b"\n")
+    check_fast_equals_careful(tmp_path / "lines.jsonl", PLAIN[:12] + lines, by)
+
+
+def check_fast_equals_careful(path, lines, by):
+    path.write_bytes(b"\n".join(lines) + b"\n")
     fast_sizes = pytest.MonkeyPatch()
     with fast_sizes.context() as patch:
         patch.setattr(columns, "BLOCK_BYTES", 1500)
         patch.setattr(columns, "SMALLEST_SPLIT_BYTES", 200)
         fast = read(path, by)
-        patch.setattr(columns, "parse_clean", lambda data, schema: None)
+        patch.setattr(columns.CleanParser, "parse", lambda self, data: None)
         careful = read(path, by)
     assert fast == careful
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.records import tables
-from doxa.records.clean import first_lines, halves, parse_clean
+from doxa.records.clean import CleanParser, first_lines, halves
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record, dump_exact
@@ -57,6 +57,7 @@ class ColumnReader:
         self.time_field: str | None = None
         self.n_unreadable = self.n_unpredicted = 0
         self._types: dict[str, pa.DataType] | None = None
+        self._parser: CleanParser | None = None
         self._early_errors: list[str] = []  # codes of error records that came before anything told the schema
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -89,7 +90,9 @@ class ColumnReader:
         if self._types is None:
             self._early_errors += [self._row(r)["error"] for r in parse_block(block, name, self.source.max_record_bytes)]
             return
-        fast = None if block.is_too_long else parse_clean(block.data, pa.schema(list(self._types.items())))
+        if self._parser is None:
+            self._parser = CleanParser(pa.schema(list(self._types.items())))
+        fast = None if block.is_too_long else self._parser.parse(block.data)
         if fast is not None:
             yield self._flatten(fast)
         elif len(block.data) < SMALLEST_SPLIT_BYTES or block.is_too_long or block.data.count(b"\n", 0, -1) == 0:
@@ -117,9 +120,9 @@ class ColumnReader:
             entry = prediction.get(head)
             if isinstance(entry, dict) and _kind_of(entry) == kind:
                 if kind != "number":
-                    row[f"{kind}:{head}"] = entry[kind]
+                    row[f"{kind}:{head}"] = _as_text(entry[kind]) if kind == "label" else _as_texts(entry[kind])
                 if kind != "labels":
-                    row[f"score:{head}"] = entry.get("score")
+                    row[f"score:{head}"] = _as_number(entry.get("score"))
         if row["error"] is None and all(row.get(name) is None for name in self._head_columns()):
             row["error"] = "no_prediction"
         if self.by_kind == "head":
@@ -143,14 +146,9 @@ class ColumnReader:
             return  # error records only: decide when a good one comes
         present = {name for record in records for name in record.fields} if records else set()
         self._choose_names(present)
-        first = {}
-        for record in records:
-            for name in filter(None, (self.wanted.id_field, self.time_field, self.by_name)):
-                if record.fields.get(name) is not None:
-                    first.setdefault(name, record.fields[name])
         self._types = {"error": pa.struct([("code", pa.string())]), self.wanted.text_field: pa.string()}
         for name in filter(None, (self.wanted.id_field, self.time_field, self.by_name if self.by_kind == "field" else None)):
-            self._types[name] = pa.int64() if type(first.get(name)) is int else pa.string()
+            self._types[name] = pa.string()
         self._types["prediction"] = pa.struct([(head, _ENTRY_TYPES[kind]) for head, kind in self.heads.items()])
 
     def _choose_names(self, present: set[str]) -> None:
@@ -267,9 +265,21 @@ def _kind_of(entry) -> str | None:
 
 
 def _as_text(value: Any) -> str | None:
+    """A value as the fast path reads it where a text is expected: scalars as JSON writes them, `1e-07` as Python does."""
     if value is None or isinstance(value, str):
         return value
-    return dump_exact(value).decode()
+    return repr(value) if isinstance(value, float) else dump_exact(value).decode()
+
+
+def _as_texts(values: Any) -> list[str | None] | None:
+    return [_as_text(value) for value in values] if isinstance(values, list) else None
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:

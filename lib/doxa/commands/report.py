@@ -52,7 +52,7 @@ def report(files, from_format, text_field, max_record_bytes, by, watch, every, t
         assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
         since=parse_bound(since, "--since", zone), until=parse_bound(until, "--until", zone),
         top=top, n_examples=examples, title=title)
-    reader = read_columns(source, Wanted(by, time_field, text_field, id_field))
+    reader = read_columns(source, Wanted(by, time_field, text_field if examples else None, id_field))
     figures = aggregate(reader, settings)
     if not figures.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")

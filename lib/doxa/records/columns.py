@@ -24,11 +24,12 @@ _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which fields to read. `by` names a head or a field (`head:NAME` and `field:NAME` say which), None a head `topic`."""
+    """Which fields to read. `by` names a head or a field (`head:NAME` and `field:NAME` say which), None a head `topic`.
+    Without `text_field` the column `text` is null."""
 
     by: str | None = None
     time_field: str | None = None
-    text_field: str = "text"
+    text_field: str | None = "text"
     id_field: str = "id"
 
 
@@ -112,7 +113,7 @@ class ColumnReader:
             "error": record.get("error")["code"] if record.carries_error else None,
             "id": _as_text(record.fields.get(self.wanted.id_field)),
             "time": _as_text(record.fields.get(self.time_field)) if self.time_field else None,
-            "text": _as_text(record.fields.get(self.wanted.text_field)),
+            "text": _as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
         }
         prediction = record.fields.get("prediction")
         prediction = prediction if isinstance(prediction, dict) else {}
@@ -146,8 +147,8 @@ class ColumnReader:
             return  # error records only: decide when a good one comes
         present = {name for record in records for name in record.fields} if records else set()
         self._choose_names(present)
-        self._types = {"error": pa.struct([("code", pa.string())]), self.wanted.text_field: pa.string()}
-        for name in filter(None, (self.wanted.id_field, self.time_field, self.by_name if self.by_kind == "field" else None)):
+        self._types = {"error": pa.struct([("code", pa.string())])}
+        for name in filter(None, (self.wanted.id_field, self.wanted.text_field, self.time_field, self.by_name if self.by_kind == "field" else None)):
             self._types[name] = pa.string()
         self._types["prediction"] = pa.struct([(head, _ENTRY_TYPES[kind]) for head, kind in self.heads.items()])
 

@@ -4,6 +4,7 @@ import json
 import random
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -116,6 +117,19 @@ def test_every_format_gives_the_same_columns(tmp_path, form):
     clean = [{key: blank.get(value, value) if not isinstance(value, list) else value for key, value in row.items()} for row in seen[:-1]]
     assert clean[: len(PLAIN)] == expected[: len(PLAIN)]
     assert [row["error"] for row in clean] == [row["error"] for row in expected[:-1]]
+
+
+@pytest.mark.parametrize("column", [
+    pa.array([0, None, 1_704_067_200_123_456], pa.timestamp("us")), pa.array([0, None, 1_704_067_200_123_456], pa.timestamp("us", "Asia/Shanghai")),
+    pa.array([0, None, 1_704_067_200], pa.timestamp("s", "UTC")), pa.array(["a", None, "b"], pa.large_string()), pa.array(["a", None, "b"], pa.string_view()),
+    pa.array(["a", None, "a"]).dictionary_encode(), pa.array([-1, None, 2**60]), pa.array([True, None, False]), pa.array([0.5, None, 1e-7])])
+def test_columns_of_other_types_are_read_as_the_texts_that_records_show(tmp_path, column):
+    path = str(tmp_path / "rows.parquet")
+    entry = pa.array([{"topic": {"label": "a", "score": 0.5}}] * 3)
+    pq.write_table(pa.table({"source": column, "prediction": entry}), path)
+    shown = [record.fields.get("source") for record in read_records(Source((path,)))]
+    expected = [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in shown]
+    assert [row["by"] for row in read(path, "source")[:-1]] == expected
 
 
 def test_errors_before_the_first_record(tmp_path):

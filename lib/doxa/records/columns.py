@@ -265,6 +265,10 @@ def _kind_of(entry) -> str | None:
     return next((kind for key, kind in (("labels", "labels"), ("label", "label"), ("score", "number")) if key in entry), None)
 
 
+# Their texts in Arrow are those of `tables.python_values`, in one step.
+_CAST_AS_JSON = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_large_string, pa.types.is_string_view)
+
+
 def _as_text(value: Any) -> str | None:
     """A value as the fast path reads it where a text is expected: scalars as JSON writes them, `1e-07` as Python does."""
     if value is None or isinstance(value, str):
@@ -299,10 +303,15 @@ def _member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int
 def _text(column: pa.Array | None, n: int) -> pa.Array:
     if column is None:
         return pa.nulls(n, pa.string())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_string(column.type):
         return column
-    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+    if any(is_kind(column.type) for is_kind in _CAST_AS_JSON):
         return column.cast(pa.string())
+    if pa.types.is_timestamp(column.type):
+        instants = column.cast(pa.timestamp(column.type.unit, "UTC")) if column.type.tz else column
+        return pc.replace_substring(instants.cast(pa.string()), " ", "T")  # ends in Z where there is a zone
     return pa.array([_as_text(value) for value in tables.python_values(column)], pa.string())
 
 

@@ -119,11 +119,12 @@ class ColumnReader:
         prediction = prediction if isinstance(prediction, dict) else {}
         for head, kind in self.heads.items():
             entry = prediction.get(head)
-            if isinstance(entry, dict) and _kind_of(entry) == kind:
-                if kind != "number":
-                    row[f"{kind}:{head}"] = _as_text(entry[kind]) if kind == "label" else _as_texts(entry[kind])
-                if kind != "labels":
-                    row[f"score:{head}"] = _as_number(entry.get("score"))
+            if not isinstance(entry, dict):
+                continue
+            if kind != "number":
+                row[f"{kind}:{head}"] = _as_text(entry.get(kind)) if kind == "label" else _as_texts(entry.get(kind))
+            if kind == "number" or row.get(f"label:{head}") is not None:
+                row[f"score:{head}"] = _as_number(entry.get("score"))
         if row["error"] is None and all(row.get(name) is None for name in self._head_columns()):
             row["error"] = "no_prediction"
         if self.by_kind == "head":
@@ -205,7 +206,9 @@ class ColumnReader:
                 values = _member(entry, kind, _FLAT_TYPES[kind], n)
                 columns[f"{kind}:{head}"] = values
                 has_any = pc.or_(has_any, pc.is_valid(values))
-            if kind != "labels":
+            if kind == "label":  # a score without its label says nothing
+                columns[f"score:{head}"] = pc.if_else(pc.is_valid(values), _member(entry, "score", pa.float64(), n), None)
+            if kind == "number":
                 columns[f"score:{head}"] = _member(entry, "score", pa.float64(), n)
                 has_any = pc.or_(has_any, pc.is_valid(columns[f"score:{head}"]))
         columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction"))

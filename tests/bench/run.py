@@ -146,9 +146,10 @@ def bench_report(folder: Path, is_quick: bool) -> dict:
                       "duckdb, the same counts": [sys.executable, PEERS, "duckdb once", path, path]}
         if name == "JSON Lines":
             contenders["doxa report from a pipe"] = report
-            counts = "reduce inputs as $r ({}; .[$r.prediction.topic.label + $r.timestamp[:10] + $r.prediction.sentiment.label] += 1)"
-            contenders |= {"jq, the counts alone": ["jq", "-nc", counts, path]} if shutil.which("jq") else {}
         runs = take_turns(contenders, lines, n_runs)
+        if name == "JSON Lines" and shutil.which("jq"):
+            counts = "reduce inputs as $r ({}; .[$r.prediction.topic.label + $r.timestamp[:10] + $r.prediction.sentiment.label] += 1)"
+            runs |= take_turns({"jq, the counts alone, once": ["jq", "-nc", counts, path]}, lines, 1)
         loop = run_peer("duckdb", path, path)
         print(f"\nreport: {n} records of {name}, {path.stat().st_size / 1e6:.0f} MB; best of {n_runs} whole processes in turn")
         unit = runs["duckdb, the same counts"]

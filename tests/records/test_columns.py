@@ -106,6 +106,31 @@ def test_the_fast_path_is_taken(tmp_path, monkeypatch):
     assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["by"] == "s1" and rows[2]["labels:tags"] == ["x"]
 
 
+def test_a_system_without_files_in_memory_reads_the_same(tmp_path, monkeypatch):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
+    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    expected = read(path)
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    assert read(path) == expected
+
+
+def test_blocks_follow_one_another_in_the_same_file(tmp_path, monkeypatch):
+    """Long after short, and equally long with other values: nothing of the block before is seen."""
+    monkeypatch.setattr(columns, "BLOCK_BYTES", 1)
+    monkeypatch.setattr("doxa.records.lines.CHUNK_BYTES", 700)
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
+    assert [row["id"] for row in read(path)[:-1]] == [str(i) for i in range(40)] * 50
+
+
+def test_texts_are_left_alone_where_none_are_asked_for(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN + SURPRISES) + b"\n")
+    rows = [row for batch in read_columns(Source((str(path),)), Wanted(text_field=None)) for row in batch.to_pylist()]
+    assert rows == [row | {"text": None} for row in read(path)[:-1]]
+
+
 @pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])
 def test_every_format_gives_the_same_columns(tmp_path, form):
     source, target = tmp_path / "lines.jsonl", tmp_path / f"lines.{form}"

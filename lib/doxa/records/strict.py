@@ -7,7 +7,7 @@ import numpy as np
 from doxa.errors import RecordError
 from doxa.records.record import MOST_NESTED, parse_object
 
-CHUNK_BYTES = 1 << 17  # what stays in the cache while it is looked at
+CHUNK_BYTES = 1 << 18  # what stays in the cache while it is looked at
 FURTHEST_BYTES = 320  # from the begin of a pattern to its end, at most
 
 

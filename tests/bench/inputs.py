@@ -123,3 +123,13 @@ def write_predictions(path: Path, n: int) -> Path:
                                "sentiment": {"label": label, "score": round(generator.random(), 6)}}, "n_tokens": 31},
                 ensure_ascii=False) + "\n")
     return path
+
+
+def write_parquet(path: Path, lines: Path) -> Path:
+    """The records of a file of JSON Lines as columns, times as texts."""
+    import pyarrow as pa
+    from pyarrow import json as pa_json, parquet
+
+    schema = pa.schema([("timestamp", pa.string())])
+    parquet.write_table(pa_json.read_json(lines, parse_options=pa_json.ParseOptions(explicit_schema=schema)), path)
+    return path

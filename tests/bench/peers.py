@@ -153,11 +153,23 @@ def count_tokens(_: str, model: str, path: str) -> float:
 def count_with_duckdb(_: str, model: str, path: str) -> float:
     import duckdb
 
-    query = f"""select prediction.topic.label, timestamp::date, prediction.sentiment.label, count(*)
-        from read_json('{path}', format='newline_delimited') group by all"""
-    with open(path, "rb") as file:
-        n = sum(1 for _ in file)
-    return best(lambda: duckdb.connect().execute(query).fetchall(), n)
+    n = duckdb.connect().execute(f"select count(*) from {_duckdb_table(path)}").fetchall()[0][0]
+    return best(lambda: duckdb.connect().execute(_duckdb_counts(path)).fetchall(), n)
+
+
+def count_with_duckdb_once(_: str, model: str, path: str) -> float:
+    import duckdb
+
+    duckdb.connect().execute(_duckdb_counts(path)).fetchall()
+    return 0.0
+
+
+def _duckdb_counts(path: str) -> str:
+    return f"""select prediction.topic.label, timestamp::date, prediction.sentiment.label, count(*) from {_duckdb_table(path)} group by all"""
+
+
+def _duckdb_table(path: str) -> str:
+    return f"read_json('{path}', format='newline_delimited')" if path.endswith(".jsonl") else f"read_parquet('{path}')"
 
 
 def call_pipeline_once(_: str, model: str, path: str) -> float:
@@ -183,7 +195,7 @@ def call_openvino_once(_: str, model: str, path: str) -> float:
 
 PEERS = {"pipeline": classify_with_pipeline, "sentence-transformers": encode_with_sentence_transformers, "openvino": run_openvino,
          "onnxruntime": run_onnxruntime, "gemm": gemm_rate, "flops": count_flops, "tokens": count_tokens, "duckdb": count_with_duckdb,
-         "pipeline once": call_pipeline_once, "openvino once": call_openvino_once}
+         "duckdb once": count_with_duckdb_once, "pipeline once": call_pipeline_once, "openvino once": call_openvino_once}
 
 if __name__ == "__main__":
     name, _, variant = sys.argv[1].partition(":")

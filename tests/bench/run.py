@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
-from inputs import DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, write_labelled, write_predictions, write_texts, write_unique_texts
+from inputs import DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, write_labelled, write_parquet, write_predictions, write_texts, write_unique_texts
 
 BIN = ROOT / "bin"
 PEERS = Path(__file__).with_name("peers.py")
@@ -136,18 +136,40 @@ def bench_agreement(folder: Path, is_quick: bool) -> dict:
 
 
 def bench_report(folder: Path, is_quick: bool) -> dict:
-    n = 100_000 if is_quick else 1_000_000
-    path = write_predictions(folder / "predictions.jsonl", n)
-    rates = {"doxa report, whole process": timed([BIN / "report", "--to", "json"], path, n),
-             "duckdb read_json of the file, same counts": run_peer("duckdb", path, path)}
-    if shutil.which("jq"):
-        counts = "reduce inputs as $r ({}; .[$r.prediction.topic.label + $r.timestamp[:10] + $r.prediction.sentiment.label] += 1)"
-        rates["jq, the counts alone"] = timed(["jq", "-nc", counts], path, n)
-    else:
-        print("jq is not installed; left out")
-    print(f"\nreport: {n} JSON Lines records, {path.stat().st_size / 1e6:.0f} MB, records/s")
-    show(rates, rates["doxa report, whole process"], "doxa report")
-    return {"records_per_s": rates}
+    """Whole processes in turn, so that what else the machine does falls on all alike; report also looks for repeats and examples."""
+    n, n_runs = (100_000, 3) if is_quick else (1_000_000, 5)
+    lines = write_predictions(folder / "predictions.jsonl", n)
+    figures = {}
+    for name, path in (("JSON Lines", lines), ("Parquet", write_parquet(folder / "predictions.parquet", lines))):
+        report = [BIN / "report", "--to", "json"]
+        contenders = {"doxa report": [*report, path], "doxa report --examples 0": [*report, "--examples", "0", path],
+                      "duckdb, the same counts": [sys.executable, PEERS, "duckdb once", path, path]}
+        if name == "JSON Lines":
+            contenders["doxa report from a pipe"] = report
+        runs = take_turns(contenders, lines, n_runs)
+        if name == "JSON Lines" and shutil.which("jq"):
+            counts = "reduce inputs as $r ({}; .[$r.prediction.topic.label + $r.timestamp[:10] + $r.prediction.sentiment.label] += 1)"
+            runs |= take_turns({"jq, the counts alone, once": ["jq", "-nc", counts, path]}, lines, 1)
+        loop = run_peer("duckdb", path, path)
+        print(f"\nreport: {n} records of {name}, {path.stat().st_size / 1e6:.0f} MB; best of {n_runs} whole processes in turn")
+        unit = runs["duckdb, the same counts"]
+        for label, run in runs.items():
+            print(f"  {label:40} {n / run['seconds']:12,.0f} records/s   {run['seconds']:6.2f} s ({unit['seconds'] / run['seconds']:5.2f} x duckdb)   "
+                  f"{run['cpu_seconds']:6.2f} s of CPU ({unit['cpu_seconds'] / run['cpu_seconds']:5.2f} x)   peak {run['peak_bytes'] / 1e6:5.0f} MB")
+        if loop:
+            print(f"  {'duckdb, its query alone, warm':40} {loop:12,.0f} records/s")
+        figures[name] = {"runs": runs, "duckdb_query_records_per_s": loop}
+    return figures
+
+
+def take_turns(contenders: dict[str, list], stdin: Path, n_runs: int) -> dict[str, dict]:
+    """Best seconds, CPU seconds (user and system) and highest peak of each; one run of each after the other."""
+    runs: dict[str, list] = {label: [] for label in contenders}
+    for _ in range(n_runs):
+        for label, command in contenders.items():
+            runs[label].append(measure_all(command, stdin))
+    return {label: {"seconds": min(run[0] for run in of_one), "cpu_seconds": min(run[2] for run in of_one), "peak_bytes": max(run[1] for run in of_one)}
+            for label, of_one in runs.items()}
 
 
 def bench_scale(folder: Path, is_quick: bool) -> dict:
@@ -220,6 +242,11 @@ def fastest(command: list, stdin: Path, n_runs: int) -> float:
 
 def measure(command: list, stdin: Path) -> tuple[float, int]:
     """Seconds and peak resident bytes of one process that reads `stdin` through a pipe, as `cat FILE |` does."""
+    return measure_all(command, stdin)[:2]
+
+
+def measure_all(command: list, stdin: Path) -> tuple[float, int, float]:
+    """The same with the process's CPU seconds, user and system."""
     started_s = time.monotonic()
     cat = subprocess.Popen(["cat", str(stdin)], stdout=subprocess.PIPE)
     process = subprocess.Popen([str(part) for part in command], stdin=cat.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -228,13 +255,14 @@ def measure(command: list, stdin: Path) -> tuple[float, int]:
     watch = threading.Thread(target=lambda: peaks.append(watch_peak(process.pid)))
     peaks: list[int] = []
     watch.start()
-    code = process.wait()
+    _, status, usage = os.wait4(process.pid, 0)
+    code = process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - started_s
     watch.join()
     cat.wait()
     if code:
         sys.exit(f"bench: {command} ended with {code}")
-    return seconds, peaks[0]
+    return seconds, peaks[0], usage.ru_utime + usage.ru_stime
 
 
 def watch_peak(pid: int) -> int:

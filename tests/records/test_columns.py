@@ -4,6 +4,7 @@ import json
 import random
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,21 @@ SURPRISES = [
     b'{"error": {"code": "empty_text", "message": "m"}, "text": ""}',
     b'{"error": "own field", "prediction": {"topic": {"label": "own error", "score": 0.5}}}',
     b'{"text": "trailing comma",}',
+    *(b'{"text": "%s", "x": %s, "prediction": {"topic": {"label": "not every parser", "score": 0.5}}}' % (value.replace(b'"', b""), value) for value in (
+        b"[1,]", b'{"a": 1, }', b"[1 ]", b"-Infinity", b"inf", b"[nan]", b"-iNF", b"[1,nAn,2]", b"1e999", b"-1E+0400", b"1e-999", b"9" * 400,
+        b"1" * 300 + b".5", b"[" * 600 + b"]" * 600, b"[" * 400 + b"]" * 400, b"1e-05", b"01", b"1.", b".5", b"+1", b"'a'", b'"\\x"', b'"\\ud800"',
+        b"/* a */ 1", b"True", b"\t1", b'", nan, "', b'"in: inf "', b'" }"', b'"1e1234"')),
+    b'{"id": 1e-07, "text": 1e22, "timestamp": true, "prediction": {"topic": {"label": "odd scalars", "score": 0.5}}}',
+    b'{"id": {"a": [1, 1.50, "\\u00e9"]}, "text": ["x"], "prediction": {"topic": {"label": "nested id", "score": 0.5}}}',
+    b'{"prediction": {"topic": {"label": 5, "score": "0.25"}, "tags": {"labels": ["x", 1, null, 1.0]}, "rating": {"score": true}}}',
+    b'{"prediction": {"topic": {"label": ["a"], "score": {}}, "tags": {"labels": "x"}, "rating": {"score": "much"}}}',
+    b'{"prediction": {"topic": {"label": "once", "label": "twice", "score": 0.5}}}',
+    b'{"prediction": {"topic": {"score": 0.5}}}',
+    b'{"prediction": {"topic": {"labels": ["a"], "score": 0.5}, "rating": {"label": "x", "score": 0.5}}}',
+    b'{"prediction": {"topic": {"label": null, "score": 0.5}, "tags": {"label": "x"}}}',
+    b'{"Text": "other case", "Prediction": {}, "prediction": {"Topic": {"label": "a"}, "topic": {"label": "case", "score": 0.5}}}',
+    b'{"te\\u0078t": "escaped name", "prediction": {"topic": {"label": "\\u0000", "score": 0.5}}}',
+    b'{"x": 1, "x": 2, "text": "twice, and not read", "prediction": {"topic": {"label": "a", "score": 0.5}}}',
 ]
 PLAIN = [b'{"id": %d, "text": "plain %d", "source": "s%d", "timestamp": "2024-01-01T00:00:%02dZ", "prediction": {"topic": {"label": "l%d", '
          b'"score": 0.%d}, "tags": {"labels": ["x"], "scores": {}}, "rating": {"score": %d.5}}}' % (i, i, i % 3, i % 60, i % 4, i % 9 + 1, i)
@@ -58,18 +74,26 @@ def read(path, by=None, where=()) -> list[dict]:
     return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by)]
 
 
+@pytest.mark.parametrize("line", SURPRISES)
+def test_a_surprise_among_plain_lines_is_read_as_the_careful_reader_does(tmp_path, line):
+    check_fast_equals_careful(tmp_path / "lines.jsonl", PLAIN + [line] + PLAIN, "source")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(SURPRISES + PLAIN), max_size=60), st.sampled_from([None, "source"]),
        st.sampled_from([(), ("topic.score", "id"), ("field:id", "source", "field:x", "rating")]))
 def test_fast_path_equals_careful_path(tmp_path, lines, by, where):
-    path = tmp_path / "lines.jsonl"
-    path.write_bytes(b"\n".join(PLAIN[:12] + lines) + b"\n")
+    check_fast_equals_careful(tmp_path / "lines.jsonl", PLAIN[:12] + lines, by, where)
+
+
+def check_fast_equals_careful(path, lines, by, where=()):
+    path.write_bytes(b"\n".join(lines) + b"\n")
     fast_sizes = pytest.MonkeyPatch()
     with fast_sizes.context() as patch:
         patch.setattr(columns, "BLOCK_BYTES", 1500)
         patch.setattr(columns, "SMALLEST_SPLIT_BYTES", 200)
         fast = read(path, by, where)
-        patch.setattr(columns, "parse_clean", lambda data, schema: None)
+        patch.setattr(columns.CleanParser, "parse", lambda self, data: None)
         careful = read(path, by, where)
     assert fast == careful
 
@@ -95,6 +119,32 @@ def test_a_number_that_is_only_compared_stays_on_the_fast_path(tmp_path, monkeyp
     assert [row["field:weight"] for row in grouped[:2]] == ["0.0", "0.25"]
 
 
+def test_a_system_without_files_in_memory_reads_the_same(tmp_path, monkeypatch):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
+    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    expected = read(path)
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    assert read(path) == expected
+
+
+def test_blocks_follow_one_another_in_the_same_file(tmp_path, monkeypatch):
+    """Long after short, and equally long with other values: nothing of the block before is seen."""
+    monkeypatch.setattr(columns, "BLOCK_BYTES", 1)
+    monkeypatch.setattr("doxa.records.lines.CHUNK_BYTES", 700)
+    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
+    assert [row["id"] for row in read(path)[:-1]] == [str(i) for i in range(40)] * 50
+
+
+def test_texts_are_left_alone_where_none_are_asked_for(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join(PLAIN + SURPRISES) + b"\n")
+    rows = [row for batch in read_columns(Source((str(path),)), Wanted(text_field=None)) for row in batch.to_pylist()]
+    assert rows == [row | {"text": None} for row in read(path)[:-1]]
+
+
 @pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])
 def test_every_format_gives_the_same_columns(tmp_path, form):
     source, target = tmp_path / "lines.jsonl", tmp_path / f"lines.{form}"
@@ -109,6 +159,19 @@ def test_every_format_gives_the_same_columns(tmp_path, form):
     clean = [{key: blank.get(value, value) if not isinstance(value, list) else value for key, value in row.items()} for row in seen[:-1]]
     assert clean[: len(PLAIN)] == expected[: len(PLAIN)]
     assert [row["error"] for row in clean] == [row["error"] for row in expected[:-1]]
+
+
+@pytest.mark.parametrize("column", [
+    pa.array([0, None, 1_704_067_200_123_456], pa.timestamp("us")), pa.array([0, None, 1_704_067_200_123_456], pa.timestamp("us", "Asia/Shanghai")),
+    pa.array([0, None, 1_704_067_200], pa.timestamp("s", "UTC")), pa.array(["a", None, "b"], pa.large_string()), pa.array(["a", None, "b"], pa.string_view()),
+    pa.array(["a", None, "a"]).dictionary_encode(), pa.array([-1, None, 2**60]), pa.array([True, None, False]), pa.array([0.5, None, 1e-7])])
+def test_columns_of_other_types_are_read_as_the_texts_that_records_show(tmp_path, column):
+    path = str(tmp_path / "rows.parquet")
+    entry = pa.array([{"topic": {"label": "a", "score": 0.5}}] * 3)
+    pq.write_table(pa.table({"source": column, "prediction": entry}), path)
+    shown = [record.fields.get("source") for record in read_records(Source((path,)))]
+    expected = [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in shown]
+    assert [row["field:source"] for row in read(path, "source")[:-1]] == expected
 
 
 def test_errors_before_the_first_record(tmp_path):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.conclude import conclude
 from doxa.monitoring.conditions import select
-from doxa.monitoring.counts import ALL, TimeCounts, connect
+from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.latest import LatestTime
@@ -19,6 +19,7 @@ from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import read_instants, to_microseconds
 from doxa.records.columns import ColumnReader
+from doxa.records.database import connect
 from doxa.records.names import Named
 from doxa.records.prefetch import gather
 from doxa.records.spool import TableSpool

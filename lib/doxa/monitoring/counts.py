@@ -10,13 +10,6 @@ COMPACT_ROWS = 1_000_000
 ALL = -1  # the code under which every record counts once, where groups overlap
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """A database in memory that never loads an extension, let alone fetches one."""
-    database = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    database.execute("SET enable_progress_bar = false")
-    return database
-
-
 class TimeCounts:
     """How many records every group has, per label of the watched head and per slice of `slice_us` microseconds.
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.records import tables
-from doxa.records.clean import first_lines, halves, parse_clean
+from doxa.records.clean import CleanParser, first_lines, halves
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.reader import Source, open_streams
@@ -26,11 +26,11 @@ _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 @dataclass(frozen=True)
 class Wanted:
     """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
-    them; no `by` takes a head `topic`."""
+    them; no `by` takes a head `topic`. Without `text_field` the column `text` is null."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
-    text_field: str = "text"
+    text_field: str | None = "text"
     id_field: str = "id"
     where: tuple[str, ...] = ()
 
@@ -61,6 +61,7 @@ class ColumnReader:
         self.n_unreadable = self.n_unpredicted = 0
         self._fields: list[str] = []
         self._types: dict[str, pa.DataType] | None = None
+        self._parser: CleanParser | None = None
         self._early_errors: list[str] = []  # codes of error records that came before anything told the schema
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -93,7 +94,9 @@ class ColumnReader:
         if self._types is None:
             self._early_errors += [self._row(r)["error"] for r in parse_block(block, name, self.source.max_record_bytes)]
             return
-        fast = None if block.is_too_long else parse_clean(block.data, pa.schema(list(self._types.items())))
+        if self._parser is None:
+            self._parser = CleanParser(pa.schema(list(self._types.items())))
+        fast = None if block.is_too_long else self._parser.parse(block.data)
         if fast is not None:
             yield self._flatten(fast)
         elif len(block.data) < SMALLEST_SPLIT_BYTES or block.is_too_long or block.data.count(b"\n", 0, -1) == 0:
@@ -113,17 +116,18 @@ class ColumnReader:
             "error": record.get("error")["code"] if record.carries_error else None,
             "id": _as_text(record.fields.get(self.wanted.id_field)),
             "time": _as_text(record.fields.get(self.time_field)) if self.time_field else None,
-            "text": _as_text(record.fields.get(self.wanted.text_field)),
+            "text": _as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
         }
         prediction = record.fields.get("prediction")
         prediction = prediction if isinstance(prediction, dict) else {}
         for head, kind in self.heads.items():
             entry = prediction.get(head)
-            if isinstance(entry, dict) and _kind_of(entry) == kind:
-                if kind != "number":
-                    row[f"{kind}:{head}"] = entry[kind]
-                if kind != "labels":
-                    row[f"score:{head}"] = entry.get("score")
+            if not isinstance(entry, dict):
+                continue
+            if kind != "number":
+                row[f"{kind}:{head}"] = _as_text(entry.get(kind)) if kind == "label" else _as_texts(entry.get(kind))
+            if kind == "number" or row.get(f"label:{head}") is not None:
+                row[f"score:{head}"] = _as_number(entry.get("score"))
         if row["error"] is None and all(row.get(name) is None for name in self._head_columns()):
             row["error"] = "no_prediction"
         for field in self._fields:
@@ -145,16 +149,9 @@ class ColumnReader:
             return  # error records only: decide when a good one comes
         present = {name for record in records for name in record.fields} if records else set()
         self._choose_names(present)
-        first = {}
-        for record in records:
-            for name in filter(None, (self.wanted.id_field, self.time_field, *self._fields)):
-                if record.fields.get(name) is not None:
-                    first.setdefault(name, record.fields[name])
-        self._types = {"error": pa.struct([("code", pa.string())]), self.wanted.text_field: pa.string()}
-        for name in filter(None, (self.wanted.id_field, self.time_field, *self._fields)):
-            named = Named(name, "field")
-            compared = _COMPARED_TYPES if named in self.where.values() and named not in self.by else {}
-            self._types.setdefault(name, pa.int64() if type(first.get(name)) is int else compared.get(type(first.get(name)), pa.string()))
+        self._types = {"error": pa.struct([("code", pa.string())])}
+        for name in filter(None, (self.wanted.id_field, self.wanted.text_field, self.time_field, *self._fields)):
+            self._types.setdefault(name, pa.string())
         self._types["prediction"] = pa.struct([(head, _ENTRY_TYPES[kind]) for head, kind in self.heads.items()])
 
     def _choose_names(self, present: set[str]) -> None:
@@ -203,7 +200,9 @@ class ColumnReader:
                 values = _member(entry, kind, _FLAT_TYPES[kind], n)
                 columns[f"{kind}:{head}"] = values
                 has_any = pc.or_(has_any, pc.is_valid(values))
-            if kind != "labels":
+            if kind == "label":  # a score without its label says nothing
+                columns[f"score:{head}"] = pc.if_else(pc.is_valid(values), _member(entry, "score", pa.float64(), n), None)
+            if kind == "number":
                 columns[f"score:{head}"] = _member(entry, "score", pa.float64(), n)
                 has_any = pc.or_(has_any, pc.is_valid(columns[f"score:{head}"]))
         columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction"))
@@ -246,8 +245,6 @@ class ColumnReader:
         return table
 
 
-# Only where a condition reads them: the double 5 comes back as the text 5.0, which is the same number but another group.
-_COMPARED_TYPES = {float: pa.float64(), bool: pa.bool_()}
 _FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
 _ENTRY_TYPES = {
     "label": pa.struct([("label", pa.string()), ("score", pa.float64())]),
@@ -260,10 +257,26 @@ def _kind_of(entry) -> str | None:
     return next((kind for key, kind in (("labels", "labels"), ("label", "label"), ("score", "number")) if key in entry), None)
 
 
+# Their texts in Arrow are those of `tables.python_values`, in one step.
+_CAST_AS_JSON = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_large_string, pa.types.is_string_view)
+
+
 def _as_text(value: Any) -> str | None:
+    """A value as the fast path reads it where a text is expected: scalars as JSON writes them, `1e-07` as Python does."""
     if value is None or isinstance(value, str):
         return value
-    return dump_exact(value).decode()
+    return repr(value) if isinstance(value, float) else dump_exact(value).decode()
+
+
+def _as_texts(values: Any) -> list[str | None] | None:
+    return [_as_text(value) for value in values] if isinstance(values, list) else None
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:
@@ -282,10 +295,15 @@ def _member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int
 def _text(column: pa.Array | None, n: int) -> pa.Array:
     if column is None:
         return pa.nulls(n, pa.string())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_string(column.type):
         return column
-    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+    if any(is_kind(column.type) for is_kind in _CAST_AS_JSON):
         return column.cast(pa.string())
+    if pa.types.is_timestamp(column.type):
+        unzoned = column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))  # pyarrow writes these forty times as fast
+        return pc.binary_join_element_wise(pc.replace_substring(unzoned.cast(pa.string()), " ", "T"), "Z" if column.type.tz else "", "")
     return pa.array([_as_text(value) for value in tables.python_values(column)], pa.string())
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -23,7 +24,8 @@ class TableSpool:
         return self
 
     def __exit__(self, *exc) -> None:
-        self._file.close()
+        with suppress(OSError):  # what could not be written was told, and what is left is of no use
+            self._file.close()
 
     def add(self, table: pa.Table) -> None:
         """Raises DoxaError when the disk is full."""

@@ -1,6 +1,8 @@
 """alert: predictions and what was seen before in, one line per alert out, silence otherwise."""
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
 
 import click
 
@@ -14,29 +16,40 @@ SECTIONS = {"state": "State:", "by": "What is watched:", "promise": "How strictl
 @_options.input_options
 @click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all: an empty feed is an incident.")
 @click.option("--time-field", metavar="NAME", help="Field of the time.  [default: timestamp, time, created_at, publish_time, date]")
-@click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which a record is known again; else its time and text.")
+@click.option("--id-field", default="id", show_default=True, metavar="NAME", 
+              help="Field of the id, by which a record is known again; else its time and text.")
 @click.option("--assume-time-zone", metavar="ZONE", help="For timestamps without a zone, which else are left out.")
-@click.option("--state", type=click.Path(), metavar="FILE", help="What was seen before: one SQLite file, made where there is none. A new one only learns.")
-@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS", help="How long to wait for another run that holds the state.")
+@click.option("--state", type=click.Path(), metavar="FILE",
+              help="What was seen before: one SQLite file, made where there is none. A new one only learns.")
+@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
+              help="How long to wait for another run that holds the state.")
 @click.option("--show", is_flag=True, help="Show what the state knows, and read nothing.")
-@click.option("--model", type=click.Path(), metavar="DIR", help="The model that predicted: when its weights change, what is usual is learnt anew.")
-@click.option("--by", multiple=True, metavar="NAME", help="A series for each value of a head or a field, beside that of all texts (head:NAME, field:NAME); repeat it for "
-              "combinations.  [default: head topic, if there]")
-@click.option("--where", multiple=True, metavar="CONDITION", help="Watch only records for which it holds, as in report: topic=credit, 'retweets>10'. Repeatable.")
+@click.option("--model", type=click.Path(), metavar="DIR",
+              help="The model that predicted: when its weights change, what is usual is learnt anew.")
+@click.option("--by", multiple=True, metavar="NAME",
+              help="A series for each value of a head or a field, beside that of all texts (head:NAME, field:NAME); repeat it for combinations.  [default: head topic, if there]")
+@click.option("--where", multiple=True, metavar="CONDITION",
+              help="Watch only records for which it holds, as in report: topic=credit, 'retweets>10'. Repeatable.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is watched.  [default: sentiment=negative, if there]")
 @click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w.  [default: 1h]")
 @click.option("--time-zone", metavar="ZONE", help="Whose calendar days and hours are.  [default: UTC]")
-@click.option("--false-alarms", "promise", metavar="N/SPAN", help="The promise: on average at most so many, all series together (per hour, day, week, month, year).  [default: 1/week]")
+@click.option("--false-alarms", "promise", metavar="N/SPAN",
+              help="The promise: on average at most so many, all series together (per hour, day, week, month, year).  [default: 1/week]")
 @click.option("--baseline", metavar="LENGTH", help="How far back the usual is learnt from.  [default: 8w]")
 @click.option("--cooldown", type=click.IntRange(min=1), metavar="N", help="Usual buckets in a row that end an episode.  [default: 3]")
-@click.option("--lateness", metavar="LENGTH", help="How long after its end a bucket may still grow before it is judged for good.  [default: 0]")
+@click.option("--lateness", metavar="LENGTH",
+              help="How long after its end a bucket may still grow before it is judged for good.  [default: 0]")
 @click.option("--remember", metavar="LENGTH", help="How long a record is known again; older ones are not counted.  [default: 7d]")
-@click.option("--to", type=click.Choice(("terminal", "jsonl")), default="terminal", show_default=True, help="A sentence a line, or JSON.")
-@click.option("--exec", "command", metavar="COMMAND", help="Run COMMAND by sh for each line, which it gets as JSON on stdin; one that fails is tried again with the next run.")
+@click.option("--to", type=click.Choice(("terminal", "jsonl")), default="terminal", show_default=True,
+              help="A sentence a line, or JSON.")
+@click.option("--exec", "command", metavar="COMMAND",
+              help="Run COMMAND by sh for each line, which it gets as JSON on stdin; one that fails is tried again with the next run.")
 @click.option("--prometheus", type=click.Path(), metavar="FILE", help="Also write figures for the node exporter's textfile collector.")
 @click.option("--fail", is_flag=True, help="Exit 4 when there is an alert.")
-@click.option("--backtest", is_flag=True, help="Replay an archive without a state: tell every alert it would have brought, and sum up.")
-@click.option("--spike", "spikes", multiple=True, metavar="[NAME@]TIME", help="With --backtest: how soon after TIME was series NAME (else any) alerted?  Repeatable.")
+@click.option("--backtest", is_flag=True, 
+              help="Replay an archive without a state: tell every alert it would have brought, and sum up.")
+@click.option("--spike", "spikes", multiple=True, metavar="[NAME@]TIME",
+              help="With --backtest: how soon after TIME was series NAME (else any) alerted?  Repeatable.")
 def alert(files, from_format, text_field, max_record_bytes, require_input, time_field, id_field, assume_time_zone, state, wait_s, show, model, by, where, watch,
           every, time_zone, promise, baseline, cooldown, lateness, remember, to, command, prometheus, fail, backtest, spikes, quiet, verbose):
     """Tell when it is time to look, and be silent otherwise.
@@ -54,79 +67,120 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     if spikes and not backtest:
         raise UsageError("--spike goes with --backtest")
 
-    from doxa.monitoring.alerts.calendar import Calendar
-    from doxa.monitoring.alerts.intake import TOLD_FIELDS
-    from doxa.monitoring.alerts.overview import describe_state
     from doxa.monitoring.alerts.store import open_store
-    from doxa.monitoring.alerts.watching import Asked, Feed, deliver, settle
+    from doxa.monitoring.alerts.watching import Asked
     from doxa.monitoring.buckets import load_zone, parse_length
-    from doxa.monitoring.conditions import parse_conditions
-    from doxa.records.writer import write_page
-    from doxa.reporting.alerts import render_overview, render_prometheus, render_told
-    from doxa.reporting.json import dump
+    from doxa.records.columns import Wanted
 
-    lengths = {name: parse_length(text, flag) if text is not None else None
-               for name, text, flag in (("baseline_s", baseline, "--baseline"), ("lateness_s", lateness, "--lateness"), ("remember_s", remember, "--remember"))}
+    if show:
+        _show(state, to)
+        return
+    lengths = {name: parse_length(text, flag) if text is not None else None for name, text, flag in
+               (("baseline_s", baseline, "--baseline"), ("lateness_s", lateness, "--lateness"), ("remember_s", remember, "--remember"))}
     asked = Asked(list(by) or None, list(where) or None, watch, every, time_zone, promise, cooldown=cooldown, **lengths,
                   assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
                   model=_fingerprint(model) if model else None)
-    if show:
-        with open_store(state, for_reading=True) as store:
-            settings, _ = settle(store, Asked())
-            figures = describe_state(store, Calendar(settings.every, settings.zone))
-            write_page(dump(figures, indent=2) if to == "jsonl" else render_overview(figures), None)
-        return
-    source = _options.source(files, from_format, max_record_bytes)
-
-    from doxa.records.columns import Wanted, read_columns
-    from doxa.records.child import feed_command
-    from doxa.records.standard import write_text
-
-    if backtest:
-        from doxa.monitoring.alerts.backtest import parse_spikes, sum_up
-        from doxa.monitoring.alerts.replay import WHOLE_ARCHIVE
-        from doxa.reporting.alerts import render_backtest
-
-        asked = Asked(**(vars(asked) | WHOLE_ARCHIVE))
-        wanted_spikes = parse_spikes(spikes, load_zone(time_zone or "UTC"))
-    n_alerts = n_kept = 0
+    source, wanted = _options.source(files, from_format, max_record_bytes), Wanted((), time_field, text_field, id_field)
+    tell = _teller(terminal, to, command)
     with open_store(state, wait_s) as store:
-        conditions = parse_conditions(where or store.get("where") or ())
-        reader = read_columns(source, Wanted(by or tuple(store.get("by") or ()), time_field, text_field, id_field,
-                                             tuple(dict.fromkeys([condition.name for condition in conditions] + [f"field:{name}" for name in TOLD_FIELDS]))))
-        feed = Feed(store, asked, backtest, dt.datetime.now(dt.UTC))
-        for table in reader:
-            feed.add(table, reader)
-        summary = feed.finish()
-        taken = summary.taken
-        if not taken.n_records and require_input:
-            raise DoxaError("the input holds no record (--require-input)")
-        _note(terminal, summary)
-        store.commit()
-
-        def tell(told: dict) -> bool:
-            if command and (code := feed_command(command, render_told(told, "jsonl").encode())):
-                terminal.say(f"--exec ended with {code}; the line stays in the state for the next run: {render_told(told, 'terminal').strip()}")
-                return False
-            write_text(render_told(told, to))
-            return True
-
         if backtest:
-            summed = sum_up(store, summary, wanted_spikes)
-        n_alerts, n_kept = deliver(store, tell)
-        if prometheus:
-            write_page(render_prometheus(describe_state(store, summary.calendar)), prometheus)
-    if backtest:
-        write_text(dump(summed) if to == "jsonl" else render_backtest(summed))
+            reader, n_read, n_alerts, n_kept = _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, tell, to)
+        else:
+            reader, n_read, n_alerts, n_kept = _watch(store, source, wanted, asked, require_input, terminal, tell, prometheus)
+    n_failed = reader.n_unreadable + reader.n_unpredicted
     if n_kept:
         raise DoxaError(f"{n_kept} lines could not be handed to --exec")
-    n_failed = reader.n_unreadable + reader.n_unpredicted
-    if n_failed and n_failed == taken.n_records:
-        raise DoxaError(f"{n_failed} of {taken.n_records} records could not be read or hold no prediction")
+    if n_failed and n_failed == n_read:
+        raise DoxaError(f"{n_failed} of {n_read} records could not be read or hold no prediction")
     if fail and n_alerts:
         raise GateRefused(f"{n_alerts} alert{'s' if n_alerts > 1 else ''}")
     if n_failed:
-        raise RecordsFailed(f"{n_failed} of {taken.n_records} records could not be read or hold no prediction")
+        raise RecordsFailed(f"{n_failed} of {n_read} records could not be read or hold no prediction")
+
+
+def _show(state: str, to: str) -> None:
+    from doxa.monitoring.alerts.calendar import Calendar
+    from doxa.monitoring.alerts.overview import describe_state
+    from doxa.monitoring.alerts.store import open_store
+    from doxa.monitoring.alerts.watching import Asked, settle
+    from doxa.records.standard import write_text
+    from doxa.reporting.alerts import render_overview
+    from doxa.reporting.json import dump
+
+    with open_store(state, for_reading=True) as store:
+        settings, _ = settle(store, Asked())
+        figures = describe_state(store, Calendar(settings.every, settings.zone))
+    write_text(dump(figures, indent=2) if to == "jsonl" else render_overview(figures))
+
+
+def _watch(store, source, wanted, asked, require_input, terminal, tell, prometheus) -> tuple:
+    """Feed the state, keep it, and only then tell."""
+    from doxa.monitoring.alerts.overview import describe_state
+    from doxa.monitoring.alerts.watching import deliver
+    from doxa.records.writer import write_page
+    from doxa.reporting.alerts import render_prometheus
+
+    reader, summary = _feed(store, source, wanted, asked, False, require_input, terminal)
+    store.commit()
+    n_alerts, n_kept = deliver(store, tell)
+    if prometheus:
+        write_page(render_prometheus(describe_state(store, summary.calendar)), prometheus)
+    return reader, summary.taken.n_records, n_alerts, n_kept
+
+
+def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, tell, to) -> tuple:
+    """Tell all that the archive would have brought, then the sum of it."""
+    from doxa.monitoring.alerts.backtest import parse_spikes, sum_up
+    from doxa.monitoring.alerts.replay import WHOLE_ARCHIVE
+    from doxa.monitoring.alerts.watching import Asked, deliver
+    from doxa.monitoring.buckets import load_zone
+    from doxa.records.standard import write_text
+    from doxa.reporting.alerts import render_backtest
+    from doxa.reporting.json import dump
+
+    known = parse_spikes(spikes, load_zone(time_zone or "UTC"))
+    reader, summary = _feed(store, source, wanted, Asked(**(vars(asked) | WHOLE_ARCHIVE)), True, require_input, terminal)
+    figures = sum_up(store, summary, known)
+    n_alerts, n_kept = deliver(store, tell)
+    write_text(dump(figures) if to == "jsonl" else render_backtest(figures))
+    return reader, summary.taken.n_records, n_alerts, n_kept
+
+
+def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) -> tuple:
+    """Bring all records into the state and judge. Returns the reader and what was done."""
+    from doxa.monitoring.alerts.intake import TOLD_FIELDS
+    from doxa.monitoring.alerts.watching import Feed
+    from doxa.monitoring.conditions import parse_conditions
+    from doxa.records.columns import read_columns
+
+    feed = Feed(store, asked, tells_at_once, dt.datetime.now(dt.UTC))
+    conditions = parse_conditions(feed.values["where"] or ())
+    named = [condition.name for condition in conditions] + [f"field:{name}" for name in TOLD_FIELDS]
+    reader = read_columns(source, replace(wanted, by=tuple(feed.values["by"] or ()), where=tuple(dict.fromkeys(named))))
+    for table in reader:
+        feed.add(table, reader)
+    summary = feed.finish()
+    if not summary.taken.n_records and require_input:
+        raise DoxaError("the input holds no record (--require-input)")
+    _note(terminal, summary)
+    return reader, summary
+
+
+def _teller(terminal, to: str, command: str | None) -> Callable[[dict], bool]:
+    """Hands one line to --exec and stdout; says whether it was taken."""
+    from doxa.records.child import feed_command
+    from doxa.records.standard import write_text
+    from doxa.reporting.alerts import render_told
+
+    def tell(told: dict) -> bool:
+        code = feed_command(command, render_told(told, "jsonl").encode()) if command else 0
+        if code:
+            terminal.say(f"--exec ended with {code}; the line stays in the state for the next run: {render_told(told, 'terminal').strip()}")
+        else:
+            write_text(render_told(told, to))
+        return code == 0
+
+    return tell
 
 
 def _fingerprint(model: str) -> str:
@@ -139,11 +193,12 @@ def _note(terminal, summary) -> None:
     """What a person should know of the records, on stderr."""
     taken = summary.taken
     if summary.is_learning and taken.n_counted:
-        terminal.note(f"the state is new: {taken.n_counted:,} records of {summary.n_series} series are what is usual; alerts begin with the next run")
+        terminal.note(f"the state is new: {taken.n_counted:,} records of {summary.n_series} series are what is usual; "
+                      "alerts begin with the next run")
     if taken.n_old:
         terminal.note(f"{taken.n_old:,} records are older than --remember and were not counted")
-    for problem, words in (("no_time", "have no time"), ("naive_time", "have a time without a zone (--assume-time-zone)"), ("bad_time", "have a time that cannot be read"),
-                           ("future_time", "lie more than a day in the future")):
+    for problem, words in (("no_time", "have no time"), ("naive_time", "have a time without a zone (--assume-time-zone)"),
+                           ("bad_time", "have a time that cannot be read"), ("future_time", "lie more than a day in the future, or far from the others")):
         if taken.problems.get(problem):
             terminal.note(f"{taken.problems[problem]:,} records {words} and were not counted")
     terminal.explain(f"{taken.n_records:,} records read, {taken.n_counted:,} counted, {taken.n_known:,} known from before")

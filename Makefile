@@ -11,7 +11,7 @@ DEMO := demo
 # The number of test processes; each keeps one core busy.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test check-full bench bench-quick bench-gpu study golden install clean
+.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts study golden install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -64,6 +64,9 @@ bench-quick: $(READY) ## the same on little input
 bench-gpu: $(READY) ## speed on a CUDA device
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python tests/bench/run.py --only gpu
+
+bench-alerts: $(READY) ## what alert finds beside other methods (Farrington's with R's surveillance)
+	$(BIN)/python tests/bench/alerts.py
 
 study: $(READY) ## ways to fine-tune, side by side on the shared data: hours
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'

@@ -9,7 +9,8 @@ import click
 from doxa.commands import _options
 from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 
-SECTIONS = {"state": "State:", "by": "What is watched:", "promise": "How strictly:", "to": "Where it goes:", "backtest": "Looking back:"}
+SECTIONS = {"state": "State", "by": "What is watched", "promise": "How strictly", "to": "Where it goes", "backtest": "Looking back"}
+LEAST_BASELINE_S = 3 * 86_400
 
 
 @_options.command("alert", SECTIONS)
@@ -62,6 +63,8 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
       */10 * * * *  fetch-posts | predict --model out/ | tee -a archive.jsonl | alert --state monitor.db --false-alarms 1/week
     """
     terminal = _options.terminal("alert", quiet, verbose)
+    if state == "":
+        raise UsageError("--state is empty; name a file")
     if (state is None) == (not backtest):
         raise UsageError("give --state FILE, or --backtest to replay an archive without one")
     if spikes and not backtest:
@@ -77,16 +80,18 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         return
     lengths = {name: parse_length(text, flag) if text is not None else None for name, text, flag in
                (("baseline_s", baseline, "--baseline"), ("lateness_s", lateness, "--lateness"), ("remember_s", remember, "--remember"))}
+    if lengths["baseline_s"] is not None and lengths["baseline_s"] < LEAST_BASELINE_S:
+        raise UsageError(f"--baseline {baseline}: at least 3d are needed to know the day's cycle")
     asked = Asked(list(by) or None, list(where) or None, watch, every, time_zone, promise, cooldown=cooldown, **lengths,
                   assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
                   model=_fingerprint(model) if model else None)
     source, wanted = _options.source(files, from_format, max_record_bytes), Wanted((), time_field, text_field, id_field)
-    tell = _teller(terminal, to, command)
+    hand, say = _handler(terminal, command) if command else None, _sayer(to)
     with open_store(state, wait_s) as store:
         if backtest:
-            reader, n_read, n_alerts, n_kept = _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, tell, to)
+            reader, n_read, n_alerts, n_kept = _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to)
         else:
-            reader, n_read, n_alerts, n_kept = _watch(store, source, wanted, asked, require_input, terminal, tell, prometheus)
+            reader, n_read, n_alerts, n_kept = _watch(store, source, wanted, asked, require_input, terminal, hand, say, prometheus)
     n_failed = reader.n_unreadable + reader.n_unpredicted
     if n_kept:
         raise DoxaError(f"{n_kept} lines could not be handed to --exec")
@@ -113,7 +118,7 @@ def _show(state: str, to: str) -> None:
     write_text(dump(figures, indent=2) if to == "jsonl" else render_overview(figures))
 
 
-def _watch(store, source, wanted, asked, require_input, terminal, tell, prometheus) -> tuple:
+def _watch(store, source, wanted, asked, require_input, terminal, hand, say, prometheus) -> tuple:
     """Feed the state, keep it, and only then tell."""
     from doxa.monitoring.alerts.overview import describe_state
     from doxa.monitoring.alerts.watching import deliver
@@ -122,13 +127,13 @@ def _watch(store, source, wanted, asked, require_input, terminal, tell, promethe
 
     reader, summary = _feed(store, source, wanted, asked, False, require_input, terminal)
     store.commit()
-    n_alerts, n_kept = deliver(store, tell)
+    n_alerts, n_kept = deliver(store, hand, say)
     if prometheus:
         write_page(render_prometheus(describe_state(store, summary.calendar)), prometheus)
     return reader, summary.taken.n_records, n_alerts, n_kept
 
 
-def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, tell, to) -> tuple:
+def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to) -> tuple:
     """Tell all that the archive would have brought, then the sum of it."""
     from doxa.monitoring.alerts.backtest import parse_spikes, sum_up
     from doxa.monitoring.alerts.replay import WHOLE_ARCHIVE
@@ -141,7 +146,7 @@ def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, t
     known = parse_spikes(spikes, load_zone(time_zone or "UTC"))
     reader, summary = _feed(store, source, wanted, Asked(**(vars(asked) | WHOLE_ARCHIVE)), True, require_input, terminal)
     figures = sum_up(store, summary, known)
-    n_alerts, n_kept = deliver(store, tell)
+    n_alerts, n_kept = deliver(store, hand, say)
     write_text(dump(figures) if to == "jsonl" else render_backtest(figures))
     return reader, summary.taken.n_records, n_alerts, n_kept
 
@@ -166,21 +171,25 @@ def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) 
     return reader, summary
 
 
-def _teller(terminal, to: str, command: str | None) -> Callable[[dict], bool]:
-    """Hands one line to --exec and stdout; says whether it was taken."""
+def _handler(terminal, command: str) -> Callable[[dict], bool]:
+    """Hands a line to --exec; says whether it was taken."""
     from doxa.records.child import feed_command
+    from doxa.reporting.alerts import render_told
+
+    def hand(told: dict) -> bool:
+        code = feed_command(command, render_told(told, "jsonl").encode())
+        if code:
+            terminal.say(f"--exec ended with {code}; the line stays in the state for the next run: {render_told(told, 'terminal').strip()}")
+        return code == 0
+
+    return hand
+
+
+def _sayer(to: str) -> Callable[[dict], None]:
     from doxa.records.standard import write_text
     from doxa.reporting.alerts import render_told
 
-    def tell(told: dict) -> bool:
-        code = feed_command(command, render_told(told, "jsonl").encode()) if command else 0
-        if code:
-            terminal.say(f"--exec ended with {code}; the line stays in the state for the next run: {render_told(told, 'terminal').strip()}")
-        else:
-            write_text(render_told(told, to))
-        return code == 0
-
-    return tell
+    return lambda told: write_text(render_told(told, to))
 
 
 def _fingerprint(model: str) -> str:
@@ -195,6 +204,12 @@ def _note(terminal, summary) -> None:
     if summary.is_learning and taken.n_counted:
         terminal.note(f"the state is new: {taken.n_counted:,} records of {summary.n_series} series are what is usual; "
                       "alerts begin with the next run")
+    if summary.is_learning and taken.n_counted >= 100 and not summary.n_watched:
+        terminal.note("none of them holds the watched label; see --watch")
+    for n, words in ((taken.n_ahead, "are stamped later than the clock here"), (taken.n_nameless, "are of one series too many, and count for all texts alone"),
+                     (taken.n_late, "came after their time bucket had been judged; see --lateness")):
+        if n:
+            terminal.note(f"{n:,} records {words}")
     if taken.n_old:
         terminal.note(f"{taken.n_old:,} records are older than --remember and were not counted")
     for problem, words in (("no_time", "have no time"), ("naive_time", "have a time without a zone (--assume-time-zone)"),

@@ -89,7 +89,8 @@ def describe_series(told: dict[str, Any]) -> str:
     """Which series: `topic=credit`, or all texts."""
     if told.get("series") is None:
         return "all texts"
-    return told["series"] if ", " in told["by"] else f"{told['by']}={told['series']}"
+    name = wording.shorten(told["series"], TEXT_CHARACTERS)
+    return name if ", " in told["by"] else f"{told['by']}={name}"
 
 
 def moment(text: str) -> str:

@@ -36,7 +36,7 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
     """How many alerts in how much time, and how soon each spike was told. A spike counts as told by the first alert of its series whose last
     bucket ends after the spike began; `delay_s` runs from the spike to that end."""
     alerts = [told for _, told in read_outbox(store) if told["kind"] == "alert"]
-    first = store.database.execute("SELECT min(bucket) FROM counts").fetchone()[0]
+    first = (store.database.execute("SELECT first_bucket FROM series WHERE id = 0").fetchone() or [None])[0]
     ready = store.database.execute("SELECT min(bucket) FROM scores WHERE z IS NOT NULL").fetchone()[0]
     seconds = max(0.0, store.get("next_bucket", 0) - ready) if ready is not None else 0.0
     promise = summary.settings.promise

@@ -34,6 +34,7 @@ class Verdict:
     scatter: np.ndarray
     chances: float
     n_tests: int
+    gain: float
 
 
 def judge(history: History, index: int, settings: AlertSettings, due: float = 1.0, gain: float = 1.0, is_over: bool = True,
@@ -46,15 +47,16 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     part = slice(first, index)
     cycles = history.cycles(first, index, settings.bucket_s)
     usual = history.is_usual[part]
-    volume = expect_counts(history.n[part], usual[:, :, VOLUME], cycles)
+    volume = expect_counts(history.n[part], usual[:, :, VOLUME], cycles, *history.exposures(first, index), history.is_week_known(first, index, settings.bucket_s))
     share = expect_shares(history.watched[part], history.judged[part], usual[:, :, SHARE], cycles)
-    tails = (count_tail(history.n[index], volume.mean * due, volume.scatter),
+    scatters = np.stack([volume.scatter_at(volume.mean * due), share.scatter], axis=1)
+    tails = (count_tail(history.n[index], volume.mean * due, scatters[:, VOLUME]),
              share_tail(history.watched[index], history.judged[index], share.mean, share.scatter))
     freedom = np.stack([volume.freedom, share.freedom], axis=1)
     spread, memory = _past_scatter(history, part)
     score = ndtri(np.clip(np.stack([tail.p for tail in tails], axis=1), 1e-300, 1 - 1e-16))
     p = stdtr(freedom, score / spread)  # Student's distribution, for the scatter is estimated
-    z = np.stack([tail.z for tail in tails], axis=1) / spread
+    z = np.stack([tail.z for tail in tails], axis=1)
     is_ready = _ready(history, part, usual)
     n_tests = N_DETECTORS * max(1, int(is_ready.sum()))
     chances = settings.promise.in_seconds(float(history.edges[index + 1] - history.edges[index]))
@@ -62,11 +64,11 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     is_quiet = np.zeros(p.shape, bool) if is_quiet is None else is_quiet
     drift_p, is_drift = np.ones(p.shape), np.zeros(p.shape, bool)
     if is_over:
-        drift_p, is_drift = _add_up(history, index, z / memory, is_ready & ~is_quiet, bound_for(chance))
+        drift_p, is_drift = _add_up(history, index, z / spread / memory, is_ready & ~is_quiet, bound_for(chance))
         history.z[index], history.mean[index] = np.where(is_ready, z, np.nan), np.stack([volume.mean, share.mean], axis=1)
-        history.scatter[index] = np.stack([volume.scatter, share.scatter], axis=1)
+        history.scatter[index] = scatters
     return Verdict(p, drift_p, is_ready, is_ready & ~is_quiet & (p < chance * gain), is_drift, z,
-                   np.stack([volume.mean * due, share.mean], axis=1), np.stack([volume.scatter, share.scatter], axis=1), chances, n_tests)
+                   np.stack([volume.mean * due, share.mean], axis=1), scatters, chances, n_tests, gain)
 
 
 def _ready(history: History, part: slice, usual: np.ndarray) -> np.ndarray:

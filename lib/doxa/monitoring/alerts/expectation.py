@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 LENT_BUCKETS = 20.0  # the dispersion of all series weighs as much as so many buckets of the series' own
 LENT_RECORDS, MOST_LENT_RECORDS = 4.0, 50.0  # and the share of all series at least and at most as much as so many records
 N_ROUNDS = 3
+WEEK_SD = 0.3
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,32 @@ class Cycle:
 class Expected:
     """Of K series (K,). For a count `mean` is that of the whole bucket and `scatter` the negative binomial's dispersion; for a share `mean`
     is a share and `scatter` the beta-binomial's correlation. Both hold what is not known of the level and the calendar. `freedom` says
-    how well the scatter itself is known, in buckets."""
+    how well the scatter itself is known, in buckets. The texts of a count come in clumps, as replies do: its variance is
+    (1 + `clumping`) * m + scatter * m ** 2."""
 
     mean: np.ndarray
     scatter: np.ndarray
     freedom: np.ndarray
+    clumping: np.ndarray | float = 0.0
+
+    def scatter_at(self, mean: np.ndarray) -> np.ndarray:
+        """The negative binomial's dispersion that gives this variance at a mean: that of a part of the bucket, say."""
+        return self.scatter + self.clumping / np.maximum(mean, 1e-9)
 
 
-def expect_counts(counts: np.ndarray, is_usual: np.ndarray, cycles: list[Cycle]) -> Expected:
-    """Expect the next of counts (T, K); buckets that are not `is_usual` (T, K) tell nothing. Series need at least two usual buckets."""
+def expect_counts(counts: np.ndarray, is_usual: np.ndarray, cycles: list[Cycle], lengths: np.ndarray | None = None, coming_length: float = 1.0,
+                  is_week_known: bool = True) -> Expected:
+    """Expect the next of counts (T, K); buckets that are not `is_usual` (T, K) tell nothing. Series need at least two usual buckets.
+
+    `lengths` (T,) and `coming_length` are those of the buckets as parts of the usual one. What the days of the week do stays open by a
+    standard deviation of WEEK_SD, on the log scale, where history is too short to tell."""
     weights = is_usual.astype(float)
     n_buckets = np.maximum(weights.sum(axis=0), 1e-9)
-    factors, unsure, coming = np.ones_like(weights), np.zeros(counts.shape[1]), np.ones(counts.shape[1])
+    factors = np.ones_like(weights) * (1.0 if lengths is None else lengths[:, None])
+    unsure, coming = np.full(counts.shape[1], 0.0 if is_week_known else WEEK_SD**2), np.full(counts.shape[1], coming_length)
     n_known = np.ones(counts.shape[1])
     level = _level(counts, weights, factors)
-    dispersion, freedom = _count_dispersion(counts, weights, level * factors, n_known)
+    dispersion, freedom, clumping = _count_scatter(counts, weights, level * factors, n_known)
     for cycle in cycles:
         expected = level * factors
         cell_seen, cell_expected = _by_cell(weights * counts, cycle), _by_cell(weights * expected, cycle)
@@ -53,10 +65,10 @@ def expect_counts(counts: np.ndarray, is_usual: np.ndarray, cycles: list[Cycle])
         coming, unsure = coming * np.exp(effects[cycle.coming]), unsure + variances[cycle.coming]
         n_known = n_known + share_used
         level = _level(counts, weights, factors)
-        dispersion, freedom = _count_dispersion(counts, weights, level * factors, n_known)
+        dispersion, freedom, clumping = _count_scatter(counts, weights, level * factors, n_known)
     mean = level * coming
-    of_level = (dispersion + 1.0 / np.maximum(level, 1e-9)) / n_buckets
-    return Expected(np.maximum(mean, 0.5 / n_buckets), dispersion + of_level + unsure, freedom)
+    of_level = (dispersion + (1.0 + clumping) / np.maximum(level, 1e-9)) / n_buckets
+    return Expected(np.maximum(mean, 0.5 / n_buckets), dispersion + of_level + unsure, freedom, clumping)
 
 
 def _level(counts: np.ndarray, weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -64,13 +76,20 @@ def _level(counts: np.ndarray, weights: np.ndarray, factors: np.ndarray) -> np.n
     return ((weights * counts).sum(axis=0) + 0.5) / np.maximum((weights * factors).sum(axis=0) + 0.5 / 5, 1e-9)
 
 
-def _count_dispersion(counts: np.ndarray, weights: np.ndarray, expected: np.ndarray, n_known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """By moments: E (x - m)^2 = m + d m^2, for each series and drawn towards all; `n_known` parameters were fitted."""
-    n_buckets = weights.sum(axis=0)
-    excess = weights * ((counts - expected) ** 2 * _spared(n_buckets, n_known) - expected)
-    # A bucket's own estimate of d is excess / m^2; those of small counts are mostly noise and weigh less.
-    trust = weights * (expected / (1.0 + 0.3 * expected)) ** 2
-    return _lend(excess / np.maximum(expected, 1e-9) ** 2, trust)
+def _count_scatter(counts: np.ndarray, weights: np.ndarray, expected: np.ndarray, n_known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Dispersion, its freedom and clumping by moments: E (x - m)^2 = (1 + c) m + d m^2, for each series and drawn towards all; `n_known`
+    parameters were fitted.
+
+    What small counts show beyond chance is clumping, what large ones show is dispersion: each is found with the other taken off."""
+    excess = (counts - expected) ** 2 * _spared(weights.sum(axis=0), n_known) - expected
+    mean = np.maximum(expected, 1e-9)
+    # A bucket's own estimate of d is excess / m^2; those of small counts are mostly noise and weigh less. That of c is excess / m.
+    of_dispersion, of_clumping = weights * (mean / (1.0 + 0.3 * mean)) ** 2, weights / (1.0 + 0.3 * mean) ** 2
+    clumping = np.zeros(counts.shape[1])
+    for _ in range(N_ROUNDS):
+        dispersion, freedom = _lend((excess - clumping * mean) / mean**2, of_dispersion)
+        clumping, _ = _lend((excess - dispersion * mean**2) / mean, of_clumping)
+    return dispersion, freedom, clumping
 
 
 def _spared(n_buckets: np.ndarray, n_known: np.ndarray) -> np.ndarray:
@@ -90,7 +109,8 @@ def _lend(values: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _within_cells(counts: np.ndarray, weights: np.ndarray, expected: np.ndarray, cycle: Cycle, effects: np.ndarray) -> np.ndarray:
     """The dispersion that is left when every cell has a level of its own: what a cell's level is unsure by."""
     n_cells = (_by_cell(weights, cycle) > 0).sum(axis=0)
-    return _count_dispersion(counts, weights, expected * np.exp(effects[cycle.cells]), n_cells.astype(float))[0]
+    dispersion, _, clumping = _count_scatter(counts, weights, expected * np.exp(effects[cycle.cells]), n_cells.astype(float))
+    return dispersion + clumping * weights.sum(axis=0) / np.maximum((weights * expected).sum(axis=0), 1e-9)
 
 
 def expect_shares(hits: np.ndarray, n: np.ndarray, is_usual: np.ndarray, cycles: list[Cycle]) -> Expected:

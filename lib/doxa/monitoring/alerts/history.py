@@ -34,9 +34,10 @@ class History:
     since: np.ndarray
 
     def __post_init__(self):
-        starts = [dt.datetime.fromtimestamp(int(edge), self.zone) for edge in self.edges]
-        self.weekdays = np.array([start.weekday() for start in starts])
-        self.minutes = np.array([start.hour * 60 + start.minute for start in starts])
+        # By their middles, so that a bucket which a clock change shifts or cuts stays in its part of the day.
+        middles = [dt.datetime.fromtimestamp(int(middle), self.zone) for middle in (self.edges[:-1] + self.edges[1:]) // 2]
+        self.weekdays = np.array([middle.weekday() for middle in middles], int)
+        self.minutes = np.array([middle.hour * 60 + middle.minute for middle in middles], int)
 
     @classmethod
     def empty(cls, edges: np.ndarray, zone: ZoneInfo, n_series: int) -> "History":
@@ -51,12 +52,22 @@ class History:
         if len(total) and np.median(total) >= BUSY:
             self.is_usual[total == 0] = False
 
+    def exposures(self, first: int, index: int) -> tuple[np.ndarray, float]:
+        """How long buckets `first` up to `index` are, and the one at `index`, as parts of their usual length."""
+        lengths = np.diff(self.edges[first : index + 2]).astype(float)
+        parts = lengths / np.median(lengths)
+        return parts[:-1], float(parts[-1])
+
+    def is_week_known(self, first: int, index: int, bucket_s: float) -> bool:
+        """Whether the history tells what the days of the week do; nothing of the kind is in buckets longer than a day."""
+        return bucket_s > DAY_S or self.edges[index] - self.edges[first] >= LEAST_WEEKS * 7 * DAY_S
+
     def cycles(self, first: int, index: int, bucket_s: float) -> list[Cycle]:
         """The calendar cycles that buckets `first` up to `index` can tell of, for the one at `index`."""
         span_s, cycles = self.edges[index] - self.edges[first], []
         if bucket_s < DAY_S and span_s >= 2 * DAY_S:
             step = int(bucket_s // 60)
             cycles.append(Cycle(self.minutes[first:index] // step, int(self.minutes[index] // step), -(-1440 // step)))
-        if bucket_s <= DAY_S and span_s >= LEAST_WEEKS * 7 * DAY_S:
+        if bucket_s <= DAY_S and self.is_week_known(first, index, bucket_s):
             cycles.append(Cycle(self.weekdays[first:index], int(self.weekdays[index]), 7))
         return cycles

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from doxa.errors import UsageError
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.alerts.store import Store
@@ -36,6 +35,9 @@ class Taken:
     n_known: int = 0
     n_old: int = 0
     n_unmet: int = 0
+    n_ahead: int = 0
+    n_late: int = 0
+    n_nameless: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
     late: set[tuple[int, int]] = field(default_factory=set)
@@ -55,7 +57,7 @@ class Intake:
         store.database.execute("CREATE TEMP TABLE coming (place INTEGER PRIMARY KEY, key INTEGER, bucket INTEGER)")
 
     def add(self, table: pa.Table, reader: ColumnReader, watch: Watch | None, zone: ZoneInfo | None) -> None:
-        """Count a table of a reader. Raises UsageError beyond MOST_SERIES series."""
+        """Count a table of a reader."""
         taken = self.taken
         taken.n_records += table.num_rows
         errors = table.column("error")
@@ -83,7 +85,9 @@ class Intake:
         rows = np.flatnonzero(is_timed & ~is_old)
         if len(rows):
             table, us = table.take(rows), us[rows]
-            self.watermark_s = max(self.watermark_s or -np.inf, float(us.max()) / SECOND_US)
+            # A clock that runs ahead would else end the buckets of all the others before their time.
+            taken.n_ahead += int((us > self.now_s * SECOND_US).sum())
+            self.watermark_s = max(self.watermark_s or -np.inf, min(float(us.max()) / SECOND_US, self.now_s))
             self._count(table, us, reader, watch)
 
     def _count(self, table: pa.Table, us: np.ndarray, reader: ColumnReader, watch: Watch | None) -> None:
@@ -92,6 +96,7 @@ class Intake:
         fresh = self._unseen(keys, buckets)
         self.taken.n_known += len(keys) - len(fresh)
         self.taken.n_counted += len(fresh)
+        self.taken.n_late += int((buckets[fresh] < (self.next_bucket or -np.inf)).sum())
         if not len(fresh):
             return
         table, us, buckets, keys = table.take(fresh), us[fresh], buckets[fresh], keys[fresh]
@@ -104,9 +109,10 @@ class Intake:
             if len(self.names.values) == 1:
                 self.names = GroupNames(len(reader.by))
             parts = regroup(whole, [named.column for named in reader.by], self.names)
-            named = np.flatnonzero(parts.codes > 0)  # a record without a value is in the series of all alone
             self._name_series(group_names(reader.by))
             series = np.array([self.codes[code] for code in range(len(self.names.values))])[parts.codes]
+            named = np.flatnonzero(series != ALL)  # a record without a value, or of one too many, is in the series of all alone
+            self.taken.n_nameless += int((parts.codes[series == ALL] > 0).sum())
             self._add_portion(parts, buckets, series, named)
         self._add_hours(us)
 
@@ -122,11 +128,9 @@ class Intake:
     def _name_series(self, by: list[str]) -> None:
         for code in range(len(self.codes), len(self.names.values)):
             name = name_group(by, self.names.values[code])
-            if name not in self.series:
+            if name not in self.series and len(self.series) < MOST_SERIES:
                 self.series[name] = len(self.series) + 1
-                if len(self.series) > MOST_SERIES:
-                    raise UsageError(f"--by gives more than {MOST_SERIES:,} series; take a field or head with fewer values")
-            self.codes[code] = self.series[name]
+            self.codes[code] = self.series.get(name, ALL)
 
     def _add_portion(self, portion: Portion, buckets: np.ndarray, series: np.ndarray, chosen: np.ndarray | None = None) -> None:
         chosen = np.arange(len(series)) if chosen is None else chosen
@@ -152,7 +156,7 @@ class Intake:
         """Keep the first few records of every cell by their keys: as good as drawn by lot, and the same in any order."""
         rows = portion.rows[chosen]
         keys = portion.ids[chosen].view(np.int64)
-        recent = bucket >= self.calendar.back(self.watermark_s, self.settings.sampled_buckets)
+        recent = bucket >= self._sampled_from()
         order = np.lexsort((keys, place))
         rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])
         kept = order[(rank < self.settings.sampled) & recent[order]]
@@ -163,6 +167,10 @@ class Intake:
                      portion.is_watched[chosen[kept]].astype(int).tolist(), portion.scores[chosen[kept]].tolist(), *more)
         self.store.database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
+    def _sampled_from(self) -> float:
+        """The oldest bucket that records are kept of: none that is yet to be judged is left out."""
+        return min(self.calendar.back(self.watermark_s, self.settings.sampled_buckets), self.next_bucket or np.inf)
+
     def _add_hours(self, us: np.ndarray) -> None:
         cells, counts = np.unique(self.calendar.hour_of_week(us // SECOND_US), return_counts=True)
         self.store.database.executemany("INSERT INTO hours VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n", zip(cells.tolist(), counts.tolist()))
@@ -172,8 +180,12 @@ class Intake:
         run = self.store.database.execute
         if self.watermark_s is not None:
             self.store.set("watermark", self.watermark_s)
-            run("DELETE FROM seen WHERE bucket < ?", (self.watermark_s - self.settings.remember_s - self.settings.bucket_s,))
-            run("DELETE FROM samples WHERE bucket < ?", (int(self.calendar.back(self.watermark_s, self.settings.sampled_buckets)),))
+            run("DELETE FROM seen WHERE bucket < ?", (self.watermark_s - self.settings.remember_s - 2 * self.settings.bucket_s,))
+            run("DELETE FROM samples WHERE bucket < ?", (int(self._sampled_from()),))
+            if self.next_bucket is not None:  # else nothing is judged yet
+                kept_s = self.calendar.back(min(self.watermark_s, self.next_bucket), 2 * self.settings.n_baseline)
+                run("DELETE FROM counts WHERE bucket < ?", (kept_s,))
+                run("DELETE FROM scores WHERE bucket < ?", (kept_s,))
             run("DELETE FROM samples WHERE (series, bucket, key) IN (SELECT series, bucket, key FROM (SELECT series, bucket, key, row_number() OVER "
                 "(PARTITION BY series, bucket ORDER BY key) AS rank FROM samples) WHERE rank > ?)", (self.settings.sampled,))
         run("DROP TABLE coming")

@@ -18,6 +18,8 @@ from doxa.monitoring.alerts.told import Told, iso
 
 CALM_Z = 1.2815515655446004  # nine usual buckets in ten lie below
 EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn
+GONE_P = 0.05  # at its own level, an episode would bring so little no more often
+KEPT_FOR_LATE = 0.2  # of a bucket's chances, where late records are waited for
 TOLD_OF_SERIES = 20  # texts that a series must have to be told as one
 
 
@@ -29,7 +31,7 @@ class Monitor:
         self.watermark_s = store.get("watermark")
         first = store.database.execute("SELECT min(bucket) FROM counts").fetchone()[0]
         self.next_bucket = store.get("next_bucket", first)
-        self.spent = store.get("spent", 0.0)
+        self.spent: dict[int, float] = dict(store.get("spent", []))
         if first is None:
             return
         self.next_bucket = max(self.next_bucket, first)
@@ -45,10 +47,13 @@ class Monitor:
         self.starts = edges[:-1]
         place = {int(start): i for i, start in enumerate(self.starts)}
         for series, bucket, n, judged, watched in run("SELECT * FROM counts WHERE bucket >= ?", (int(edges[0]),)):
-            history.n[place[bucket], series], history.judged[place[bucket], series], history.watched[place[bucket], series] = n, judged, watched
+            at = place.get(bucket), series
+            if at[0] is not None:  # a rule of the time zone may have changed since
+                history.n[at], history.judged[at], history.watched[at] = n, judged, watched
         for series, bucket, measure, z, mean, scatter in run("SELECT * FROM scores WHERE bucket >= ?", (int(edges[0]),)):
-            at = place[bucket], series, MEASURES.index(measure)
-            history.z[at], history.mean[at], history.scatter[at] = np.nan if z is None else z, mean, scatter
+            at = place.get(bucket), series, MEASURES.index(measure)
+            if at[0] is not None:
+                history.z[at], history.mean[at], history.scatter[at] = np.nan if z is None else z, mean, scatter
         for series, measure, total, since in run("SELECT * FROM drifts"):
             at = series, MEASURES.index(measure)
             history.drift[at], history.since[at] = total, place.get(since, 0) if total > 0 else -1
@@ -68,32 +73,45 @@ class Monitor:
         if self.next_bucket is None:
             return
         self._withdraw(late)
+        unfinished = []
         for index in range(int(np.searchsorted(self.starts, self.next_bucket)), len(self.starts)):
-            end_s = float(self.history.edges[index + 1])
-            is_over = self.watermark_s >= end_s + self.settings.lateness_s
-            whole_s = end_s + self.settings.lateness_s - float(self.starts[index])
-            elapsed = 1.0 if is_over else (self.watermark_s - float(self.starts[index])) / whole_s
-            gain = newly_spent(elapsed, self.spent)
-            if not is_over and not gain:
-                break
-            verdict = judge(self.history, index, self.settings, 1.0 if is_over else self._due(index), gain, is_over, self._is_quiet())
-            self._open_episodes(index, verdict, is_over)
-            self.spent = 0.0 if is_over else elapsed
-            if not is_over:
-                break
-            self._close_episodes(index)
-            self._tell_new_series(index)
-            self._keep_scores(index)
-            self.next_bucket = int(self.history.edges[index + 1])
+            bucket, is_over, elapsed = int(self.starts[index]), *self._elapsed(index)
+            gain = newly_spent(elapsed, self.spent.get(bucket, 0.0))
+            if gain or is_over:
+                verdict = judge(self.history, index, self.settings, self._due(index), gain, is_over, self._is_quiet())
+                self._open_episodes(index, verdict)
+                self.spent[bucket] = elapsed
+            if is_over:
+                self._close_episodes(index)
+                self._tell_new_series(index)
+                self._keep_scores(index)
+                self.next_bucket = int(self.history.edges[index + 1])
+            else:  # what is not all there tells nothing of what is usual
+                unfinished.append((index, self.history.is_usual[index].copy()))
+                self.history.is_usual[index] = False
+        for index, is_usual in unfinished:
+            self.history.is_usual[index] = is_usual & ~self._is_quiet()
+        self.spent = {bucket: spent for bucket, spent in self.spent.items() if bucket >= self.next_bucket}
         self.store.set("next_bucket", self.next_bucket)
-        self.store.set("spent", self.spent)
+        self.store.set("spent", sorted(self.spent.items()))
         self._keep_drifts()
+
+    def _elapsed(self, index: int) -> tuple[bool, float]:
+        """Whether a bucket is over, and the share of its chances that may be spent by the watermark: by its time, but for a part that waits
+        for what comes late."""
+        start, end, lateness_s = float(self.starts[index]), float(self.history.edges[index + 1]), self.settings.lateness_s
+        if self.watermark_s >= end + lateness_s:
+            return True, 1.0
+        own = min(1.0, (self.watermark_s - start) / (end - start))
+        if not lateness_s:
+            return False, own
+        return False, (1 - KEPT_FOR_LATE) * own + KEPT_FOR_LATE * max(0.0, (self.watermark_s - end) / lateness_s)
 
     def _due(self, index: int) -> float:
         """The share of a bucket's texts that should be there by the watermark: by the hours of the week they usually come in."""
         start, end = float(self.starts[index]), float(self.history.edges[index + 1])
         until = min(self.watermark_s, end)
-        if end - start <= HOUR_S:
+        if until == end or end - start <= HOUR_S:
             return max(1e-6, (until - start) / (end - start))
         hours = np.arange(start, end, HOUR_S)
         counts = dict(self.store.database.execute("SELECT cell, n FROM hours").fetchall())
@@ -108,7 +126,7 @@ class Monitor:
                 quiet[episode.series, episode.measure] = True
         return quiet
 
-    def _open_episodes(self, index: int, verdict: Verdict, is_over: bool) -> None:
+    def _open_episodes(self, index: int, verdict: Verdict) -> None:
         for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist():
             is_spike = bool(verdict.is_spike[series, measure])
             first = index if is_spike else max(0, int(self.history.since[series, measure]))
@@ -139,7 +157,7 @@ class Monitor:
         return Told(
             f"{self.names[series] or 'all'}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
             iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
-            bucket_s / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
+            bucket_s * (verdict.gain if detector == "spike" else 1.0) / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
             find_causes(self.store, history, self.names, series, measure, first, index),
             find_examples(self.store, series, first_s, last_s, measure == SHARE))
 
@@ -153,8 +171,8 @@ class Monitor:
             is_calm = bool(np.isnan(z) or z < CALM_Z)
             history.is_usual[index, episode.series, episode.measure] = False
             calm = episode.calm + 1 if is_calm else 0
-            if calm >= self.settings.cooldown:
-                first_calm = index + 1 - calm
+            first_calm = index + 1 - calm
+            if calm >= self.settings.cooldown and self._is_gone(episode, first_calm, index):
                 history.is_usual[first_calm : index + 1, episode.series, episode.measure] = True
                 self._end(at, episode, RESOLVED, int(self.starts[first_calm]), iso(int(self.starts[first_calm]), zone))
             elif self.starts[index] - episode.since >= self.settings.n_baseline / 2 * self.settings.bucket_s:
@@ -164,6 +182,23 @@ class Monitor:
                 self._end(at, episode, NEW_LEVEL, int(history.edges[index + 1]), iso(int(history.edges[index + 1]), zone))
             else:
                 self.episodes[at] = change_episode(self.store, episode, calm=calm)
+
+    def _is_gone(self, episode: Episode, first_calm: int, index: int) -> bool:
+        """Whether the calm buckets hold less than the episode's own level would bring: a quiet night tells nothing of that."""
+        history, series = self.history, episode.series
+        before, calm = slice(int(np.searchsorted(self.starts, episode.since)), first_calm), slice(first_calm, index + 1)
+        mean, scatter = history.mean[calm, series, episode.measure], np.nanmean(history.scatter[calm, series, episode.measure])
+        usual = np.nansum(history.mean[before, series, episode.measure])
+        if before.start >= before.stop or not np.isfinite(mean).all() or usual <= 0:
+            return True
+        if episode.measure == VOLUME:
+            level = float(history.n[before, series].sum() / usual)
+            seen, expected = history.n[calm, series].sum(), level * mean.sum()
+            return level <= 1 or bool(1 - count_tail(np.array([seen + 1]), np.array([expected]), np.array([scatter / len(mean)])).p[0] <= GONE_P)
+        n = history.judged[calm, series].sum()
+        level = float(np.clip(history.watched[before, series].sum() / max(1, history.judged[before, series].sum()), 1e-6, 1 - 1e-6))
+        seen = history.watched[calm, series].sum()
+        return bool(1 - share_tail(np.array([seen + 1]), np.array([n]), np.array([level]), np.array([scatter])).p[0] <= GONE_P)
 
     def _end(self, at: int, episode: Episode, status: str, ended_s: int, until: str) -> None:
         self.episodes[at] = change_episode(self.store, episode, status=status, ended=ended_s, calm=0)
@@ -202,9 +237,10 @@ class Monitor:
             self.series[at] = (number, name, first, 1, since, since)
             self.history.is_usual[:, number, :] = ((self.starts > first) & (self.starts >= since))[:, None]
             if since:
-                zone = self.calendar.zone
-                self.tell(Told(f"{name}|new|{iso(first, zone)}", "new_series", name, since=iso(first, zone), n=int(n.sum()), by=self.by,
-                               until=iso(float(self.history.edges[index + 1]), zone), examples=find_examples(self.store, number, first, 2**62, False)))
+                zone, recent = self.calendar.zone, np.flatnonzero(n[-LEAST_BUCKETS:]) + max(0, len(n) - LEAST_BUCKETS)
+                came = int(self.starts[recent[0]])
+                self.tell(Told(f"{name}|new|{iso(came, zone)}", "new_series", name, since=iso(came, zone), n=int(n[recent].sum()), by=self.by,
+                               until=iso(float(self.history.edges[index + 1]), zone), examples=find_examples(self.store, number, came, 2**62, False)))
 
     def tell(self, told: Told) -> None:
         if self.tells:

@@ -12,7 +12,7 @@ from doxa.monitoring.alerts.watching import Asked, Feed, read_outbox
 from doxa.monitoring.settings import Settings
 from doxa.records.columns import ColumnReader
 
-WHOLE_ARCHIVE = {"remember_s": 10**10, "sampled_buckets": 10**6, "sampled": 30}  # nothing is too old, and causes are told of any time
+WHOLE_ARCHIVE = {"remember_s": 10**10, "sampled_buckets": 10**6}  # nothing is too old, and causes are told of any time
 
 
 class Replay:
@@ -22,7 +22,6 @@ class Replay:
         self.store, self.feed = store, Feed(store, asked, True, now)
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
-        """Raises UsageError beyond 2,000 series."""
         self.feed.add(table, reader)
 
     def finish(self, since: dt.datetime | None, until: dt.datetime | None) -> list[dict[str, Any]]:

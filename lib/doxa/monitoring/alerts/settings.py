@@ -24,8 +24,8 @@ class AlertSettings:
     lateness_s: int = 0
     remember_s: int = 7 * DAY_S
     cooldown: int = 3
-    sampled: int = 100
-    sampled_buckets: int = 14
+    sampled: int = 40
+    sampled_buckets: int = 72
 
     @property
     def bucket_s(self) -> float:
@@ -34,8 +34,8 @@ class AlertSettings:
 
     @property
     def n_baseline(self) -> int:
-        """Buckets that the usual is learnt from."""
-        return max(LEAST_BUCKETS, round(self.baseline_s / self.bucket_s))
+        """Buckets that the usual is learnt from: enough, too, where an episode takes some out."""
+        return max(2 * LEAST_BUCKETS, round(self.baseline_s / self.bucket_s))
 
 
 LEAST_BUCKETS = 14  # before these, a series tells too little of its scatter

@@ -27,7 +27,9 @@ CREATE TABLE episodes (id INTEGER PRIMARY KEY, series INTEGER NOT NULL, measure 
 CREATE TABLE seen (key INTEGER PRIMARY KEY, bucket INTEGER NOT NULL);
 CREATE TABLE samples (series INTEGER, bucket INTEGER, key INTEGER, id TEXT, text TEXT, is_watched INTEGER, score REAL, source TEXT, author TEXT,
                       PRIMARY KEY (series, bucket, key)) WITHOUT ROWID;
-CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
+CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL, is_handed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX counts_by_bucket ON counts (bucket);
+CREATE INDEX seen_by_bucket ON seen (bucket);
 """,)
 
 
@@ -55,28 +57,32 @@ def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False)
 
     Raises DoxaError when another run holds it for longer than `wait_s`, or it is no such file."""
     if path is None:
-        with _connected("", None) as store:
+        with _connected("", False) as store:
             yield store
-    elif for_reading:
+        return
+    path = os.path.abspath(path)
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise DoxaError(f"{path} is no file; name another --state")
+    if for_reading:
         if not os.path.exists(path):
             raise DoxaError(f"{path}: no such state file")
-        with _connected(path, None) as store:
+        with _connected(path, True) as store:
             yield store
     else:
-        with _locked(path, wait_s), _connected(path, path) as store:
+        with _locked(path, wait_s), _connected(path, False) as store:
             yield store
 
 
 @contextmanager
-def _connected(path: str, owned: str | None) -> Iterator[Store]:
-    is_fresh = path == "" or not os.path.exists(path) or os.path.getsize(path) == 0
+def _connected(path: str, for_reading: bool) -> Iterator[Store]:
+    is_made = path != "" and not os.path.exists(path)
     try:
         database = sqlite3.connect(path, isolation_level=None, timeout=30.0)
     except sqlite3.Error as error:
         raise DoxaError(f"cannot open {path}: {error}") from None
     try:
         try:
-            _bring_up(database, path, is_fresh)
+            _bring_up(database, path, "DEFERRED" if for_reading else "IMMEDIATE")
             yield Store(database)
         except sqlite3.DatabaseError as error:
             raise DoxaError(f"{path}: {error}") from None
@@ -84,18 +90,18 @@ def _connected(path: str, owned: str | None) -> Iterator[Store]:
         if database.in_transaction:
             database.execute("ROLLBACK")
         database.close()
-        if is_fresh and owned is not None and os.path.exists(owned) and os.path.getsize(owned) == 0:
-            os.unlink(owned)  # the run ended before it kept anything
+        if is_made and os.path.exists(path) and os.path.getsize(path) == 0:
+            os.unlink(path)  # the run ended before it kept anything
 
 
-def _bring_up(database: sqlite3.Connection, path: str, is_fresh: bool) -> None:
+def _bring_up(database: sqlite3.Connection, path: str, locking: str) -> None:
     """Begin, and bring the schema up to date inside the same transaction. Raises DoxaError for a file of another kind or a later doxa."""
     database.execute("PRAGMA synchronous = FULL")
-    database.execute("BEGIN IMMEDIATE")
+    database.execute(f"BEGIN {locking}")
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise DoxaError(f"{path} was written by a later doxa (schema {version}, this one knows {len(MIGRATIONS)})")
-    if version == 0 and not is_fresh and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise DoxaError(f"{path} is a database of something else; name another --state")
     for number in range(version, len(MIGRATIONS)):
         for statement in MIGRATIONS[number].split(";"):

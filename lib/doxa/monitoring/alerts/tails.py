@@ -37,8 +37,8 @@ def share_tail(seen: np.ndarray, n: np.ndarray, mean: np.ndarray, correlation: n
 
 def _share_tail(seen: int, n: int, mean: float, correlation: float) -> tuple[float, float]:
     """P(X >= seen) and P(X > seen)."""
-    if n == 0:
-        return 1.0, 0.0
+    if n == 0 or seen > n:
+        return float(seen <= n), 0.0
     strength = 1.0 / correlation - 1.0
     if n > MOST_SUMMED:  # a beta distribution of the same mean and variance, with a correction for continuity
         strength = 1.0 / (correlation + (1.0 - correlation) / n) - 1.0

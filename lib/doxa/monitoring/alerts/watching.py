@@ -58,7 +58,7 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
     for name, flag in FIXED.items():
         given = getattr(asked, name)
         if given is not None and store.get("subject") is not None and given != known[name]:
-            raise UsageError(f"{flag} {_flat(given)}: the state was made with {flag} {_flat(known[name] or '(nothing)')}; leave the flag out, or name "
+            raise UsageError(f"{flag} {_flat(given)}: the state was made with {flag} {_flat(known[name])}; leave the flag out, or name "
                              "another --state")
     values = {name: getattr(asked, name) if getattr(asked, name) is not None else value if value is not None else DEFAULTS.get(name)
               for name, value in known.items()}
@@ -67,16 +67,17 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
     return settings, values
 
 
-def _flat(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else ", ".join(value)
+def _flat(value: str | list[str] | None) -> str:
+    return value if isinstance(value, str) else ", ".join(value or ()) or "nothing"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `is_learning`: these were the state's first records, and are only learnt from."""
+    """What a run did. `n_watched` records that the state counts hold the watched label. `is_learning`: these were the state's first records, and are only learnt from."""
 
     taken: Taken
     n_series: int
+    n_watched: int | None
     is_learning: bool
     settings: AlertSettings
     calendar: Calendar
@@ -113,8 +114,9 @@ class Feed:
         monitor = Monitor(store, self.settings, self.calendar, ", ".join(subject["names"]) or None, store.get("watch"), not self.is_learning)
         _note_model(store, monitor, self.asked.model, any(by.startswith("head:") for by in subject["by"]))
         monitor.run(taken.late)
-        n_series = store.database.execute("SELECT count(*) FROM series").fetchone()[0]
-        return Summary(taken, n_series, self.is_learning, self.settings, self.calendar)
+        n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
+            "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
+        return Summary(taken, n_series, n_watched, self.is_learning, self.settings, self.calendar)
 
 
 _TIMELESS = {"no_time": "no record has a time; name its field with --time-field",
@@ -158,16 +160,21 @@ def read_outbox(store: Store) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, json.loads(line)
 
 
-def deliver(store: Store, tell: Callable[[dict[str, Any]], bool]) -> tuple[int, int]:
-    """Hand over every line; one that `tell` refuses stays for the next run. Returns (alerts told, lines that stay).
+def deliver(store: Store, hand: Callable[[dict[str, Any]], bool] | None, say: Callable[[dict[str, Any]], None]) -> tuple[int, int]:
+    """Hand over every line, then say it; one that `hand` refuses stays for the next run. Returns (alerts told, lines that stay).
 
-    Each line is taken off once it is told: a run that is killed in between tells it again, under the same id."""
+    What is done with a line is kept at once: a run that is killed in between does that alone again, under the same id."""
     n_alerts = n_kept = 0
     for number, told in read_outbox(store):
-        if tell(told):
-            n_alerts += told["kind"] == "alert"
-            store.database.execute("DELETE FROM outbox WHERE id = ?", (number,))
+        is_handed = store.database.execute("SELECT is_handed FROM outbox WHERE id = ?", (number,)).fetchone()[0]
+        if hand is not None and not is_handed:
+            if not hand(told):
+                n_kept += 1
+                continue
+            store.database.execute("UPDATE outbox SET is_handed = 1 WHERE id = ?", (number,))
             store.commit()
-        else:
-            n_kept += 1
+        say(told)
+        n_alerts += told["kind"] == "alert"
+        store.database.execute("DELETE FROM outbox WHERE id = ?", (number,))
+        store.commit()
     return n_alerts, n_kept

@@ -26,5 +26,17 @@ def make_days(first: int, last: int, topics: dict[str, tuple[float, float]], see
     return [record for day in range(first, last) for record in make_day(np.random.default_rng([seed, day]), day, topics, **fields)]
 
 
+def make_hours(first: int, last: int, topics: dict[str, tuple[float, float]], seed: int = 1, start: dt.datetime = START, **fields) -> list[dict]:
+    """Hours `first` up to `last` since `start`: the number of texts of an hour follows the time of day, few at night."""
+    records = []
+    for hour in range(first, last):
+        generator, begins = np.random.default_rng([seed, 7, hour]), start + dt.timedelta(hours=hour)
+        part = 1.0 + 0.9 * np.sin(2 * np.pi * (begins.hour - 9) / 24)
+        for record in make_day(generator, 0, {topic: (mean * part, share) for topic, (mean, share) in topics.items()}, **fields):
+            second = dt.timedelta(seconds=int(generator.integers(3600)))
+            records.append(record | {"id": f"h{hour}-{record['id']}", "timestamp": (begins + second).isoformat()})
+    return sorted(records, key=lambda record: record["timestamp"])
+
+
 def lines(records: list[dict]) -> bytes:
     return b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)

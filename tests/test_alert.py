@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opinion import START, lines, make_days
+from opinion import START, lines, make_days, make_hours
 from shell import end, run, shell, start
 
 CALM = {"credit": (40, 0.3), "merger": (25, 0.2), "earnings": (60, 0.25)}
@@ -398,6 +398,87 @@ def test_backtest_replays_an_archive(tmp_path):
     assert credit["delay_s"] in (86_400.0, 2 * 86_400.0) and merger["told"] is None
     assert "spike credit at 2026-02-14 00:00: told after 1 day" in run("alert", "--backtest", *STRICT, "--spike", "credit@2026-02-14", path).out.decode()
     assert os.listdir(tmp_path) == ["archive.jsonl"]
+
+
+def test_what_is_no_file_is_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "fifo", tmp_path / "folder"):
+        done = run("alert", "--state", path, stdin=lines(LEARNT[:5]))
+        assert done.code == 1 and "no file" in done.err and path.exists()
+    (tmp_path / "empty.db").touch()
+    assert run("alert", "--state", tmp_path / "empty.db", "--every", "1x", stdin=b"").code == 2
+    assert sorted(os.listdir(tmp_path)) == ["empty.db", "empty.db.lock", "fifo", "folder"]
+    assert run("alert", "--state", "", stdin=b"").code == 2
+
+
+def test_a_clock_that_runs_ahead_does_not_blind_the_others(tmp_path):
+    """One record stamped 20 hours from now, among those of the last hours; time is that of this machine."""
+    now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+    begun, topics = now - dt.timedelta(days=9), {"credit": (12, 0.2)}
+    path = tmp_path / "ahead.db"
+    told(path, make_hours(0, 200, topics, start=begun), "--every", "1h", "--false-alarms", "1/month")
+    ahead = make_hours(200, 201, topics, start=begun)[:1]
+    ahead[0] |= {"id": "ahead", "timestamp": (now + dt.timedelta(hours=20)).isoformat()}
+    burst = make_hours(200, 214, {"credit": (80, 0.8)}, start=begun)
+    assert any(line["kind"] == "alert" for line in told(path, ahead + burst, err="1 records are stamped later than the clock here"))
+
+
+def test_a_source_that_comes_late_is_judged_within_lateness(tmp_path):
+    path, topics = tmp_path / "late.db", {"credit": (15, 0.2), "slow": (15, 0.2)}
+    told(path, make_hours(0, 24 * 10, topics), "--every", "1h", "--lateness", "6h", "--false-alarms", "1/month")
+    alerts = []
+    for hour in range(240, 252):  # the slow source is three hours behind
+        now = make_hours(hour, hour + 1, {"credit": (15, 0.2)}, seed=2)
+        late = [record | {"id": "late-" + record["id"]} for record in make_hours(hour - 3, hour - 2, {"slow": (90, 0.8)}, seed=3)]
+        alerts += [line for line in told(path, late + now) if line["kind"] == "alert"]
+    assert any(line.get("series") == "slow" for line in alerts)
+    assert not any(line.get("series") == "credit" for line in alerts)
+
+
+def test_a_crisis_of_days_is_one_episode(tmp_path):
+    path, calm, crisis = tmp_path / "crisis.db", {"credit": (6, 0.2)}, {"credit": (6, 0.7)}
+    told(path, make_hours(0, 24 * 14, calm), "--every", "1h", "--false-alarms", "1/month")
+    heard = told(path, make_hours(24 * 14, 24 * 18, crisis) + make_hours(24 * 18, 24 * 21, calm))
+    assert [line["kind"] for line in heard if line.get("series") == "credit" and line["measure"] == "share"] == ["alert", "resolved"]
+
+
+@pytest.mark.parametrize("first", [0, 5], ids=["from a Monday", "from a Saturday"])
+def test_the_first_working_week_is_no_alarm(tmp_path, first):
+    path = tmp_path / "week.jsonl"
+    week = [record for day in range(first, first + 12) for record in
+            make_hours(24 * day, 24 * day + 24, {topic: (12 * (0.55 if day % 7 >= 5 else 1.0), 0.2) for topic in "abc"})]
+    path.write_bytes(lines(week))
+    summed = json.loads(run("alert", "--backtest", "--every", "1h", "--to", "jsonl", path).lines[-1])
+    assert summed["alerts"] <= 4
+
+
+@pytest.mark.parametrize("every", ["3h", "6h", "12h"])
+def test_a_clock_change_is_no_alarm(tmp_path, every):
+    """Europe/Berlin, 2026-03-29: a day of 23 hours, whose buckets are cut and shifted."""
+    path = tmp_path / "clock.jsonl"
+    path.write_bytes(lines(make_hours(24 * 50, 24 * 90, {"credit": (15, 0.2), "merger": (10, 0.2)})))
+    heard = [json.loads(line) for line in run("alert", "--backtest", "--every", every, "--time-zone", "Europe/Berlin", "--to", "jsonl", path).lines]
+    assert [line["id"] for line in heard if line["kind"] == "alert" and "2026-03-28" <= line["until"][:10] <= "2026-03-30"] == []
+
+
+def test_weekly_buckets_see_a_second_spike(tmp_path):
+    path, spike = tmp_path / "weeks.jsonl", {"credit": (10, 0.2), "merger": (6, 0.9)}
+    weeks = [record for week in range(36) for record in
+             make_days(7 * week, 7 * week + 7, spike if week in (22, 30) else {"credit": (10, 0.2), "merger": (6, 0.2)})]
+    path.write_bytes(lines(weeks))
+    heard = [json.loads(line) for line in run("alert", "--backtest", "--every", "1w", "--false-alarms", "1/quarter", "--to", "jsonl", path).lines]
+    assert {line["since"][:10] for line in heard if line["kind"] == "alert" and line.get("series") == "merger"} >= {"2026-06-08", "2026-08-03"}
+
+
+def test_what_was_handed_over_is_not_handed_twice(state, tmp_path):
+    box = tmp_path / "box.jsonl"
+    for feed in (make_days(40, 42, BURST), []):
+        with open("/dev/full", "w") as full:
+            assert run("alert", "--state", state, "--exec", f"cat >> {box}", stdin=lines(feed), stdout=full.fileno()).code == 1
+    assert len(box.read_text().splitlines()) == 1
+    heard = told(state, [], "--exec", f"cat >> {box}")
+    assert [json.loads(line)["id"] for line in box.read_text().splitlines()] == [line["id"] for line in heard]
 
 
 def test_it_runs_in_the_pipe_of_the_readme(tmp_path, tiny_model):

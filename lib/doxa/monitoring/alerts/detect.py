@@ -64,7 +64,9 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     is_quiet = np.zeros(p.shape, bool) if is_quiet is None else is_quiet
     drift_p, is_drift = np.ones(p.shape), np.zeros(p.shape, bool)
     if is_over:
-        drift_p, is_drift = _add_up(history, index, z / spread / memory, is_ready & ~is_quiet, bound_for(chance))
+        adds_up = is_ready & ~is_quiet
+        adds_up[:, VOLUME] &= history.has_week(first, index, settings.bucket_s)
+        drift_p, is_drift = _add_up(history, index, z / spread / memory, adds_up, bound_for(chance))
         history.z[index], history.mean[index] = np.where(is_ready, z, np.nan), np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
     return Verdict(p, drift_p, is_ready, is_ready & ~is_quiet & (p < chance * gain), is_drift, z,

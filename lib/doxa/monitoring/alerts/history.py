@@ -62,6 +62,10 @@ class History:
         """Whether the history tells what the days of the week do; nothing of the kind is in buckets longer than a day."""
         return bucket_s > DAY_S or self.edges[index] - self.edges[first] >= LEAST_WEEKS * 7 * DAY_S
 
+    def has_week(self, first: int, index: int, bucket_s: float) -> bool:
+        """Whether every day of the week was seen: before, the first working day would look like a shift of the level."""
+        return bucket_s > DAY_S or self.edges[index] - self.edges[first] >= 7 * DAY_S
+
     def cycles(self, first: int, index: int, bucket_s: float) -> list[Cycle]:
         """The calendar cycles that buckets `first` up to `index` can tell of, for the one at `index`."""
         span_s, cycles = self.edges[index] - self.edges[first], []

@@ -115,8 +115,8 @@ def test_order_and_portions_do_not_change_the_counts(state, learnt, tmp_path):
 
 def test_overlapping_feeds_are_counted_once(state):
     records = make_days(40, 43, CALM)
-    for i in range(0, len(records), 60):
-        told(state, records[max(0, i - 30) : i + 60])
+    for i in range(0, len(records), 120):
+        told(state, records[max(0, i - 60) : i + 120])
     assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + len(records)
 
 
@@ -130,8 +130,8 @@ def test_the_day_under_way_is_judged_by_its_hours(state):
 
 def test_a_thin_morning_is_no_alert(state):
     records = make_days(40, 41, CALM)
-    for i in range(0, len(records), 9):
-        assert told(state, records[i : i + 9]) == []
+    for i in range(0, len(records), 25):
+        assert told(state, records[i : i + 25]) == []
 
 
 def test_late_records_go_to_their_own_day_and_may_withdraw_an_alert(state):
@@ -453,7 +453,7 @@ def test_the_first_working_week_is_no_alarm(tmp_path, first):
     assert summed["alerts"] <= 4
 
 
-@pytest.mark.parametrize("every", ["3h", "6h", "12h"])
+@pytest.mark.parametrize("every", ["6h", "12h"])
 def test_a_clock_change_is_no_alarm(tmp_path, every):
     """Europe/Berlin, 2026-03-29: a day of 23 hours, whose buckets are cut and shifted."""
     path = tmp_path / "clock.jsonl"

@@ -39,7 +39,8 @@ def test_a_year_without_change_keeps_the_promise(memory):
     assert n_alarms >= n_weeks / 4  # nor is it kept by silence
 
 
-@pytest.mark.parametrize("kind, measure, least", [("day", 0, 0.2), ("day", 1, 0.3), ("week", 0, 0.9), ("week", 1, 0.7), ("drift", 0, 0.9), ("drift", 1, 0.65)])
+@pytest.mark.parametrize("kind, measure, least", [("day", 0, 0.2), ("day", 1, 0.3), ("week", 0, 0.9), ("week", 1, 0.7),
+                                                  pytest.param("drift", 0, 0.9, marks=pytest.mark.slow), pytest.param("drift", 1, 0.65, marks=pytest.mark.slow)])
 def test_a_doubling_is_found(kind, measure, least):
     n_found = n_events = 0
     for seed in range(2):

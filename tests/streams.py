@@ -1,8 +1,13 @@
 """Made streams of opinion of which the truth is known: counts per day and series, over-dispersed, with a weekly cycle."""
 
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
+
+from doxa.monitoring.alerts.detect import judge
+from doxa.monitoring.alerts.history import History
+from doxa.monitoring.alerts.settings import LEAST_BUCKETS, AlertSettings
 
 DAY_S = 86_400
 MONDAY_S = 4 * DAY_S  # 1970-01-05
@@ -55,3 +60,14 @@ def make_stream(generator: np.random.Generator, n_series: int = 30, n_days: int 
         mean = mean * np.exp(noise * np.sqrt(dispersion) / 1.5)
     odds = share / (1 - share) * np.exp(generator.normal(0, 0.1, (7, n_series)) + np.where(np.arange(7) >= 5, 0.15, 0.0)[:, None])[weekdays]
     return Stream(mean, odds / (1 + odds), dispersion, correlation)
+
+
+def find_alarms(n: np.ndarray, watched: np.ndarray, settings: AlertSettings) -> np.ndarray:
+    """Where alert speaks up (T, K, 2), for volume and share, on daily texts and watched ones (T, K)."""
+    history = History.empty(np.arange(len(n) + 1) * DAY_S + MONDAY_S, ZoneInfo("UTC"), n.shape[1])
+    history.n[:], history.judged[:], history.watched[:] = n, n, watched
+    alarms = np.zeros((*n.shape, 2), bool)
+    for day in range(LEAST_BUCKETS, len(n)):
+        verdict = judge(history, day, settings)
+        alarms[day] = verdict.is_spike | verdict.is_drift
+    return alarms

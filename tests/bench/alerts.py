@@ -10,35 +10,21 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from scipy.stats import binom, poisson
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "lib"), str(Path(__file__).resolve().parents[1])]
 
-from doxa.monitoring.alerts.detect import judge
-from doxa.monitoring.alerts.history import History
-from doxa.monitoring.alerts.settings import LEAST_BUCKETS, AlertSettings
+from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.buckets import Every
-from streams import DAY_S, EVENTS, MONDAY_S, make_stream
+from streams import EVENTS, find_alarms, make_stream
 
 WARM_UP = 70  # days before anything is counted, so that every method has its history
 APART = 7  # days without an alarm between two that count as two
 SETTINGS = AlertSettings(every=Every(1, "d"))
 EVENT_DAYS = np.arange(100, 300, 33)  # events of different series in one year, far apart
 MEASURES = ("volume", "share")
-
-
-def alert_alarms(n: np.ndarray, watched: np.ndarray) -> np.ndarray:
-    """Where alert speaks up: (T, K, 2)."""
-    history = History.empty(np.arange(len(n) + 1) * DAY_S + MONDAY_S, ZoneInfo("UTC"), n.shape[1])
-    history.n[:], history.judged[:], history.watched[:] = n, n, watched
-    alarms = np.zeros((*n.shape, 2), bool)
-    for day in range(LEAST_BUCKETS, len(n)):
-        verdict = judge(history, day, SETTINGS)
-        alarms[day] = verdict.is_spike | verdict.is_drift
-    return alarms
 
 
 def sliding(counts: np.ndarray, length: int, gap: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -150,13 +136,13 @@ def main(n_seeds: str = "20", n_event_seeds: str = "4") -> dict:
         generator = np.random.default_rng(seed)
         calm.append(make_stream(generator).draw(generator))
     weeks = int(n_seeds) * (365 - WARM_UP) / 7
-    n_false = [count_alarms(alert_alarms(*drawn)) for drawn in calm]
+    n_false = [count_alarms(find_alarms(*drawn, SETTINGS)) for drawn in calm]
     print(f"alert, promise {SETTINGS.promise}: {sum(n_false)} false alarms in {weeks:.0f} weeks of 30 series, {sum(n_false) / weeks:.2f} a week; by seed {n_false}")
     thresholds = {peer: threshold_for([statistic(peer, *drawn) for drawn in calm], sum(n_false)) for peer in PEERS}
     events = make_events(int(n_event_seeds))
     hits: dict[str, dict[tuple, list]] = {"alert": {}} | {peer: {} for peer in PEERS}
     for n, watched, kind, measure, part, days, _ in events:
-        alarms = {"alert": alert_alarms(n, watched)[:, :, measure]} | {peer: np.nan_to_num(statistic(peer, n, watched)[:, :, measure]) > thresholds[peer] for peer in PEERS}
+        alarms = {"alert": find_alarms(n, watched, SETTINGS)[:, :, measure]} | {peer: np.nan_to_num(statistic(peer, n, watched)[:, :, measure]) > thresholds[peer] for peer in PEERS}
         for method, found in alarms.items():
             for series, day in zip(part, days):
                 after = np.flatnonzero(found[day : day + EVENTS[kind], series])

@@ -68,7 +68,11 @@ def _are_near(first: int, second: int, table: list[dict], sets: dict) -> bool:
     for i in (first, second):
         if i not in sets:
             sets[i] = shingles(table[i]["text"])
-    one, two = sets[first], sets[second]
+    return are_alike(sets[first], sets[second])
+
+
+def are_alike(one: frozenset[str], two: frozenset[str]) -> bool:
+    """Whether two sets of shingles share at least NEAR of what they hold together."""
     if min(len(one), len(two)) < NEAR * max(len(one), len(two)):
         return False
     n_common = len(one & two)

@@ -1,28 +1,14 @@
 """The promise and what is found, on made streams of which the truth is known."""
 
-from zoneinfo import ZoneInfo
-
 import numpy as np
 import pytest
 
-from doxa.monitoring.alerts.detect import judge
-from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.promise import Promise
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, AlertSettings
 from doxa.monitoring.buckets import Every
-from streams import DAY_S, EVENTS, MONDAY_S, make_stream
+from streams import EVENTS, find_alarms, make_stream
 
 SETTINGS = AlertSettings(every=Every(1, "d"))  # promises one false alarm a week
-
-
-def find_alarms(n: np.ndarray, watched: np.ndarray, settings: AlertSettings = SETTINGS) -> np.ndarray:
-    history = History.empty(np.arange(len(n) + 1) * DAY_S + MONDAY_S, ZoneInfo("UTC"), n.shape[1])
-    history.n[:], history.judged[:], history.watched[:] = n, n, watched
-    alarms = np.zeros((*n.shape, 2), bool)
-    for day in range(LEAST_BUCKETS, len(n)):
-        verdict = judge(history, day, settings)
-        alarms[day] = verdict.is_spike | verdict.is_drift
-    return alarms
 
 
 @pytest.mark.parametrize("memory", [0.0, pytest.param(0.5, marks=pytest.mark.slow)], ids=["independent days", "days that hang together"])
@@ -33,7 +19,7 @@ def test_a_year_without_change_keeps_the_promise(memory):
     for seed in range(20):
         generator = np.random.default_rng([seed, 11])
         n, watched = make_stream(generator, memory=memory).draw(generator)
-        n_alarms += int(find_alarms(n, watched).sum())
+        n_alarms += int(find_alarms(n, watched, SETTINGS).sum())
         n_weeks += (len(n) - LEAST_BUCKETS) / 7
     assert n_alarms <= n_weeks + 2.33 * n_weeks**0.5
     assert n_alarms >= n_weeks / 4  # nor is it kept by silence
@@ -50,7 +36,7 @@ def test_a_doubling_is_found(kind, measure, least):
             stream, days = calm, generator.permutation(np.arange(80, 170, 15))
             for series, day in zip(part, days):
                 stream = stream.with_event(kind, measure, series, day)
-            alarms = find_alarms(*stream.draw(generator))
+            alarms = find_alarms(*stream.draw(generator), SETTINGS)
             n_found += sum(alarms[day : day + EVENTS[kind], series, measure].any() for series, day in zip(part, days))
             n_events += len(part)
     assert n_found / n_events >= least
@@ -68,5 +54,5 @@ def test_few_series_and_few_days_are_judged_without_warnings(recwarn):
     for n_series in (1, 2):
         generator = np.random.default_rng(n_series)
         n = generator.poisson(0.2, (60, n_series))
-        find_alarms(n, np.zeros_like(n))
+        find_alarms(n, np.zeros_like(n), SETTINGS)
     assert [str(w.message) for w in recwarn] == []

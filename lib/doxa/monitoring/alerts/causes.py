@@ -10,12 +10,11 @@ from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.settings import SHARE, VOLUME
 from doxa.monitoring.alerts.store import Store
-from doxa.monitoring.examples import shingles
+from doxa.monitoring.examples import are_alike, shingles
 
 ALSO = 2.0  # the normal score from which the other measure is worth a word
 LARGE_PART = 0.3  # of the excess, from which a group is named
 MOST_COMPARED = 150  # texts of an episode that are compared with each other
-NEAR = 0.6  # Jaccard of shingles
 LEAST_ALIKE, ALIKE_PART = 3, 0.2
 LEAST_BEFORE = 10  # texts from before, to say that something was not common then
 LEAST_OF_AUTHOR, AUTHOR_PART = 5, 0.25
@@ -69,21 +68,14 @@ def _campaign(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
     sets = [shingles(text) for text, *_ in rows[:MOST_COMPARED]]
     if len(sets) < LEAST_ALIKE:
         return []
-    near = np.array([[_are_alike(one, other) for other in sets] for one in sets])
+    near = np.array([[are_alike(one, other) for other in sets] for one in sets])
     centre = int(near.sum(axis=1).argmax())
     n_alike = int(near[centre].sum())
     old = [shingles(text) for text, *_ in before[:MOST_COMPARED]]
-    n_old = sum(_are_alike(sets[centre], other) for other in old)
+    n_old = sum(are_alike(sets[centre], other) for other in old)
     if len(old) < LEAST_BEFORE or n_alike < LEAST_ALIKE or n_alike < ALIKE_PART * len(sets) or 2 * n_old * len(sets) > n_alike * len(old):
         return []
     return [_counted("near_duplicates", n_alike, len(sets)) | {"text": rows[centre][0]}]
-
-
-def _are_alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    if min(len(one), len(other)) < NEAR * max(len(one), len(other)):
-        return False
-    n_common = len(one & other)
-    return n_common >= NEAR * (len(one) + len(other) - n_common)
 
 
 def _authors(rows: list[tuple]) -> list[dict[str, Any]]:

@@ -64,6 +64,7 @@ def test_two_processes_end_where_one_does(more, base, alone, tmp_path):
     assert not list((tmp_path / "two").glob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_shards_that_were_killed_go_on_to_the_same_weights(base, tmp_path):
     line = f"{TORCHRUN} {FINETUNE} {FLAGS} --fsdp --base {base} --per-device-train-batch-size 8 --save-steps 5 {SAMPLE}/train.jsonl"
     undisturbed = shell(f"{line} -o {tmp_path}/whole")

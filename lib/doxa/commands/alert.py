@@ -17,7 +17,7 @@ LEAST_BASELINE_S = 3 * 86_400
 @_options.input_options
 @click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all: an empty feed is an incident.")
 @click.option("--time-field", metavar="NAME", help="Field of the time.  [default: timestamp, time, created_at, publish_time, date]")
-@click.option("--id-field", default="id", show_default=True, metavar="NAME", 
+@click.option("--id-field", default="id", show_default=True, metavar="NAME",
               help="Field of the id, by which a record is known again; else its time and text.")
 @click.option("--assume-time-zone", metavar="ZONE", help="For timestamps without a zone, which else are left out.")
 @click.option("--state", type=click.Path(), metavar="FILE",
@@ -47,7 +47,7 @@ LEAST_BASELINE_S = 3 * 86_400
               help="Run COMMAND by sh for each line, which it gets as JSON on stdin; one that fails is tried again with the next run.")
 @click.option("--prometheus", type=click.Path(), metavar="FILE", help="Also write figures for the node exporter's textfile collector.")
 @click.option("--fail", is_flag=True, help="Exit 4 when there is an alert.")
-@click.option("--backtest", is_flag=True, 
+@click.option("--backtest", is_flag=True,
               help="Replay an archive without a state: tell every alert it would have brought, and sum up.")
 @click.option("--spike", "spikes", multiple=True, metavar="[NAME@]TIME",
               help="With --backtest: how soon after TIME was series NAME (else any) alerted?  Repeatable.")
@@ -155,12 +155,10 @@ def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) 
     """Bring all records into the state and judge. Returns the reader and what was done."""
     from doxa.monitoring.alerts.intake import TOLD_FIELDS
     from doxa.monitoring.alerts.watching import Feed
-    from doxa.monitoring.conditions import parse_conditions
     from doxa.records.columns import read_columns
 
     feed = Feed(store, asked, tells_at_once, dt.datetime.now(dt.UTC))
-    conditions = parse_conditions(feed.values["where"] or ())
-    named = [condition.name for condition in conditions] + [f"field:{name}" for name in TOLD_FIELDS]
+    named = [condition.name for condition in feed.intake.conditions] + [f"field:{name}" for name in TOLD_FIELDS]
     reader = read_columns(source, replace(wanted, by=tuple(feed.values["by"] or ()), where=tuple(dict.fromkeys(named))))
     for table in reader:
         feed.add(table, reader)

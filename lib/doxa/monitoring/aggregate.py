@@ -14,10 +14,10 @@ from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.latest import LatestTime
-from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, good_rows, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
-from doxa.monitoring.times import read_instants, to_microseconds
+from doxa.monitoring.times import to_microseconds
 from doxa.records.columns import ColumnReader
 from doxa.records.database import connect
 from doxa.records.names import Named
@@ -42,7 +42,7 @@ def aggregate(reader: ColumnReader, settings: Settings, follow: Follow | None = 
     with TableSpool() as spool:
         for table in _gathered(iter(reader)):
             spool.add(table)
-            latest.add(_read_times(_good_rows(table), settings)[0])
+            latest.add(read_times(good_rows(table), settings.assumed_zone)[0])
         return conclude(_count_tables(spool.read(), reader, latest.bound(), follow), reader)
 
 
@@ -58,17 +58,6 @@ def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Se
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     for some in gather(tables, 4, patience_s=0.0):  # parsing goes on while the last ones are counted
         yield pa.concat_tables(some)
-
-
-def _good_rows(table: pa.Table) -> pa.Table:
-    errors = table.column("error")
-    return table if errors.null_count == len(errors) else table.filter(errors.is_null())
-
-
-def _read_times(table: pa.Table, settings: Settings) -> tuple[np.ndarray, dict[str, int]]:
-    """Microseconds of every row, NO_TIME without one; and how many times had which problem."""
-    instants, problems = read_instants(table.column("time"), settings.assumed_zone)
-    return pc.fill_null(instants, NO_TIME).to_numpy(), problems
 
 
 class Counter:
@@ -99,7 +88,7 @@ class Counter:
             self.tallies = [TALLIES[kind](head, kind) for head, kind in heads.items()]
             self.watch = choose_watch(self.settings.watch, heads)
             self.names = GroupNames(len(reader.by))
-        us, problems = _read_times(table, self.settings)
+        us, problems = read_times(table, self.settings.assumed_zone)
         for problem, n in problems.items():
             self.problems[problem] = self.problems.get(problem, 0) + n
         table, us = self._inside(table, us)
@@ -114,7 +103,7 @@ class Counter:
             return table
         for pair in pc.value_counts(errors.drop_null()).to_pylist():
             self.errors[pair["values"]] = self.errors.get(pair["values"], 0) + pair["counts"]
-        return _good_rows(table)
+        return good_rows(table)
 
     def _inside(self, table: pa.Table, us: np.ndarray) -> tuple[pa.Table, np.ndarray]:
         since, until = self.settings.since, self.settings.until

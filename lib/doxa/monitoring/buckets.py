@@ -22,6 +22,11 @@ class Every:
     def __str__(self) -> str:
         return f"{self.n}{self.unit}"
 
+    @property
+    def usual_s(self) -> float:
+        """Its usual length in seconds; that of a month is the mean one."""
+        return self.n * {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "mo": 30.4375 * 86_400}[self.unit]
+
 
 def parse_every(text: str) -> Every:
     """Parse `1h`, `6h`, `1d`, `1w`, `1mo`. Raises UsageError."""

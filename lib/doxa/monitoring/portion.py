@@ -1,6 +1,7 @@
 """One portion of the stream as aligned numpy columns: what is counted, in which group, at what time."""
 
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -8,10 +9,23 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.monitoring.settings import Watch
+from doxa.monitoring.times import read_instants
 from doxa.records.names import Named
 
 MOST_GROUPS = 200_000
 NO_TIME = np.int64(-(2**62))  # stands for "without a time" among microseconds, before all of them
+
+
+def good_rows(table: pa.Table) -> pa.Table:
+    """Those of a reader's table that carry no error."""
+    errors = table.column("error")
+    return table if errors.null_count == len(errors) else table.filter(errors.is_null())
+
+
+def read_times(table: pa.Table, assumed_zone: ZoneInfo | None) -> tuple[np.ndarray, dict[str, int]]:
+    """Microseconds of every row, NO_TIME without one; and how many times had which problem."""
+    instants, problems = read_instants(table.column("time"), assumed_zone)
+    return pc.fill_null(instants, NO_TIME).to_numpy(), problems
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 from doxa.monitoring.figures import Bucket, Corrected, Figures, Group, Share
 from doxa.reporting import wording
+from doxa.reporting.alerts import moment
 
 WIDTH, HEIGHT = 1000.0, 100.0
 MOST_DOTS = 62  # beyond, the line alone is clearer
@@ -85,7 +86,7 @@ def describe_trend(group: Group, figures: Figures) -> str:
         words += "".join(f"; latest {wording.percent_interval(b.corrected)} in {wording.bucket_label(b, figures.every)}" for b in latest)
     alerts = figures.alerts_of(group)
     if alerts:
-        words += ". Alerts: " + ", ".join(f"{told['measure']} from {told['since'][:16].replace('T', ' ')}" for told in alerts)
+        words += ". Alerts: " + ", ".join(f"{told['measure']} from {moment(told['since'])}" for told in alerts)
     return words + "."
 
 

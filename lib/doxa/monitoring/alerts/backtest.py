@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from doxa.errors import UsageError
 from doxa.monitoring.alerts.promise import SPANS_S
 from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.told import iso
 from doxa.monitoring.alerts.watching import Summary, read_outbox
 
 
@@ -36,7 +37,7 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
     """How many alerts in how much time, and how soon each spike was told. A spike counts as told by the first alert of its series whose last
     bucket ends after the spike began; `delay_s` runs from the spike to that end."""
     alerts = [told for _, told in read_outbox(store) if told["kind"] == "alert"]
-    first = (store.database.execute("SELECT first_bucket FROM series WHERE id = 0").fetchone() or [None])[0]
+    first, zone = store.first_bucket(), summary.settings.zone
     ready = store.database.execute("SELECT min(bucket) FROM scores WHERE z IS NOT NULL").fetchone()[0]
     seconds = max(0.0, store.get("next_bucket", 0) - ready) if ready is not None else 0.0
     promise = summary.settings.promise
@@ -47,9 +48,5 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
         found.append({"series": spike.series, "spike": spike.moment.isoformat(), "told": end.isoformat() if end else None,
                       "delay_s": (end - spike.moment).total_seconds() if end else None})
     return {"kind": "backtest", "records": summary.taken.n_counted, "series": summary.n_series, "alerts": len(alerts), "promise": str(promise),
-            "first": _local(first, summary), "judged_from": _local(ready, summary), "judged_s": seconds,
+            "first": None if first is None else iso(first, zone), "judged_from": None if ready is None else iso(ready, zone), "judged_s": seconds,
             "alerts_per_span": len(alerts) / (seconds / SPANS_S[promise.span]) if seconds else None, "span": promise.span, "spikes": found}
-
-
-def _local(seconds: float | None, summary: Summary) -> str | None:
-    return None if seconds is None else dt.datetime.fromtimestamp(seconds, summary.settings.zone).isoformat()

@@ -32,8 +32,7 @@ class Calendar:
 
     def back(self, moment_s: float, n_buckets: int) -> int:
         """The start of the bucket that lies `n_buckets` usual lengths before a moment."""
-        length_s = n_buckets * {"m": 60, "h": HOUR_S, "d": 24 * HOUR_S, "w": 168 * HOUR_S, "mo": 730.5 * HOUR_S}[self.every.unit] * self.every.n
-        return int(moment_s - length_s)
+        return int(moment_s - n_buckets * self.every.usual_s)
 
     def hour_of_week(self, seconds: np.ndarray) -> np.ndarray:
         """The local hour of the week (0..167, from Monday) of every moment."""

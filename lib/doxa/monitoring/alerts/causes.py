@@ -20,6 +20,7 @@ LEAST_BEFORE = 10  # texts from before, to say that something was not common the
 LEAST_OF_AUTHOR, AUTHOR_PART = 5, 0.25
 SOURCE_GAIN = 0.2
 N_EXAMPLES = 3
+_SAMPLED = "FROM samples WHERE series = ? AND bucket BETWEEN ? AND ? AND (is_watched OR NOT ?)"
 
 
 def find_causes(store: Store, history: History, names: list[str | None], series: int, measure: int, first: int, last: int) -> list[dict[str, Any]]:
@@ -59,8 +60,7 @@ def _groups(history: History, names: list[str | None], measure: int, first: int,
 
 def _sample(store: Store, series: int, first_s: int, last_s: int, is_watched: bool) -> list[tuple]:
     """(text, source, author, key) of sampled records."""
-    return store.database.execute("SELECT text, source, author, key FROM samples WHERE series = ? AND bucket BETWEEN ? AND ? AND (is_watched OR NOT ?) ORDER BY key",
-                                  (series, int(first_s), int(last_s), is_watched)).fetchall()
+    return store.database.execute(f"SELECT text, source, author, key {_SAMPLED} ORDER BY key", (series, int(first_s), int(last_s), is_watched)).fetchall()
 
 
 def _campaign(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
@@ -106,8 +106,7 @@ def _counted(kind: str, hits: int, n: int) -> dict[str, Any]:
 
 def find_examples(store: Store, series: int, first_s: int, last_s: int, is_watched: bool) -> list[str]:
     """Ids (texts where there is none) of the sampled records with the highest score, each text once."""
-    rows = store.database.execute("SELECT id, text FROM samples WHERE series = ? AND bucket BETWEEN ? AND ? AND (is_watched OR NOT ?) "
-                                  "ORDER BY score DESC, key", (series, int(first_s), int(last_s), is_watched)).fetchall()
+    rows = store.database.execute(f"SELECT id, text {_SAMPLED} ORDER BY score DESC, key", (series, int(first_s), int(last_s), is_watched)).fetchall()
     first_of = {}
     for name, text in rows:
         first_of.setdefault(text, name if name is not None else text)

@@ -21,18 +21,15 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 @dataclass(frozen=True)
 class Verdict:
     """What was made of a bucket, all arrays (K, 2) for volume and share. `p`: the chance of so much in a usual bucket; `drift_p`: the chance,
-    per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the promise lets be told. `chances` is how many false
-    alarms the bucket may bring in all, `n_tests` among how many tests they are shared out."""
+    per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the promise lets be told. `n_tests` is among how many
+    tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
 
     p: np.ndarray
     drift_p: np.ndarray
-    is_ready: np.ndarray
     is_spike: np.ndarray
     is_drift: np.ndarray
-    z: np.ndarray
     mean: np.ndarray
     scatter: np.ndarray
-    chances: float
     n_tests: int
     gain: float
 
@@ -69,8 +66,8 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
         drift_p, is_drift = _add_up(history, index, z / spread / memory, adds_up, bound_for(chance))
         history.z[index], history.mean[index] = np.where(is_ready, z, np.nan), np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
-    return Verdict(p, drift_p, is_ready, is_ready & ~is_quiet & (p < chance * gain), is_drift, z,
-                   np.stack([volume.mean * due, share.mean], axis=1), scatters, chances, n_tests, gain)
+    return Verdict(p, drift_p, is_ready & ~is_quiet & (p < chance * gain), is_drift,
+                   np.stack([volume.mean * due, share.mean], axis=1), scatters, n_tests, gain)
 
 
 def _ready(history: History, part: slice, usual: np.ndarray) -> np.ndarray:

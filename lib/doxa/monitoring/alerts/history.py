@@ -1,9 +1,9 @@
 """What is known of all series, bucket by bucket, as dense arrays."""
 
+import datetime as dt
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-import datetime as dt
 import numpy as np
 
 from doxa.monitoring.alerts.expectation import Cycle

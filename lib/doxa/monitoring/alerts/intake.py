@@ -12,9 +12,8 @@ from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.conditions import Condition, select
-from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, group_names, name_group, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, good_rows, group_names, name_group, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Watch
-from doxa.monitoring.times import read_instants
 from doxa.records.columns import ColumnReader
 
 SECOND_US = 1_000_000
@@ -38,7 +37,6 @@ class Taken:
     n_ahead: int = 0
     n_late: int = 0
     n_nameless: int = 0
-    errors: dict[str, int] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
     late: set[tuple[int, int]] = field(default_factory=set)
 
@@ -60,16 +58,12 @@ class Intake:
         """Count a table of a reader."""
         taken = self.taken
         taken.n_records += table.num_rows
-        errors = table.column("error")
-        for pair in pc.value_counts(errors.drop_null()).to_pylist():
-            taken.errors[pair["values"]] = taken.errors.get(pair["values"], 0) + pair["counts"]
-        table = table.filter(errors.is_null())
+        table = good_rows(table)
         if self.conditions and table.num_rows:
             meets, _ = select(table, self.conditions, reader.where)
             taken.n_unmet += table.num_rows - meets.true_count
             table = table.filter(meets)
-        instants, problems = read_instants(table.column("time"), zone)
-        us = pc.fill_null(instants, NO_TIME).to_numpy()
+        us, problems = read_times(table, zone)
         is_future = us >= (self.now_s + FUTURE_S) * SECOND_US
         timed = us[(us != NO_TIME) & ~is_future]
         stray_us = STRAY_BUCKETS * self.settings.bucket_s * SECOND_US

@@ -45,7 +45,7 @@ class Monitor:
         self.names = [name for _, name, *_ in self.series]
         history = self.history = History.empty(edges, self.calendar.zone, len(self.series))
         self.starts = edges[:-1]
-        place = {int(start): i for i, start in enumerate(self.starts)}
+        place = self.place = {int(start): i for i, start in enumerate(self.starts)}
         for series, bucket, n, judged, watched in run("SELECT * FROM counts WHERE bucket >= ?", (int(edges[0]),)):
             at = place.get(bucket), series
             if at[0] is not None:  # a rule of the time zone may have changed since
@@ -211,9 +211,8 @@ class Monitor:
     def _withdraw(self, late: set[tuple[int, int]]) -> None:
         """Alerts of a bucket that late records make a usual one."""
         history = self.history
-        place = {int(start): i for i, start in enumerate(self.starts)}
         for at, episode in enumerate(self.episodes):
-            index = place.get(episode.bucket)
+            index = self.place.get(episode.bucket)
             if (episode.series, episode.bucket) not in late or episode.status == WITHDRAWN or index is None or not episode.alert:
                 continue
             mean, scatter = (values[index, episode.series, episode.measure : episode.measure + 1] for values in (history.mean, history.scatter))

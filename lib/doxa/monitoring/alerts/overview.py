@@ -10,7 +10,7 @@ from doxa.monitoring.alerts.told import iso
 def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
     """The last bucket that is over: texts and watched share of every series beside what was expected; what is under way."""
     run = store.database.execute
-    watermark, first = store.get("watermark"), (run("SELECT first_bucket FROM series WHERE id = 0").fetchone() or [None])[0]
+    watermark, first = store.get("watermark"), store.first_bucket()
     last = run("SELECT max(bucket) FROM scores").fetchone()[0]
     counts = {series: row for series, *row in run("SELECT series, n, judged, watched FROM counts WHERE bucket = ?", (last,))}
     means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ?", (last,))}

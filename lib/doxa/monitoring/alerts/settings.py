@@ -30,7 +30,7 @@ class AlertSettings:
     @property
     def bucket_s(self) -> float:
         """The usual length of a bucket."""
-        return self.every.n * {"m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S, "mo": 30.4375 * DAY_S}[self.every.unit]
+        return self.every.usual_s
 
     @property
     def n_baseline(self) -> int:

@@ -46,6 +46,11 @@ class Store:
     def set(self, name: str, value: Any) -> None:
         self.database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
+    def first_bucket(self) -> int | None:
+        """The first bucket that anything was counted in, also once it is forgotten."""
+        row = self.database.execute("SELECT first_bucket FROM series WHERE id = 0").fetchone()
+        return row and row[0]
+
     def commit(self) -> None:
         self.database.execute("COMMIT")
         self.database.execute("BEGIN IMMEDIATE")

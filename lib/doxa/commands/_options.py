@@ -88,6 +88,16 @@ def output_options(function):
     return function
 
 
+def page_options(function):
+    for option in reversed((
+        click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json")), help="Format; else by the suffix of --output; else terminal."),
+        click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
+        click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all."),
+    )):
+        function = option(function)
+    return function
+
+
 def device_options(function):
     for option in reversed((
         click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),

@@ -28,7 +28,7 @@ class Settings:
     model: dict[str, str] | None = None
 
 
-def evaluate(seen: Seen, settings: Settings) -> Evaluation:
+def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
     """Judge every head of what was read."""
     heads = [_judge(rows, seen, settings) for rows in seen.heads.values()]
     notes = [note for head in heads for note in _notes(head)]

@@ -22,7 +22,8 @@ LENGTH_EDGES = (16, 32, 64, 128, 256, 512)
 @dataclass
 class Seen:
     """What a stream held. `heads` maps a name to its rows; `lost` to how many records have no usable gold label or no prediction of
-    it; `ids` (M) of the good records in order, null where there is none; `fingerprint` of their ids, texts and gold labels."""
+    it. Of the M good records in order: `ids`, null where there is none, `places` in the input from 0, `texts` if they were asked for,
+    and a `fingerprint` of their ids, texts and gold labels; `text_print` of their texts alone."""
 
     n_records: int = 0
     n_good: int = 0
@@ -32,48 +33,62 @@ class Seen:
     lost: dict[str, Counter] = field(default_factory=dict)
     mistakes: dict[str, MistakeKeeper] = field(default_factory=dict)
     ids: pa.ChunkedArray | None = None
+    places: np.ndarray = field(default_factory=lambda: np.empty(0, int))
+    texts: pa.ChunkedArray | None = None
     fingerprint: str = ""
+    text_print: str = ""
 
 
 def read_evidence(reader: ColumnReader, heads: tuple[str, ...] = (), conditions: tuple[Condition, ...] = (), by_length: bool = False,
-                  n_mistakes: int = 0) -> Seen:
+                  n_mistakes: int = 0, keep_texts: bool = False) -> Seen:
     """Read a stream whole. `heads` are those to judge, all that have gold labels unless told.
 
     Raises UsageError where a head is not there, or no record holds any gold label."""
-    intake = _Intake(reader, heads, conditions, by_length, n_mistakes)
+    intake = _Intake(reader, heads, conditions, by_length, n_mistakes, keep_texts)
     for table in reader:
         intake.add(table)
     return intake.finish()
 
 
+def parse_gold(texts: tuple[str, ...]) -> dict[str, str]:
+    """Parse HEAD=FIELD. Raises UsageError."""
+    found = {}
+    for text in texts:
+        head, _, name = text.partition("=")
+        if not head or not name or head in found:
+            raise UsageError(f"--gold {text}: give HEAD=FIELD, once for a head, such as sentiment=gold_sentiment")
+        found[head] = name
+    return found
+
+
 class _Intake:
-    def __init__(self, reader: ColumnReader, heads, conditions, by_length, n_mistakes):
+    def __init__(self, reader: ColumnReader, heads, conditions, by_length, n_mistakes, keep_texts):
         self.reader, self.asked, self.conditions, self.by_length, self.n_mistakes = reader, heads, conditions, by_length, n_mistakes
+        self.kept_columns: dict[str, list[pa.Array]] = {name: [] for name in ("id", *(["text"] if keep_texts else []))}
+        self.places: list[np.ndarray] = []
         self.seen = Seen()
         self.parts: dict[str, _HeadIntake] = {}
         self.names: GroupNames | None = None
         self.prints: dict[str, list] = {}
-        self.ids: list[pa.ChunkedArray] = []
 
     def add(self, table: pa.Table) -> None:
         if not self.parts:
             self._start()
-        seen = self.seen
+        seen, errors = self.seen, table.column("error")
+        places = seen.n_records + np.flatnonzero(errors.is_null().to_numpy())
         seen.n_records += table.num_rows
-        errors = table.column("error")
-        if errors.null_count < len(errors):
-            seen.errors.update(errors.drop_null().to_pylist())
+        seen.errors.update(errors.drop_null().to_pylist())
         table = good_rows(table)
         if self.conditions:
             kept, _ = select(table, self.conditions, self.reader.where)
-            seen.n_unmet += table.num_rows - (pc.sum(kept).as_py() or 0)
-            table = table.filter(kept)
+            table, places = table.filter(kept), places[kept.to_numpy(zero_copy_only=False)]
+            seen.n_unmet += len(kept) - table.num_rows
         if not table.num_rows:
             return
-        self._remember(table)
+        self._remember(table, places)
         slices = self._slices(table)
         for part in self.parts.values():
-            part.add(table, seen.n_good, slices)
+            part.add(table, seen.n_good, places, slices)
         seen.n_good += table.num_rows
 
     def _start(self) -> None:
@@ -85,9 +100,11 @@ class _Intake:
                       for name in (self.asked or heads)}
         self.names = GroupNames(len(self.reader.by))
 
-    def _remember(self, table: pa.Table) -> None:
+    def _remember(self, table: pa.Table, places: np.ndarray) -> None:
         """Ids for pairing; and a running hash of each column that tells one test set from another."""
-        self.ids.append(table.column("id"))
+        self.places.append(places)
+        for name, chunks in self.kept_columns.items():
+            chunks += table.column(name).chunks
         for name in ("id", "text", *dict.fromkeys(f"field:{part.field}" for part in self.parts.values())):
             column = table.column(name).combine_chunks()
             sizes, contents = self.prints.setdefault(name, [hashlib.sha256(), hashlib.sha256()])
@@ -121,12 +138,16 @@ class _Intake:
             fields = ", ".join(f'"{part.field}"' for part in self.parts.values())
             raise UsageError(f"no record holds a gold label beside its prediction: looked for it in {fields}; "
                              "name its field with --gold HEAD=FIELD")
-        seen.ids = pa.chunked_array([chunk for column in self.ids for chunk in column.chunks], pa.string())
-        digest = hashlib.sha256()
-        for name in sorted(self.prints):
-            digest.update(name.encode() + b"".join(part.digest() for part in self.prints[name]))
-        seen.fingerprint = digest.hexdigest()[:12]
+        kept = {name: pa.chunked_array(chunks, pa.string()) for name, chunks in self.kept_columns.items()}
+        seen.ids, seen.texts, seen.places = kept["id"], kept.get("text"), np.concatenate([np.empty(0, int), *self.places])
+        seen.fingerprint, seen.text_print = self._digest(sorted(self.prints)), self._digest(["text"])
         return seen
+
+    def _digest(self, names: list[str]) -> str:
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(name.encode() + b"".join(part.digest() for part in self.prints.get(name, ())))
+        return digest.hexdigest()[:12]
 
 
 class _HeadIntake:
@@ -140,7 +161,7 @@ class _HeadIntake:
         self.has_scores, self.models = bool(scored), set()
         self.mistakes = MistakeKeeper(n_mistakes)
 
-    def add(self, table: pa.Table, first: int, slices: dict) -> None:
+    def add(self, table: pa.Table, first: int, places: np.ndarray, slices: dict) -> None:
         gold, is_bad = read_gold(table.column(f"field:{self.field}").combine_chunks(), self.kind)
         said = table.column(f"{'score' if self.kind == 'number' else self.kind}:{self.name}").combine_chunks()
         has_gold, has_said = gold.is_valid().to_numpy(zero_copy_only=False), said.is_valid().to_numpy(zero_copy_only=False)
@@ -161,7 +182,7 @@ class _HeadIntake:
             part[f"slice:{name}"] = _members(spread, codes, rows)
         for name, values in part.items():
             self.parts.setdefault(name, []).append(values)
-        self.mistakes.add(self.kind, chosen, gold, said, score, first + rows)
+        self.mistakes.add(self.kind, chosen, gold, said, score, places[rows])
 
     def _encode(self, values: pa.Array) -> np.ndarray:
         """Label ids (N,), or numbers; of many labels pairs (2, M): place of the row in this part, label id."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from doxa.errors import UsageError
 from doxa.evaluation.rows import HeadRows
 from doxa.metrics import label_figures, number_figures, score_figures
 from doxa.metrics.bootstrap import draw_cells, draw_rows
@@ -104,3 +105,11 @@ def _mean_defined(values: np.ndarray) -> np.ndarray:
     """The mean over the labels for which it is defined (R); NaN where it is for none."""
     n = (~np.isnan(values)).sum(axis=1)
     return np.divide(np.nansum(values, axis=1), n, out=np.full(len(values), np.nan), where=n > 0)
+
+
+def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:
+    """Raise UsageError for a name that is a figure of none of the heads."""
+    known = list(dict.fromkeys(name for rows in heads for name in measure(rows.take(np.arange(min(rows.n, 2)))).exact)) if names else []
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--metric {name}: the heads have no such figure; there are: {', '.join(known)}")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 @dataclass(frozen=True)
 class Mistake:
     """A record that is wrong. `weight` orders them: the score of a wrong label, the number of labels wrongly said or left out, the
-    distance of a number. `place` counts the good records from 1; `score` is None where there is none."""
+    distance of a number. `place` counts the records from 1; `score` is None where there is none."""
 
     weight: float
     place: int

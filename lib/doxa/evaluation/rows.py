@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+MOST_SLICES = 1000
+
 
 @dataclass
 class HeadRows:
@@ -34,6 +36,20 @@ class HeadRows:
         """Some rows of it, by place or mask, without their slices."""
         return replace(self, gold=self.gold[rows], said=self.said[rows], score=self.score[rows],
                        scores=None if self.scores is None else self.scores[rows], records=self.records[rows], slices={}, slice_names={})
+
+    def split(self, slicing: str) -> list[tuple[str, np.ndarray]]:
+        """Name and rows of every slice, the largest MOST_SLICES of them."""
+        places, codes = self.slices[slicing]
+        order = np.argsort(codes, kind="stable")
+        values, starts = np.unique(codes[order], return_index=True)
+        parts = zip(values.tolist(), np.split(places[order], starts[1:])) if len(values) else ()
+        return [(self.slice_names[slicing][code], rows) for code, rows in sorted(parts, key=lambda part: -len(part[1]))[:MOST_SLICES]]
+
+    def value(self, side: np.ndarray, row: int) -> str | float | list[str]:
+        """What gold or prediction holds in a row, in words."""
+        if self.kind == "number":
+            return float(side[row])
+        return self.labels[side[row]] if self.kind == "label" else [self.labels[i] for i in np.flatnonzero(side[row])]
 
     def one_hot(self) -> np.ndarray:
         """The gold labels (N, K) as 0/1."""

@@ -8,18 +8,11 @@ from doxa.evaluation.rows import HeadRows
 from doxa.metrics.bootstrap import estimate
 
 FEW = 30  # rows; of fewer the figure is mostly chance
-MOST_SLICES = 1000
 
 
 def cut_slices(rows: HeadRows, name: str, seed: int = 0) -> list[Slice]:
-    """The slices of one slicing: from the worst headline figure to the best, and after them those of fewer than FEW rows.
-
-    Of more than MOST_SLICES the smallest are left out."""
-    places, codes = rows.slices[name]
-    order = np.argsort(codes, kind="stable")
-    values, starts = np.unique(codes[order], return_index=True)
-    groups = sorted(zip(values.tolist(), np.split(places[order], starts[1:])), key=lambda group: -len(group[1]))[:MOST_SLICES]
-    found = [_slice(rows, rows.slice_names[name][code], members, seed) for code, members in groups]
+    """The slices of one slicing: from the worst headline figure to the best, and after them those of fewer than FEW rows."""
+    found = [_slice(rows, value, members, seed) for value, members in rows.split(name)]
     headline = HEADLINE[rows.kind]
     sign = -1 if headline in HIGHER_IS_WORSE else 1
     return sorted(found, key=lambda part: (part.is_few, sign * part.figures[headline].value if not part.is_few else -part.n, part.name))

@@ -229,15 +229,16 @@ def _choose_part(asked: str, precision: str, why: str, form: Form) -> tuple[str,
     return PLAIN, precision, why
 
 
-def prediction_types(heads: list[Head], with_scores: bool):
-    """The Arrow types of the keys that predict adds."""
+def prediction_types(heads: list[Head], with_scores: bool, ruled_heads: frozenset[str] = frozenset()):
+    """The Arrow types of the keys that predict adds; `by` in heads that firm rules are for."""
     def entry(head):
+        by = [("by", pa.list_(pa.string()) if head.kind == "labels" else pa.string())] if head.name in ruled_heads else []
         scores = pa.struct([(label, pa.float64()) for label in head.labels])
         if head.kind == "number":
             return pa.struct([("score", pa.float64())])
         if head.kind == "labels":
-            return pa.struct([("labels", pa.list_(pa.string())), ("scores", scores)])
+            return pa.struct([("labels", pa.list_(pa.string())), ("scores", scores), *by])
         members = [("label", pa.string()), ("score", pa.float64())]
-        return pa.struct(members + ([("scores", scores)] if with_scores else []))
+        return pa.struct(members + ([("scores", scores)] if with_scores else []) + by)
 
     return {"prediction": pa.struct([(head.name, entry(head)) for head in heads]), "n_tokens": pa.int64(), "truncated": pa.bool_()}

@@ -16,6 +16,7 @@ from doxa.records.columns import ColumnReader
 from doxa.records.conditions import Condition, good_rows, select
 from doxa.records.groups import GroupNames, group_names, name_group, spread_lists
 
+_KIND_WORDS = {"label": "one label", "labels": "lists of labels", "number": "numbers"}
 LENGTH_EDGES = (16, 32, 64, 128, 256, 512)
 
 
@@ -135,6 +136,9 @@ class _Intake:
             if rows.n:
                 seen.heads[name] = rows
         if seen.n_good and not seen.heads:
+            for part in self.parts.values():
+                if part.lost["gold of another kind"]:
+                    raise UsageError(f'head "{part.name}" gives {_KIND_WORDS[part.kind]}, but its gold in field "{part.field}" is none')
             fields = ", ".join(f'"{part.field}"' for part in self.parts.values())
             raise UsageError(f"no record holds a gold label beside its prediction: looked for it in {fields}; "
                              "name its field with --gold HEAD=FIELD")
@@ -220,7 +224,10 @@ class _HeadIntake:
         gold, said = (self._join(self.parts.get(name, []), sizes) for name in ("gold", "said"))
         labels = list(self.codes)
         scores = self._spread_scores(whole.get("scores"), len(labels))
-        rows = HeadRows(self.name, self.kind, labels, gold, said, whole.get("score", np.empty(0)), scores, whole.get("records", np.empty(0, int)),
+        score = whole.get("score", np.empty(0))
+        if scores is None and self.kind == "label" and len(labels) == 2 and not np.isnan(score).any():
+            scores = np.where(np.arange(2) == said[:, None], score[:, None], 1.0 - score[:, None])
+        rows = HeadRows(self.name, self.kind, labels, gold, said, score, scores, whole.get("records", np.empty(0, int)),
                         models=tuple(sorted(self.models)))
         for key, values in joined.items():
             if key.startswith("slice:"):

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from doxa.reporting import wording
-from doxa.reporting.markdown import escape
+from doxa.reporting.markdown import escape, escape_cell
 from doxa.terminal import visible
 
 
@@ -84,6 +84,6 @@ def to_markdown(blocks: list[Block]) -> str:
             parts.append(f"`{text.replace('`', ' ')}`" if block.style == "code" else f"{'Note: ' if block.style == 'note' else ''}{escape(text)}")
         else:
             rule = "|" + "".join("---|" if i in block.texts else "---:|" for i in range(len(block.columns)))
-            lines = ["| " + " | ".join(escape(title) or " " for title, _ in block.columns) + " |", rule]
-            parts.append("\n".join(lines + ["| " + " | ".join(map(escape, row)) + " |" for row in block.rows]))
+            lines = ["| " + " | ".join(escape_cell(title) or " " for title, _ in block.columns) + " |", rule]
+            parts.append("\n".join(lines + ["| " + " | ".join(map(escape_cell, row)) + " |" for row in block.rows]))
     return "\n\n".join(parts) + "\n"

@@ -7,7 +7,7 @@ from doxa.evaluation.compare import Comparison, Comparisons, Difference, HeadCom
 from doxa.metrics.classification import Estimate
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
-from doxa.reporting.evaluation import SLICINGS, TEXT_CHARACTERS, number, record_words, title_of, value_words
+from doxa.reporting.evaluation import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
 from doxa.reporting.json import dump
 
 FORMATS = ("terminal", "markdown", "json")
@@ -35,8 +35,8 @@ def _head(head: HeadComparison, pair: Comparison, comparisons: Comparisons) -> l
     blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
     blocks += [Line(_verdict(figure, comparisons)) for figure in head.figures if figure.verdict is not None]
     if head.p_mcnemar is not None:
-        blocks.append(Line(f"{head.n_worse:,} records became wrong and {head.n_better:,} became right (McNemar, exact: p = {p_words(head.p_mcnemar)})"))
-    blocks.append(_table("figure", [(title_of(figure.name), figure) for figure in head.figures]))
+        blocks.append(Line(f"{head.n_worse:,} records became wrong and {head.n_better:,} became right (McNemar, exact: p {p_words(head.p_mcnemar)})"))
+    blocks.append(_table("figure", [(title_of(figure.name), figure) for figure in head.figures if is_told_alone(figure.name)]))
     if len(head.labels) > 1:
         blocks += [Heading("F1 of every label, the largest loss first", 3), _table("label", [(figure.name, figure) for figure in head.labels])]
     for name, parts in head.slices.items():
@@ -50,14 +50,14 @@ def _head(head: HeadComparison, pair: Comparison, comparisons: Comparisons) -> l
 def _verdict(figure: Difference, comparisons: Comparisons) -> str:
     beyond = f" (margin {comparisons.margin:g})" if comparisons.margin else ""
     return (f"{title_of(figure.name)} {number(figure.old)} -> {number(figure.new)}: {signed(figure.more.value)} [{interval(figure.more)}], "
-            f"{_VERDICTS[figure.verdict]}{beyond}, p = {p_words(figure.p_holm)}")
+            f"{_VERDICTS[figure.verdict]}{beyond}, p {p_words(figure.p_holm)}")
 
 
 def _table(title: str, figures: list[tuple[str, Difference]], sizes: list[int] | None = None) -> Table:
     table = Table([(title, True), *([("records", True)] if sizes else []), ("old", True), ("new", True), ("difference", True), ("95 %", True), ("p", False)])
     for i, (name, figure) in enumerate(figures):
         table.rows.append((name, *([f"{sizes[i]:,}"] if sizes else []), number(figure.old), number(figure.new), signed(figure.more.value),
-                           interval(figure.more), p_words(figure.p)))
+                           interval(figure.more), p_words(figure.p).removeprefix("= ")))
     return table
 
 
@@ -78,7 +78,7 @@ def interval(more: Estimate) -> str:
 
 
 def p_words(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _to_json(comparisons: Comparisons) -> str:

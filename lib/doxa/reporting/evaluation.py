@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from doxa.evaluation.evaluate import N_BINS
-from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, Slice
+from doxa.evaluation.figures import Evaluation, HeadEvaluation, Slice
 from doxa.evaluation.measures import HEADLINE, SMALL
 from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
@@ -13,6 +13,7 @@ from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_t
 from doxa.reporting.json import dump
 
 FORMATS = ("terminal", "markdown", "html", "json")
+MOST_LABELS = 60
 MOST_COLUMNS = 8  # labels; the confusions of more are told in pairs
 MOST_PAIRS = 15
 TEXT_CHARACTERS = 300
@@ -63,11 +64,11 @@ def counts_line(evaluation: Evaluation) -> str:
 def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
     blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
     headline = HEADLINE[head.kind]
-    names = sorted(head.figures, key=lambda name: name != headline)
+    names = sorted(filter(is_told_alone, head.figures), key=lambda name: name != headline)
     blocks.append(Table([("figure", True), ("value", True), ("95 %", True)],
                         [(title_of(name), number(head.figures[name].value), bounds(head.figures[name])) for name in names]))
     if head.labels:
-        blocks.append(_label_table(head.labels))
+        blocks.append(_label_table(head))
     if head.confusion:
         blocks += _confusion(head)
     if head.reliability:
@@ -79,7 +80,14 @@ def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
     return blocks
 
 
-def _label_table(labels: list[LabelFigures]) -> Table:
+def is_told_alone(figure: str) -> bool:
+    """Whether a figure stands by itself; precision and recall stand beside their F1."""
+    return not figure.endswith(("precision", "recall")) or figure == "average_precision"
+
+
+def _label_table(head: HeadEvaluation) -> Table:
+    """Every label, and beneath them the averages over all."""
+    labels = head.labels
     names = [name for name in ("precision", "recall", "f1", "roc_auc", "average_precision") if any(name in label.figures for label in labels)]
     columns = [("label", True), ("held", True), ("said", True)]
     for name in names:
@@ -87,15 +95,26 @@ def _label_table(labels: list[LabelFigures]) -> Table:
         if name in ("precision", "recall", "f1"):
             columns.append(("95 %", name == "f1"))
     table = Table(columns, whole_width=160 if "roc_auc" in names else 120)
-    for label in labels[: wording.MOST_LABELS * 4]:
-        cells = [label.label, f"{label.held:,}", f"{label.said:,}"]
-        for name in names:
-            found = label.figures.get(name)
-            cells.append(number(found.value) if found else "–")
-            if name in ("precision", "recall", "f1"):
-                cells.append(bounds(found) if found else "–")
-        table.rows.append(cells)
+    for label in labels[:MOST_LABELS]:
+        table.rows.append([label.label, f"{label.held:,}", f"{label.said:,}", *_label_cells(label.figures, names)])
+    if len(labels) > MOST_LABELS:
+        table.rows.append([f"and {len(labels) - MOST_LABELS} more labels", *[""] * (len(columns) - 1)])
+    for average in ("macro", "micro", "weighted", "samples"):
+        if f"{average}_f1" in head.figures and (average != "micro" or head.kind == "labels"):
+            own = {name: head.figures[f"{average}_{name}"] for name in ("precision", "recall", "f1")}
+            own |= {name: head.figures[name] for name in names if average == "macro" and name in head.figures}
+            table.rows.append([f"({average} average)", "", "", *_label_cells(own, names)])
     return table
+
+
+def _label_cells(figures: dict[str, Estimate], names: list[str]) -> list[str]:
+    cells = []
+    for name in names:
+        found = figures.get(name)
+        cells.append(number(found.value) if found else "–")
+        if name in ("precision", "recall", "f1"):
+            cells.append(bounds(found) if found else "–")
+    return cells
 
 
 def _confusion(head: HeadEvaluation) -> list[Block]:

@@ -9,7 +9,7 @@ from doxa.reporting.explanations.entries import Entry, Faithfulness
 from doxa.reporting.explanations.evidence import Scale, Word, read_scale
 from doxa.reporting.explanations.passages import Piece, Unit, lay_out, place_units
 
-LEFT_OUT = 0.05  # of the evidence, above which integrated gradients are said not to add up
+LEFT_OUT = 0.05  # of the evidence: above it, integrated gradients are said not to add up
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,14 @@ def make_card(entry: Entry, fields, names: Fields) -> Card:
         if isinstance(text, str):
             units, n_without_place = place_units(text, [token for token in entry.tokens if _field_of(token, names) == name])
             placed[name], n_misplaced = (text, units), n_misplaced + n_without_place
-    scale = read_scale(entry, [unit for _, units in placed.values() for unit in units])
+    all_units = [unit for _, units in placed.values() for unit in units]
+    scale = read_scale(entry, all_units)
     if not placed:
         notes.append(f'The record holds no text under "{names.text}".')
     elif n_misplaced:
         notes.append(f"{n_misplaced:,} of {len(entry.tokens):,} scores have no place in the text, which was changed after it was explained: "
                      "they are left out.")
-    notes += _say_incomplete(entry, placed)
+    notes += _say_incomplete(entry, all_units)
     words = {side: scale.name_words([units for _, units in placed.values()], side) for side in ("for", "against", "look")}
     return Card(entry, scale, _show_id(fields.get(names.id)), [_colour(name, *content, scale) for name, content in placed.items()], words, notes)
 
@@ -75,12 +76,12 @@ def _colour(name: str, text: str, units: list[Unit], scale: Scale) -> ColouredTe
     return ColouredText(name, pieces, wording.language(text), shortened)
 
 
-def _say_incomplete(entry: Entry, placed: dict[str, tuple[str, list[Unit]]]) -> list[str]:
-    """A note where the convergence delta (Sundararajan et al., 2017) is a large part of what the scores sum to."""
-    evidence = abs(sum(unit.score for _, units in placed.values() for unit in units))
-    share = abs(entry.delta) / evidence if entry.delta and evidence else 0.0
-    return [f"The scores miss {share:.0%} of the evidence: more steps would tell more." if share < 1 else
-            "The scores do not add up to the evidence: more steps would tell more."] if share > LEFT_OUT else []
+def _say_incomplete(entry: Entry, units: list[Unit]) -> list[str]:
+    """A note where the convergence delta (Sundararajan et al., 2017) is large beside all scores, for and against, together."""
+    evidence = sum(abs(unit.score) for unit in units)
+    if entry.delta is None or not units or abs(entry.delta) <= LEFT_OUT * evidence:
+        return []
+    return [f"The scores miss the whole evidence by {abs(entry.delta):.3g}, beside {evidence:.3g} that they hold: explain it with more steps."]
 
 
 def _show_id(value: Any) -> str:

@@ -13,8 +13,8 @@ from doxa.reporting.explanations.passages import Unit
 # its words counted; with one scale for a page a single loud text would bleach all others, and the same text would look
 # otherwise on another page. Nor would a fixed scale do: a text of 20 words shares out as much evidence as one of 2,000.
 STEPS = (0.15, 0.4, 0.7)
-# In nats of log-odds: where even the strongest word moves the odds by less than a tenth, shades stay pale.
-FAINT = 0.1
+# In nats of log-odds: from where on shades 2 and 3 may be. Where even the strongest word moves the odds by less than a tenth, nothing is loud.
+LOUD = (0.1, 0.2)
 MOST_WORDS = 5
 _UNSPACED = ("zh", "ja")
 
@@ -44,9 +44,9 @@ class Scale:
         return f"{side}{step}" if step else ""
 
     def _step(self, score: float) -> int:
-        floor = FAINT if self.kind == "odds" else 0.0
-        largest = max(self.largest, floor)
-        return sum(abs(score) / largest >= edge for edge in STEPS) if largest > 0 else 0
+        size = abs(score)
+        step = sum(size / self.largest >= edge for edge in STEPS) if self.largest > 0 else 0
+        return min(step, 1 + sum(size >= nats for nats in LOUD)) if self.kind == "odds" else step
 
     def name_words(self, texts: Iterable[list[Unit]], side: str) -> list[Word]:
         """The strongest words of a side (for, against, look) among the coloured ones; Chinese characters beside each other make one word."""
@@ -57,7 +57,7 @@ class Scale:
             known[1] += 1
             known[2] += score
         best = sorted(found.values(), key=lambda known: -abs(known[2]))[:MOST_WORDS]
-        return [Word(wording.shorten(text, 40), count, self._strength(score)) for text, count, score in best]
+        return [Word(_quote(wording.shorten(text, 40)), count, self._strength(score)) for text, count, score in best]
 
     def _strength(self, score: float) -> str:
         if self.kind == "attention":
@@ -75,6 +75,11 @@ def read_scale(entry: Entry, units: list[Unit]) -> Scale:
 
 def is_attention(method: str) -> bool:
     return any(word in method.casefold() for word in ("attention", "rollout"))
+
+
+def _quote(text: str) -> str:
+    """A lone mark of punctuation would be taken for the page's own."""
+    return text if any(map(str.isalnum, text)) else f"“{text}”"
 
 
 def _factor(nats: float) -> str:

@@ -65,7 +65,7 @@ def lay_out(text: str, units: list[Unit], colour: Callable[[float], str]) -> tup
     """The text as (piece, colour) and how many of its characters are shown: a long one is cut to what stands around its strongest units.
 
     `colour` gives the name of a style for a score, "" for none."""
-    windows = _choose_windows(text, units)
+    windows = _choose_windows(text, units, [unit for unit in units if colour(unit.score)])
     pieces: list[Piece] = []
     for first, last in windows:
         pieces += [CUT] if first else []
@@ -95,16 +95,17 @@ def _tidy(text: str) -> Passage:
     return Passage(_BLANK_LINES.sub("\n\n", _BREAKS.sub("\n", text)))
 
 
-def _choose_windows(text: str, units: list[Unit]) -> list[tuple[int, int]]:
-    """The stretches to show, in order: the whole text, or its beginning and what stands around the strongest units."""
+def _choose_windows(text: str, units: list[Unit], coloured: list[Unit]) -> list[tuple[int, int]]:
+    """The stretches to show, in order: the whole text, or its beginning and what stands around the strongest of the coloured units."""
     if len(text) <= LONGEST:
         return [(0, len(text))] if text else []
     windows = [(0, _BEGINNING)]
-    for unit in sorted(units, key=lambda unit: -abs(unit.score)):
-        if unit.score == 0 or sum(last - first for first, last in windows) >= LONGEST:
+    for unit in sorted(coloured, key=lambda unit: -abs(unit.score)):
+        if sum(last - first for first, last in windows) >= LONGEST:
             break
-        if not any(first <= unit.start and min(unit.end, unit.start + _OF_A_UNIT) <= last for first, last in windows):
-            windows = _merge([*windows, (max(0, unit.start - _AROUND), min(len(text), unit.end + _AROUND, unit.start + _OF_A_UNIT + _AROUND))])
+        end = min(unit.end, unit.start + _OF_A_UNIT)
+        if not any(first <= unit.start and end <= last for first, last in windows):
+            windows = _merge([*windows, (max(0, unit.start - _AROUND), min(len(text), end + _AROUND))])
     return _merge([_snap(units, *window) for window in windows])
 
 

@@ -12,7 +12,7 @@ from doxa.reporting.template import Passage
 LONGEST = 1500  # characters; a longer text is shortened to about as many
 _BEGINNING, _AROUND, _OF_A_UNIT, _SNAP = 150, 90, 400, 30  # characters shown of the begin, beside a strong unit, of it; how far a cut moves
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
-_BREAKS = re.compile("\r\n|[\u2028\u2029]")
+_BREAKS = re.compile("\r\n?|[\u2028\u2029]")
 Piece = tuple[Passage, str]
 CUT = (Passage(" … "), "cut")
 

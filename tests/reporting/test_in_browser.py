@@ -1,15 +1,18 @@
-"""The html page in a real browser: it runs nothing, asks for nothing, and can be read. Skipped where no Chromium is."""
+"""The html pages in a real browser: they run nothing, ask for nothing, and can be read. Skipped where no Chromium is."""
 
 import json
 
 import pytest
 from browser import Browser, find_browser
+from explained import explained_records
+from test_explanations_page import hostile_records
 from test_page import HOSTILE, hostile_figures
 
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.settings import Settings
 from doxa.records.columns import Wanted, read_columns
 from doxa.records.reader import Source
+from doxa.reporting.explanations.html import render_explanations
 from doxa.reporting.page import render
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium here (Debian: apt-get install chromium)")
@@ -65,13 +68,24 @@ def combined_page(tmp_path_factory):
     return page
 
 
+@pytest.fixture(scope="module")
+def explanations_page(tmp_path_factory):
+    """Explanations of every kind, hostile ones among them, and a name without a place to break."""
+    records = [*explained_records(), *hostile_records()]
+    records[0]["explanation"]["sentiment"]["label"] = "y" * 80
+    page = tmp_path_factory.mktemp("explanations") / "page.html"
+    page.write_text(render_explanations(records, text_pair_field="text_pair", title="为什么 why", signature="x" * 200), encoding="utf-8")
+    return page
+
+
 @pytest.mark.parametrize("scheme, width", VIEWS)
-@pytest.mark.parametrize("name", ["hostile_page", "combined_page"])
+@pytest.mark.parametrize("name", ["hostile_page", "combined_page", "explanations_page"])
 def test_the_page_runs_nothing_asks_for_nothing_and_fits(browser, request, name, scheme, width):
     page = request.getfixturevalue(name)
     browser.open(page, scheme, width)
     assert browser.requests() == [page.as_uri()] and browser.complaints() == []
-    assert browser.evaluate("document.scripts.length + document.images.length + document.links.length + frames.length") == 0
+    assert browser.evaluate("document.scripts.length + document.images.length + frames.length") == 0
+    assert browser.evaluate("[...document.links].map(link => link.getAttribute('href')).filter(target => !target.startsWith('#'))") == []
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.screenshot().startswith(b"\x89PNG")
 
@@ -85,6 +99,25 @@ def test_every_text_can_be_read(browser, combined_page, scheme, width):
     assert len(set(shades)) >= 2
     paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(245, 246, 248)" if scheme == "light" else "rgb(16, 22, 28)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_coloured_words_can_be_read_and_told_apart_without_colour(browser, explanations_page, scheme):
+    browser.open(explanations_page, scheme)
+    contrasts = browser.evaluate(CONTRASTS)
+    assert len(contrasts) > 500 and [pair for pair in contrasts if pair[1] < 4.5] == []
+    lines = {style: tuple(browser.evaluate(f"""(() => {{ const style = getComputedStyle(document.querySelector(".text .{style}"));
+      return [style.textDecorationLine, style.textDecorationStyle, style.textDecorationThickness]; }})()""")) for style in
+        [side + step for side in ("for", "against", "look") for step in "123" if (side, step) != ("look", "1")]}
+    assert len(set(lines.values())) == len(lines) and "none" not in {line for line, _, _ in lines.values()}
+
+
+def test_the_contents_lead_to_the_groups(browser, explanations_page):
+    browser.open(explanations_page)
+    assert browser.evaluate("[...document.querySelectorAll('a')].filter(link => document.querySelector(link.getAttribute('href'))).length") > 30
+    browser.evaluate("document.querySelector(`a[href='#g1-2']`).click()")
+    assert abs(browser.evaluate("document.getElementById('g1-2').getBoundingClientRect().top")) < 60 and browser.complaints() == []
+    assert not [url for url in browser.requests() if not url.startswith(explanations_page.as_uri())]
 
 
 def test_hostile_texts_are_shown_as_they_are(browser, hostile_page):

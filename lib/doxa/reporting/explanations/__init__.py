@@ -1,0 +1,1 @@
+"""Explained records to one page for people who decide. Never loads torch."""

@@ -1,0 +1,158 @@
+"""The entries of an explanation, every value checked: a record may have been altered since it was explained."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+DOUBT = 0.2  # a label that leads by less is doubtful
+EVEN = 0.5  # where a label of many says neither yes nor no
+_MEASURES = ("comprehensiveness", "sufficiency", "random_comprehensiveness", "random_sufficiency")
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """What becomes of the score, on average, without the strongest words and with them alone, beside words taken at random.
+
+    The measures are those of DeYoung et al. (2020), ERASER: a difference to the score of the whole text, mostly from -1 to 1."""
+
+    comprehensiveness: float
+    sufficiency: float
+    random_comprehensiveness: float
+    random_sufficiency: float
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the named words do no better than random ones, in taking them away or in keeping them alone."""
+        return self.comprehensiveness <= self.random_comprehensiveness or self.sufficiency >= self.random_sufficiency
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that fired: what it says, what it met, and whether the model says the same (None: not told)."""
+
+    name: str
+    label: str
+    agrees: bool | None
+    matches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Why one text got one label of a head; `label` is None for a head that is a number.
+
+    `kind` is label, labels or number; `gold` a label, labels or a number, None where nobody knows; `tokens` as they came."""
+
+    head: str
+    kind: str
+    label: str | None
+    score: float | None
+    method: str
+    unit: str
+    runner_up: tuple[str, float | None] | None = None
+    gold: Any = None
+    faithfulness: Faithfulness | None = None
+    rules: tuple[Rule, ...] = ()
+    delta: float | None = None
+    tokens: list = field(default_factory=list)
+
+    @property
+    def margin(self) -> float | None:
+        """By how much the label leads, in units of the score; below 0 where the model itself says another label."""
+        if self.kind == "number" or self.score is None:
+            return None
+        other = self.runner_up[1] if self.runner_up else None
+        return self.score - (1 - self.score if other is None else other)
+
+    @property
+    def is_doubtful(self) -> bool:
+        return self.margin is not None and abs(self.margin) < DOUBT
+
+    @property
+    def predicted(self) -> str | None:
+        """The label that the model itself gives."""
+        return self.runner_up[0] if self.runner_up and self.margin is not None and self.margin < 0 else self.label
+
+    @property
+    def is_mistake(self) -> bool:
+        """Whether the gold label is known, and another one than the model's."""
+        if self.gold is None or self.kind == "number":
+            return False
+        if self.kind == "labels":
+            return self.label not in self.gold and (self.score or 0) >= EVEN
+        return self.gold != self.predicted
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether a rule that fired says another label than the model."""
+        return any(rule.agrees is False for rule in self.rules)
+
+    @property
+    def is_weak(self) -> bool:
+        return self.faithfulness is not None and self.faithfulness.is_weak
+
+
+def read_entries(explanation: Any, fields) -> Iterator[Entry | None]:
+    """Each label of each head that the field `explanation` holds; None for one that is not of its shape.
+
+    `fields` is the record, which may hold a gold label under the head's name."""
+    for head, content in explanation.items() if isinstance(explanation, dict) else [("", None)]:
+        if not isinstance(content, dict):
+            yield None
+        elif isinstance(content.get("labels"), list):
+            for part in content["labels"]:
+                yield _read_entry(head, "labels", {**content, **part} if isinstance(part, dict) else {}, fields.get(head))
+        else:
+            yield _read_entry(head, "label" if "label" in content else "number", content, fields.get(head))
+
+
+def _read_entry(head: str, kind: str, content: dict, gold: Any) -> Entry | None:
+    label, score, tokens = content.get("label"), finite(content.get("score")), content.get("tokens")
+    if not isinstance(tokens, list) or (score is None if kind == "number" else not isinstance(label, str)):
+        return None
+    return Entry(head, kind, None if kind == "number" else label, score, _text(content.get("method")) or "method not told",
+                 _text(content.get("unit")) or "word", _runner_up(content.get("runner_up")), _gold(kind, gold),
+                 _faithfulness(content.get("faithfulness")), tuple(_rules(content.get("rules"))), finite(content.get("delta")), tokens)
+
+
+def finite(value: Any) -> float | None:
+    """A finite number as a float; None for anything else, also an integer past the largest float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _runner_up(value: Any) -> tuple[str, float | None] | None:
+    return (value["label"], finite(value.get("score"))) if isinstance(value, dict) and isinstance(value.get("label"), str) else None
+
+
+def _gold(kind: str, value: Any) -> Any:
+    """The gold value if it is of the head's kind; a label stands for a list of one."""
+    if kind == "number":
+        return finite(value)
+    if kind == "label":
+        return value if isinstance(value, str) else None
+    if isinstance(value, list):
+        return tuple(label for label in value if isinstance(label, str))
+    return (value,) if isinstance(value, str) else None
+
+
+def _faithfulness(value: Any) -> Faithfulness | None:
+    figures = [finite(value.get(name)) for name in _MEASURES] if isinstance(value, dict) else [None]
+    return None if None in figures else Faithfulness(*figures)
+
+
+def _rules(value: Any) -> Iterator[Rule]:
+    for rule in value if isinstance(value, list) else ():
+        if isinstance(rule, dict) and isinstance(rule.get("name"), str):
+            matches = rule.get("matches") if isinstance(rule.get("matches"), list) else []
+            found = dict.fromkeys(match["text"] for match in matches if isinstance(match, dict) and isinstance(match.get("text"), str))
+            agrees = rule.get("agrees")
+            yield Rule(rule["name"], _text(rule.get("label")), agrees if isinstance(agrees, bool) else None, tuple(found))

@@ -1,0 +1,353 @@
+"""The page of explanations: every text as it was written, coloured where its words counted; nothing from a record acts on it."""
+
+import copy
+import html.parser
+import json
+import math
+import re
+
+import pytest
+from explained import explain_text, explained_records, faithfulness, long_record
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from test_page import CONTROL, HOSTILE
+
+from doxa.reporting.explanations.groups import MOST_LABELS
+from doxa.reporting.explanations.html import render_explanations
+from doxa.reporting.explanations.passages import LONGEST, lay_out, place_units
+from doxa.records.reader import Source, read_records
+
+
+class Page(html.parser.HTMLParser):
+    """A page as it is read: articles with their texts, coloured words and chips; ids, links; tags in balance."""
+
+    TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "nav", "article", "h1", "h2", "h3", "h4", "p", "div",
+            "span", "strong", "bdi", "ul", "li", "a", "table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "code"}
+    VOID = {"meta", "rect"}
+    COLOURED = re.compile("(?:for|against|look)[123]$")
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.source, self.open, self.ids, self.links, self.articles, self.words = page, [], [], [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        assert tag in self.TAGS, tag
+        attributes = dict(attributes)
+        assert not [name for name in attributes if name.startswith("on") or name in ("src", "style")]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if "href" in attributes else []
+        if tag == "article":
+            self.articles.append({"texts": [], "coloured": [], "all": "", "scores": []})
+        if tag == "p" and attributes.get("class") == "text":
+            self.articles[-1]["texts"].append("")
+        if tag not in self.VOID:
+            self.open.append((tag, attributes.get("class") or ""))
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        if ("style", "") in self.open:
+            return
+        self.words.append(data)
+        if "article" not in [tag for tag, _ in self.open]:
+            return
+        article = self.articles[-1]
+        article["all"] += data
+        if ("p", "text") in self.open:
+            article["texts"][-1] += data
+            if self.COLOURED.match(self.open[-1][1]):
+                article["coloured"].append((data, self.open[-1][1]))
+        elif ("div", "scores") in self.open:
+            article["scores"] += data.split()
+
+
+def read_page(records, **options) -> Page:
+    return Page(render_explanations(records, **options))
+
+
+def article_of(page: Page, id: str) -> dict:
+    return next(article for article in page.articles if f"id {id}" in article["all"])
+
+
+def explained(text: str, *scores: float, **more) -> dict:
+    """A record whose space-separated words have these scores."""
+    places = [(match.start(), match.end()) for match in re.finditer(r"\S+", text)]
+    tokens = [{"text": text[start:end], "start": start, "end": end, "score": score} for (start, end), score in zip(places, scores)]
+    entry = {"label": "negative", "score": 0.9, "runner_up": {"label": "neutral", "score": 0.07}, "method": "occlusion", "unit": "word", "tokens": tokens}
+    return {"text": text, "explanation": {"sentiment": {**entry, **more}}}
+
+
+def only(record: dict, **options) -> dict:
+    (article,) = read_page([record], **options).articles
+    return article
+
+
+def test_every_text_stands_there_once_and_as_written():
+    records = [record for record in explained_records() if record["id"] != "long-1"]
+    page = read_page(records, text_pair_field="text_pair", top=100)
+    shown = sorted(text for article in page.articles for text in article["texts"])
+    wanted = [record[name] for record in records for name in ("text", "text_pair") if name in record]
+    assert shown == sorted([*wanted, next(record["text"] for record in records if record["id"] == "m-1")])  # which has two labels
+
+
+def test_colours_are_for_and_against_and_a_share_of_the_strongest_word():
+    article = only(explained("a b c d e f", 1.0, 0.5, 0.2, 0.1, -0.5, -0.9))
+    assert article["coloured"] == [("a", "for3"), ("b", "for2"), ("c", "for1"), ("e", "against2"), ("f", "against3")]
+    assert "Pushed most for negative: a ×2.72, b ×1.65, c ×1.22. Against it: f ÷2.46, e ÷1.65." in article["all"]
+
+
+def test_the_same_shares_give_the_same_colours_in_a_louder_text_but_nothing_weak_is_loud():
+    assert [style for _, style in only(explained("a b", 30, 15))["coloured"]] == ["for3", "for2"]
+    assert [style for _, style in only(explained("a b", 0.19, 0.09))["coloured"]] == ["for2", "for1"]
+    assert [style for _, style in only(explained("a b", 0.01, 0.001))["coloured"]] == ["for1"]
+    assert only(explained("a b", 0, 0))["coloured"] == [] and "No word stands out." in only(explained("a b", 0, 0))["all"]
+
+
+def test_score_runner_up_and_what_is_known_stand_beside_the_label():
+    page = read_page(explained_records(), top=100)
+    article = article_of(page, "n-014")
+    assert article["scores"] == ["negative", "0.71", "runner-up", "neutral", "0.25"]
+    assert "mistake: the gold label is neutral" in article["all"] and "doubtful" not in article["all"]
+    assert "rule default-event says negative, as the model does: 违约" in article["all"]
+    assert "违约 ×8.17" in article["all"]  # one word of two characters: exp(1.2 + 0.9)
+    assert "Without its strongest words the score falls by 0.62 (without random words: falls by 0.20)" in article["all"]
+    assert "doubtful" in article_of(page, "n-028")["all"] and "gold label: negative" in article_of(page, "n-000")["all"]
+    assert "mistake" not in article_of(page, "n-000")["all"] and "gold" not in article_of(page, "n-008")["all"]
+
+
+def test_a_label_that_was_asked_for_is_told_from_the_model_s_own():
+    record = explained("a b", 1, 0, score=0.2, runner_up={"label": "neutral", "score": 0.7})
+    article = only(record | {"sentiment": "neutral"})
+    assert "the model itself says neutral" in article["all"] and "mistake" not in article["all"]
+    assert "mistake: the gold label is negative" in only(record | {"sentiment": "negative"})["all"]
+
+
+def test_disagreements_come_first_then_labels_by_size_then_doubt():
+    page = read_page(explained_records(), top=100)
+    order = [page.text.index(words) for words in ("Rule and model disagree 1 Where", "no default .", "negative 16 Doubtful 4", "Sure 12", "positive 10 Doubtful", "neutral 7 1 of them")]
+    assert order == sorted(order)
+    margins = [float(article["scores"][1]) - float(article["scores"][4]) for article in page.articles[1:17]]
+    assert margins[:4] == sorted(margins[:4]) and max(margins[:4]) < 0.2 <= min(margins[4:])
+    assert "mistake" in page.articles[5]["all"] and margins[6:] == sorted(margins[6:], reverse=True)  # one sure mistake, then the surest
+    assert "1 of them under Rule and model disagree" in page.text and page.text.count("Riverton repaid its bond") == 1
+
+
+def test_no_more_than_top_are_shown_and_the_others_counted():
+    page = read_page(explained_records(), top=4)
+    assert "Doubtful 4: the label leads by less than 0.2; the closest first" in page.text
+    assert "Not shown: 1 more doubtful. Sure 12:" in page.text and "Not shown: 11 more sure." in page.text
+    assert len(page.articles) == 4 + 4 + 4 + 1 + 2 + 3 + 1 + 1  # negative, positive, neutral, disagreeing, topics, ratings, pair, attention
+    texts = (explained(f"word{i}", 1.0) for i in range(3000))
+    page = read_page(texts, top=2)
+    assert len(page.articles) == 2 and "3,000 records" in page.text and "Not shown: 2,998 more sure." in page.text
+
+
+def test_counts_stand_in_the_contents_and_lead_to_their_groups():
+    page = read_page(explained_records())
+    assert sorted(set(page.links)) == sorted({link for link in page.links if link[1:] in page.ids}) and len(page.ids) == len(set(page.ids))
+    assert "negative 16 4 5 0 3 positive 10 2 3" in page.text  # all, doubtful, mistakes, rule disagrees, weak
+    assert "explanations 40 of 39 texts doubtful 8" in page.text and "mistakes 10 of 36 with a gold label" in page.text
+
+
+def test_weak_explanations_are_called_so():
+    better, worse = faithfulness(0.3, 0.1, 0.2, 0.2), faithfulness(0.2, 0.1, 0.2, 0.2)
+    assert "weak" not in only(explained("a", 1, faithfulness=better))["all"]
+    assert "weak: random words do as well" in only(explained("a", 1, faithfulness=worse))["all"]
+    assert "weak: random words do as well" in only(explained("a", 1, faithfulness=faithfulness(0.3, 0.2, 0.2, 0.2)))["all"]
+    article = only(explained("a", 1, faithfulness=faithfulness(-0.1, 0.001, 0.2, 0.2)))
+    assert "Without its strongest words the score rises by 0.10" in article["all"] and "from them alone it stays" in article["all"]
+
+
+def test_attention_is_neither_for_nor_against():
+    article = only(explained("a b c", 0.5, 0.3, 0.2, method="attention-rollout"))
+    assert article["coloured"] == [("a", "look3"), ("b", "look2"), ("c", "look2")]
+    assert "The model looked most at a 50%, b 30%, c 20% (weak evidence of what counted)." in article["all"]
+    assert "Attention is weak evidence" in read_page([explained("a", 1.0, method="attention")]).text
+    assert "Attention" not in read_page([explained("a", 1.0)]).text
+
+
+def test_numbers_and_heads_of_many_labels():
+    page = read_page(explained_records())
+    high, low = article_of(page, "0"), article_of(page, "1")
+    assert high["scores"] == ["value", "4.60"] and "gold value: 5, off by 0.4" in high["all"]
+    assert "Raised the value most: record +0.45, strong +0.4" in high["all"] and "Lowered it: Loss −0.8" in low["all"]
+    credit, merger = (article for article in page.articles if "id m-1" in article["all"])
+    assert "gold labels: credit" in credit["all"] and "mistake: not among the gold labels: credit" in merger["all"] and "doubtful" in merger["all"]
+    values = [{"text": f"w{i}", "explanation": {"rating": {"score": i, "method": "x", "unit": "word", "tokens": []}}} for i in range(9)]
+    page = read_page(values, top=4)
+    assert [article["texts"][0] for article in page.articles] == ["w8", "w7", "w1", "w0"] and "Not shown: 5 between them." in page.text
+
+
+def test_both_texts_of_a_pair_have_their_own_offsets():
+    article = article_of(read_page(explained_records(), text_pair_field="text_pair"), "pair-1")
+    assert article["texts"] == ["Vela Motors raised its dividend after a strong year.", "The dividend was cut."]
+    assert [word for word, _ in article["coloured"]] == ["raised", "strong", "cut"]
+
+
+def test_a_long_text_is_cut_to_what_counts_and_says_so():
+    record = long_record()
+    article = only(record)
+    (text,) = article["texts"]
+    assert len(text) < LONGEST and len(article["coloured"]) == 4
+    assert [part.strip() in " ".join(record["text"].split()) for part in " ".join(text.split()).split("…")] == [True] * 4
+    assert re.search(r"Shortened to \d{3} of 63,041 characters", article["all"])
+    assert "downgraded,\nand" in text and "\n\nBy June" in text and "\r" not in text  # its line breaks stay
+    assert "The scores miss the whole evidence by 0.2" in article["all"]
+
+
+@pytest.mark.parametrize("text, coloured", [
+    ("up 🚀🚀 down", "🚀🚀"), ("a\r\n\r\nb", "b"), ("cafe\u0301 bar", "cafe\u0301"), ("家族👨‍👩‍👧 好", "👨‍👩‍👧"), ("涨 １２％", "１２％")])
+def test_offsets_are_characters(text, coloured):
+    start = text.index(coloured)
+    record = explained(text)
+    record["explanation"]["sentiment"]["tokens"] = [{"text": coloured, "start": start, "end": start + len(coloured), "score": 1.0}]
+    article = only(record)
+    assert article["coloured"] == [(coloured, "for3")] and article["texts"] == [text.replace("\r\n", "\n")]
+
+
+def test_parts_of_one_character_count_together_and_spaces_are_not_coloured():
+    record = explained("so 🚀 up")
+    record["explanation"]["sentiment"]["tokens"] = [{"text": text, "start": start, "end": end, "score": score} for text, start, end, score in (
+        (" 🚀", 2, 4, 0.5), ("🚀", 3, 4, 0.5), (" up", 4, 7, 0.2), ("", 7, 7, 3.0))]
+    article = only(record)
+    assert article["coloured"] == [("🚀", "for3"), ("up", "for1")] and "left out" not in article["all"] and article["texts"] == ["so 🚀 up"]
+
+
+def test_scores_that_no_longer_fit_the_text_are_left_out_and_it_is_said():
+    record = explained("profit rose again", 0.1, 0.9, 0.2)
+    record["text"] = "profit fell  again"
+    article = only(record)
+    assert article["coloured"] == [("profit", "for2")]
+    assert "2 of 3 scores have no place in the text" in article["all"] and article["texts"] == ["profit fell  again"]
+    del record["text"]
+    assert 'The record holds no text under "text".' in only(record)["all"]
+
+
+SPAN = st.fixed_dictionaries({"text": st.sampled_from(["a", "bc", " ", "\r", "跌"]), "start": st.integers(-2, 12), "end": st.integers(-2, 12),
+                              "score": st.floats(-2, 2)})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("ab c\r\n跌\u0301🚀<&", min_size=1, max_size=10), st.lists(SPAN, max_size=6), st.booleans())
+@example("a\r\nb", [{"text": "\r", "start": 1, "end": 2, "score": 1.0}, {"text": "a", "start": 0, "end": 1, "score": 1.0}], False)
+def test_no_offsets_lose_or_double_a_character(text, spans, are_sound):
+    if are_sound:  # the spans hold what they say, and may still lie over one another
+        spans = [span | {"text": text[span["start"] : span["end"]]} for span in spans if 0 <= span["start"] <= span["end"]]
+    pieces, n_shown = lay_out(text, place_units(text, spans)[0], lambda score: "for1" if score else "")
+    assert "".join("".join(piece for piece, _ in pieces).split()) == "".join(text.split()) and n_shown == len(text)
+
+
+ODD = (None, True, -1, 10**400, 1e308, float("nan"), float("inf"), "", "<b>", [], {}, [None], [{}], {"label": 3}, {"a": {"b": []}})
+
+
+def _paths(value, path=()):
+    yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from _paths(value[key], (*path, key))
+
+
+def _altered(record: dict):
+    for path in _paths(record["explanation"]):
+        for odd in (*ODD, "remove"):
+            changed = copy.deepcopy(record)
+            inner, keys = changed, ("explanation", *path)
+            for key in keys[:-1]:
+                inner = inner[key]
+            if odd == "remove":
+                del inner[keys[-1]]
+            else:
+                inner[keys[-1]] = odd
+            yield changed
+
+
+@pytest.mark.parametrize("number", range(4), ids=("label", "labels", "number", "pair"))
+def test_any_altered_value_makes_a_page_and_keeps_the_text(number):
+    record = [next(r for r in explained_records() if r["id"] == id) for id in ("n-028", "m-1", 1, "pair-1")][number]
+    entry = next(iter(record["explanation"].values()))
+    for part in entry.get("labels", [entry]):
+        part["tokens"] = part["tokens"][:3]
+    records = list(_altered(record))
+    assert len(records) > 300
+    page = read_page(records, text_pair_field="text_pair", top=10_000)
+    assert {article["texts"][0] for article in page.articles} == {record["text"]}
+    assert "not of the shape that explain writes" in page.text
+
+
+def hostile_records() -> list[dict]:
+    records = []
+    for text in HOSTILE:
+        record = explained(text + " words")
+        entry = record["explanation"].pop("sentiment") | {"label": text, "runner_up": {"label": text + "2", "score": 0.05}, "method": text, "unit": text}
+        entry["tokens"] = [{"text": text, "start": 0, "end": len(text), "score": 1.0}, {"text": "words", "start": len(text) + 1, "end": len(text) + 6, "score": -0.6}]
+        entry["rules"] = [{"name": text, "label": text, "agrees": False, "matches": [{"text": text, "start": 0, "end": len(text)}]}]
+        records.append(record | {"id": text, text: text + "3", "explanation": {text: entry}})
+    return records
+
+
+def test_hostile_texts_stay_texts():
+    page = read_page(hostile_records(), title=HOSTILE[1], signature=HOSTILE[0], top=100)
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links) and not any("evil" in id or "alert" in id for id in page.ids)
+    assert len(page.articles) == len(HOSTILE) and page.text.count("<script>alert(1)</script> words") == 1
+    assert not CONTROL.search(page.source.replace("\n", ""))
+    assert "\\x1b[31mred" in page.text and "a\\u202eevil" in page.text
+    assert "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'" in page.source
+
+
+def test_records_come_as_the_reader_gives_them_and_what_holds_no_explanation_is_counted(tmp_path):
+    lines = [json.dumps(record) for record in explained_records()[:3]]
+    lines += ["not json", json.dumps({"text": "x", "error": {"code": "too_long", "message": "m"}}), json.dumps({"text": "plain"}),
+              json.dumps({"text": "x", "explanation": {"sentiment": 3}})]
+    path = tmp_path / "explained.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page = read_page(read_records(Source((str(path),))))
+    assert len(page.articles) == 3 and "7 records, 4 with explanations" in page.text
+    assert "2 records carry an error" in page.text and "1 records hold no explanation" in page.text and "1 explanations are not of the shape" in page.text
+    assert "no explanations" in read_page([]).text
+
+
+def test_a_flood_of_labels_makes_no_flood_of_groups():
+    records = [explained(f"w{i}", 1.0, label=f"label {i}") for i in range(MOST_LABELS + 30)]
+    page = read_page(records)
+    assert len(page.articles) == MOST_LABELS and "Not shown: 30 smaller labels." in page.text
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return sum(weight * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for weight, c in zip((0.2126, 0.7152, 0.0722), parts))
+
+
+def _contrast(one: str, two: str) -> float:
+    """WCAG 2.1, from 1 to 21."""
+    low, high = sorted(map(_luminance, (one, two)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_and_shades_in_grey(scheme):
+    assert math.isclose(_contrast("#000000", "#ffffff"), 21) and round(_contrast("#999999", "#ffffff"), 2) == 2.85
+    page = render_explanations([])
+    found = re.findall(r"(@media \(prefers-color-scheme: dark\) \{ )?:root \{(.*?)\}", page, re.S)
+    colours = {}
+    for is_dark, block in found:
+        if not is_dark or scheme == "dark":
+            colours |= dict(re.findall(r"--([\w]+): (#[0-9a-f]{6});", block))
+    for side in ("for", "against", "look"):
+        shades = [colours[f"{side}{step}"] for step in (1, 2, 3)]
+        assert all(_contrast(colours["on"], shade) >= 4.5 for shade in shades)
+        assert all(_contrast(colours[side], shade) >= 3 for shade in shades)  # the line, which is no text
+        lights = [_luminance(shade) for shade in shades]
+        assert lights == sorted(lights, reverse=scheme == "light") and all(_contrast(*pair) > 1.15 for pair in zip(shades, shades[1:]))
+    for ground in ("card", "paper"):
+        assert all(_contrast(colours[ink], colours[ground]) >= 4.5 for ink in ("ink", "soft", "accent", "for"))
+
+
+def test_a_word_pushes_the_same_way_wherever_it_stands():
+    article = only(explained("Loss after loss , no loss", 1.0, 0.0, 0.5, 0.0, 0.0, -0.7))
+    assert "negative: Loss (2 times) ×4.48. Against it: loss ÷2.01." in article["all"]
+    assert explain_text("a", "negative")[0]["text"] == "a"

@@ -17,8 +17,9 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
               help="How: occlusion and shapley run on any engine; attention is weak evidence, it shows where the model looks and not what that is worth.")
 @click.option("--unit", type=click.Choice(("token", "word", "sentence")), default="word", show_default=True,
               help="What is scored: the tokenizer's tokens, words (of Chinese: characters), or sentences.")
-@click.option("--baseline", type=click.Choice(("mask", "pad")), default="pad", show_default=True,
-              help="The token that stands in the place of an absent one, for all methods but attention and gradient-x-input.")
+@click.option("--baseline", type=click.Choice(("pad", "mask")),
+              help="The token that stands in the place of an absent one, for all methods but attention and gradient-x-input.  "
+                   "[default: pad; mask for RoBERTa and its kin]")
 @click.option("--steps", type=click.IntRange(1, 512), default=32, show_default=True, metavar="N",
               help="Steps of integrated-gradients; doubled, up to 512, for a text whose scores do not sum up to within 5 %.")
 @click.option("--samples", type=click.IntRange(min=64), default=512, show_default=True, metavar="N",

@@ -10,8 +10,10 @@ from doxa.explaining.stream import GPU_WINDOW_RECORDS, WINDOW_RECORDS, Explained
 from doxa.explaining.task import Tools
 from doxa.inference.loading import Known, Request, load_labeller, read_model
 
+_COUNT_POSITIONS_BY_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet", "longformer", "data2vec-text", "ibert", "xmod"}
 
-def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, seed: int, baseline: str) -> tuple[ExplainedStream, Known, list[str]]:
+
+def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, seed: int, baseline: str | None) -> tuple[ExplainedStream, Known, list[str]]:
     """Load a model directory or hub id. Empty `wanted.heads` means all of them; a single one names the head of a model that doxa did not write.
 
     Returns the stream of explanations, what is known of the model, and why device, engine and precision were chosen.
@@ -42,12 +44,14 @@ def _check(wanted: Wanted, known: Known) -> Wanted:
     return replace(wanted, heads=tuple(head.name for head in chosen))
 
 
-def _absent_id(baseline: str, known: Known) -> int:
-    """The token that stands for an absent one."""
+def _absent_id(baseline: str | None, known: Known) -> int:
+    """The token that stands for an absent one. Padding, whose embedding training leaves at rest, gave the more faithful explanations;
+    but models that count positions from the padding id would count those behind it anew."""
     mask_id = known.tokenizer.mask_id()
-    if baseline == "mask":
-        if mask_id is None:
-            raise UsageError("--baseline mask: the model's tokenizer has no mask token; take --baseline pad")
+    if baseline == "mask" and mask_id is None:
+        raise UsageError("--baseline mask: the model's tokenizer has no mask token; take --baseline pad")
+    counts_padding = known.config.get("model_type") in _COUNT_POSITIONS_BY_PADDING
+    if baseline == "mask" or (baseline is None and counts_padding and mask_id is not None):
         return mask_id
     return known.config.get("pad_token_id") or 0
 

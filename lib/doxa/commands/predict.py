@@ -18,11 +18,8 @@ from doxa.errors import UsageError
 @click.option("--scores", is_flag=True, help="Add the scores of all labels to every head.")
 @click.option("--stamp", is_flag=True, help="Add to every head which model said so: its fingerprint, precision and how long texts were read.")
 @click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Where a firm rule of FILE fires its label stands, with `by` beside it.")
-@click.option("--long", "long_policy", type=click.Choice(("windows", "head", "head-tail", "error")),
-              help="A text longer than the model reads: overlapping windows pooled, cut, or an error record.  [default: windows]")
-@click.option("--no-verify", is_flag=True, help="Do not compare the model's files with its manifest.")
-@click.option("--engine", type=click.Choice(("auto", "openvino", "torch")), default="auto", show_default=True,
-              help="What computes: openvino is the fastest on a CPU and starts without torch.")
+@_options.long_option
+@_options.engine_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N",
               help="Processes to compute in, each on a share of the cores.  [default: 1, or one for each GPU]")
 @click.option("--shard", metavar="I/N", help="Label only every N-th record, the I-th of them first: for job arrays and xargs.")

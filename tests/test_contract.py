@@ -22,9 +22,9 @@ import pytest
 
 from shell import BIN, Done, end, environment, run, shell, start
 
-ADDED = {"tokenize": ("input_ids", "tokenizer"), "predict": ("prediction", "n_tokens")}
+ADDED = {"tokenize": ("input_ids", "tokenizer"), "predict": ("prediction", "n_tokens"), "explain": ("explanation",)}
 ADDERS = tuple(ADDED)
-ALL = ("tokenize", "predict", "report", "alert")
+ALL = ("tokenize", "predict", "explain", "report", "alert")
 READERS = ("report", "alert")  # of predictions
 PREDICTED = b'{"id": %d, "text": "ok", "timestamp": "2026-11-01T00:00:00Z", "prediction": {"topic": {"label": "credit", "score": 0.9}}}\n'
 LONG_BYTES = 20 << 20
@@ -33,7 +33,8 @@ LONG_BYTES = 20 << 20
 @pytest.fixture(scope="session")
 def flags(tiny_model):
     """The flags without which a command does not start."""
-    return {"tokenize": ("--base", tiny_model), "predict": ("--model", tiny_model), "report": ("--to", "json"), "alert": ("--backtest", "--to", "jsonl")}
+    return {"tokenize": ("--base", tiny_model), "predict": ("--model", tiny_model), "explain": ("--model", tiny_model, "--method", "occlusion"),
+            "report": ("--to", "json"), "alert": ("--backtest", "--to", "jsonl")}
 
 
 def says_one_line(done: Done, *words: str) -> bool:
@@ -256,11 +257,11 @@ def test_empty_input(stdin, flags):
     assert (done.code, done.out, done.err) == (0, b"", "")
 
 
-@pytest.mark.parametrize("command", ("predict", *READERS))
+@pytest.mark.parametrize("command", ("predict", "explain", *READERS))
 def test_empty_input_of_other_commands(command, flags):
     done = run(command, *flags[command])
     assert (done.code, done.err) == (0, "")
-    assert done.out == b"" if command == "predict" else json.loads(done.out)["records"] == 0
+    assert done.out == b"" if command in ADDERS else json.loads(done.out)["records"] == 0
 
 
 @pytest.mark.parametrize("command", ("tokenize", *READERS))
@@ -682,7 +683,7 @@ def batch_ends(stream: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("command, arguments", [
-    ("tokenize", ""), ("tokenize", "--to arrow"), ("tokenize", "--to csv"), ("predict", ""),
+    ("tokenize", ""), ("tokenize", "--to arrow"), ("tokenize", "--to csv"), ("predict", ""), ("explain", ""),
 ], ids=lambda value: value or "jsonl")
 def test_reader_that_leaves(command, arguments, flags):
     """[28] The input never ends: 141, silent, as soon as the reader has gone."""
@@ -850,7 +851,7 @@ def test_bare_environment(command, flags, tmp_path):
     """[59] No HOME, no locale, no TZ: the same bytes."""
     stdin = PREDICTED % 1 if command in READERS else LINES[2].raw + b"\n" + LINES[4].raw + b"\n"
     bare = run(command, *flags[command], "-q", stdin=stdin, only_env={"PATH": environment()["PATH"]})
-    usual = run(command, *flags[command], "-q", stdin=stdin, env={"LC_ALL": "C.UTF-8", "TZ": "Asia/Shanghai"}) if command != "predict" else bare
+    usual = run(command, *flags[command], "-q", stdin=stdin, env={"LC_ALL": "C.UTF-8", "TZ": "Asia/Shanghai"}) if command not in ("predict", "explain") else bare
     assert (bare.code, bare.err) == (0, "")
     assert bare.out == usual.out
 
@@ -922,7 +923,7 @@ def wait_until(condition, timeout_s: float = 60) -> None:
 
 
 @pytest.mark.parametrize("number", list(NAMES), ids=lambda number: signal.Signals(number).name)
-@pytest.mark.parametrize("command, rounds", [("tokenize", 5), ("predict", 1)])
+@pytest.mark.parametrize("command, rounds", [("tokenize", 5), ("predict", 1), ("explain", 1)])
 def test_signal_while_writing(command, rounds, number, flags, tmp_path):
     """[29] At a random time: 130 or 143, one line said, whole lines written."""
     random.seed(number)

@@ -12,7 +12,7 @@ from opinion import lines, make_days
 from shell import run, shell
 
 from doxa.monitoring.aggregate import aggregate
-from doxa.monitoring.conditions import parse_conditions
+from doxa.records.conditions import parse_conditions
 from doxa.monitoring.settings import Settings
 from doxa.records.columns import Wanted, read_columns
 from doxa.records.reader import Source

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from shell import ROOT, run
 
-from doxa.inference.engine import OutOfMemory
+from doxa.inference.lanes import OutOfMemory
 from doxa.inference.labeller import pool
 from doxa.inference.loading import Request, load_labeller
 from doxa.inference.predictor import Predictor

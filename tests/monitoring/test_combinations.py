@@ -9,9 +9,10 @@ import pytest
 from batches import Batches, row
 
 from doxa.errors import UsageError
-from doxa.monitoring import portion
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.settings import Settings
+from doxa.records import groups
+from doxa.records.groups import GroupNames
 from doxa.records.names import Named
 
 HEADS = {"sentiment": "label", "topic": "label", "tags": "labels"}
@@ -53,8 +54,8 @@ def test_combinations_equal_a_naive_count(by):
 
 def test_names_say_what_is_what():
     rows = [row(0, **{"label:topic": "a", "field:source": None}), row(1, **{"label:topic": None, "field:source": "topic=a"})]
-    groups = aggregate(Combined(rows, (TOPIC, SOURCE)), Settings()).groups
-    assert {group.name for group in groups} == {"topic=a, source=(none)", "topic=(none), source=topic=a"}
+    found = aggregate(Combined(rows, (TOPIC, SOURCE)), Settings()).groups
+    assert {group.name for group in found} == {"topic=a, source=(none)", "topic=(none), source=topic=a"}
 
 
 def test_a_head_and_a_field_of_one_name():
@@ -66,12 +67,12 @@ def test_a_head_and_a_field_of_one_name():
 def test_many_columns_of_many_values_do_not_run_into_each_other():
     chance = np.random.default_rng(1)
     columns = [pa.array(chance.integers(0, 100_000, 5000).astype(str)) for _ in range(6)]  # 10^30 combinations are possible
-    names = portion.GroupNames(6)
+    names = GroupNames(6)
     codes = names.encode(columns)
     assert [names.values[code] for code in codes.tolist()] == list(zip(*(column.to_pylist() for column in columns)))
 
 
 def test_too_many_combinations_are_a_clear_error(monkeypatch):
-    monkeypatch.setattr(portion, "MOST_GROUPS", 5)
+    monkeypatch.setattr(groups, "MOST_GROUPS", 5)
     with pytest.raises(UsageError, match="--by gives more than 5 groups"):
         aggregate(Combined(make_rows(100), (TOPIC, SOURCE)), Settings())

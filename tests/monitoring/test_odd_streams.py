@@ -7,8 +7,9 @@ import pytest
 from batches import count, row
 
 from doxa.errors import UsageError
-from doxa.monitoring import counts, portion
+from doxa.monitoring import counts
 from doxa.monitoring.buckets import parse_every
+from doxa.records import groups
 
 UTC = dt.UTC
 
@@ -116,7 +117,7 @@ def test_counts_are_put_together_and_stay_right(monkeypatch):
 
 
 def test_too_many_groups_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr(portion, "MOST_GROUPS", 50)
+    monkeypatch.setattr(groups, "MOST_GROUPS", 50)
     with pytest.raises(UsageError, match="--by gives more than 50 groups"):
         count([row(i, by=f"g{i}") for i in range(60)], by="source")
 

@@ -10,7 +10,7 @@ import click
 from doxa import __version__
 from doxa.errors import DoxaError, ExitCode, Interrupted, ReaderGone, Terminated
 
-NAMES = ("tokenize", "finetune", "predict", "report", "alert")
+NAMES = ("tokenize", "finetune", "predict", "evaluate", "compare", "explain", "report", "alert")
 
 
 def run(command: click.Command, arguments: list[str] | None = None) -> None:

@@ -68,6 +68,22 @@ def pair_option(function):
     return click.option("--text-pair-field", metavar="NAME", help="Field of a second text, read together with the first.")(function)
 
 
+def long_option(function):
+    return click.option(
+        "--long", "long_policy", type=click.Choice(("windows", "head", "head-tail", "error")),
+        help="A text longer than the model reads: overlapping windows pooled, cut, or an error record.  [default: windows]")(function)
+
+
+def engine_options(function):
+    for option in reversed((
+        click.option("--no-verify", is_flag=True, help="Do not compare the model's files with its manifest."),
+        click.option("--engine", type=click.Choice(("auto", "openvino", "torch")), default="auto", show_default=True,
+                     help="What computes: openvino is the fastest on a CPU and starts without torch."),
+    )):
+        function = option(function)
+    return function
+
+
 def error_options(function):
     for option in reversed((
         click.option("--on-error", type=click.Choice(("keep", "stop", "drop")), default="keep", show_default=True,
@@ -83,6 +99,16 @@ def output_options(function):
     for option in reversed((
         click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
         click.option("--to", type=click.Choice(FORMATS), help="Output format; else by the suffix of --output; else jsonl."),
+    )):
+        function = option(function)
+    return function
+
+
+def page_options(function):
+    for option in reversed((
+        click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json")), help="Format; else by the suffix of --output; else terminal."),
+        click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
+        click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all."),
     )):
         function = option(function)
     return function

@@ -16,11 +16,10 @@ from doxa.errors import UsageError
 @click.option("--model", "-m", required=True, type=click.Path(), metavar="DIR", help="Model directory that finetune wrote, or any sequence classifier.")
 @click.option("--head", "head_name", metavar="NAME", help="Name for the head of a model that doxa did not write.  [default: label]")
 @click.option("--scores", is_flag=True, help="Add the scores of all labels to every head.")
-@click.option("--long", "long_policy", type=click.Choice(("windows", "head", "head-tail", "error")),
-              help="A text longer than the model reads: overlapping windows pooled, cut, or an error record.  [default: windows]")
-@click.option("--no-verify", is_flag=True, help="Do not compare the model's files with its manifest.")
-@click.option("--engine", type=click.Choice(("auto", "openvino", "torch")), default="auto", show_default=True,
-              help="What computes: openvino is the fastest on a CPU and starts without torch.")
+@click.option("--stamp", is_flag=True, help="Add to every head which model said so: its fingerprint, precision and how long texts were read.")
+@click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Where a firm rule of FILE fires its label stands, with `by` beside it.")
+@_options.long_option
+@_options.engine_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N",
               help="Processes to compute in, each on a share of the cores.  [default: 1, or one for each GPU]")
 @click.option("--shard", metavar="I/N", help="Label only every N-th record, the I-th of them first: for job arrays and xargs.")
@@ -28,8 +27,8 @@ from doxa.errors import UsageError
 @_options.device_options
 @_options.error_options
 @_options.output_options
-def predict(files, from_format, text_field, max_record_bytes, text_pair_field, model, head_name, scores, long_policy, no_verify,
-            engine, workers, shard, resume, device, precision, batch_tokens, on_error, max_errors, require_input, output, to, quiet, verbose):
+def predict(files, from_format, text_field, max_record_bytes, text_pair_field, model, head_name, scores, stamp, rules_path,
+            long_policy, no_verify, engine, workers, shard, resume, device, precision, batch_tokens, on_error, max_errors, require_input, output, to, quiet, verbose):
     """Label records with a fine-tuned model.
 
     Reads records from FILEs (or stdin), writes them in the same order with every field untouched, and adds
@@ -41,6 +40,12 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("predict", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
+
+    rules = None
+    if rules_path:
+        from doxa.rules.format import read_rules
+
+        rules = read_rules(rules_path)
 
     from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
 
@@ -58,11 +63,16 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
     request = Request(
         model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field,
-        head_name, scores, not no_verify)
+        head_name, scores or rules is not None, stamp, not no_verify)
     predictor, known, reasons = load_predictor(request, count_workers(workers, device))
     for reason in reasons:
         terminal.explain(reason)
-    for note in known.notes:
+    overruling = None
+    if rules:
+        from doxa.inference.overruling import Overruling
+
+        overruling = Overruling(rules, known.heads, predictor.text_field, scores)
+    for note in known.notes + (overruling.notes if overruling else []):
         terminal.note(note)
     calm_collector()
     records = itertools.islice(read_records(source), part - 1, None, n_parts)
@@ -70,17 +80,23 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     if resume:
         from doxa.records.resume import Partial
 
-        partial = Partial(output, {"request": asdict(request), "shard": shard, "model": known.made_from, "reasons": reasons, "doxa": __version__})
+        partial = Partial(output, {"request": asdict(request), "shard": shard, "model": known.made_from, "reasons": reasons, "doxa": __version__,
+                                   "scores": scores, "rules": rules and rules.fingerprint})
         records = partial.skip(records)
         tally.recall(partial.n_records, partial.n_failed, partial.first_failure)
         if partial.n_records:
             terminal.note(f"going on after {partial.n_records} records of an earlier run")
-    with open_writer(output, to, prediction_types(known.heads, scores), partial) as writer, terminal.progress("records") as progress:
+    types = prediction_types(known.heads, scores, overruling.ruled_heads if overruling else frozenset(), stamp)
+    with open_writer(output, to, types, partial) as writer, terminal.progress("records") as progress:
         for outcomes in predictor.predict(records):
+            if overruling:
+                overruling.apply(outcomes)
             writer.write(tally.admit(outcomes))
             tally.check()
             progress.advance(len(outcomes))
     terminal.explain(f"{predictor.n_remembered} of {predictor.n_windows} windows had been computed before")
+    if overruling and overruling.n_contradicted:
+        terminal.note(f"on {overruling.n_contradicted} records firm rules contradict each other; there the model's label stays")
     tally.finish()
 
 

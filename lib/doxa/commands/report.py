@@ -56,12 +56,12 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
 
     from doxa.monitoring.aggregate import Settings, aggregate
     from doxa.monitoring.buckets import load_zone, parse_every, parse_last
-    from doxa.monitoring.conditions import parse_conditions
     from doxa.monitoring.correct import correct
     from doxa.monitoring.gold_sample import GoldSample
     from doxa.monitoring.mistakes import DevConfusions
     from doxa.monitoring.times import parse_bound
     from doxa.records.columns import Wanted, read_columns
+    from doxa.records.conditions import parse_conditions
     from doxa.records.standard import page_width, stdout_takes_colour
     from doxa.records.writer import write_page
     from doxa.reporting.page import choose_page, render

@@ -33,9 +33,10 @@ class Answers:
 class Labeller:
     """Answers do not depend on the other questions of a call, beyond rounding. Several threads may ask."""
 
-    def __init__(self, memory: Memory, heads: list[Head], tokenizer: TextTokenizer, reading: Reading, with_scores: bool = False):
+    def __init__(self, memory: Memory, heads: list[Head], tokenizer: TextTokenizer, reading: Reading, with_scores: bool = False,
+                 stamp: str | None = None):
         self.memory, self.heads, self.tokenizer, self.reading = memory, heads, tokenizer, reading
-        self.with_scores = with_scores
+        self.with_scores, self.stamp = with_scores, stamp
 
     def label(self, questions: list[Question]) -> Answers:
         entries: list[Any] = [None] * len(questions)
@@ -61,8 +62,11 @@ class Labeller:
         for (position, _, _), prediction in zip(spans, read_logits(pooled, self.heads, self.with_scores)):
             if prediction is None:
                 entries[position] = RecordError("non_finite", "the model gave a score that is no finite number")
-            else:
-                entries[position]["prediction"] = prediction
+                continue
+            entries[position]["prediction"] = prediction
+            if self.stamp:
+                for entry in prediction.values():
+                    entry["model"] = self.stamp
         return Answers(entries, len(windows), n_remembered)
 
     def _ids(self, questions: list[Question]) -> list[tuple[list[int], list[int] | None]]:

@@ -1,6 +1,8 @@
 """A model directory made ready to predict, by the engine that suits the device."""
 
+import hashlib
 import importlib.util
+import json
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -40,6 +42,7 @@ class Request:
     text_pair_field: str | None = None
     head_name: str | None = None
     with_scores: bool = False
+    with_stamp: bool = False
     verify: bool = True
     n_cores: int | None = None
 
@@ -60,6 +63,13 @@ class Known:
     @property
     def heads(self) -> list[Head]:
         return self.table.heads
+
+    def fingerprint(self) -> str:
+        """Names the weights and how they are read: 12 hexadecimal digits."""
+        digest = hashlib.sha256(json.dumps([head.to_json() for head in self.heads]).encode())
+        for name, sha in sorted((self.made_from or digests(self.directory, None, find_weights(self.directory))).items()):
+            digest.update(f"{name}:{sha}".encode())
+        return digest.hexdigest()[:12]
 
     def reading(self, long_policy: str | None) -> Reading:
         return Reading(self.tokenizer.frame, min(self.table.max_length, self.tokenizer.max_length), long_policy or self.table.long_policy)
@@ -139,29 +149,32 @@ def load_labeller(request: Request, known: Known | None = None) -> tuple[Labelle
     """Load the weights. Returns the labeller and why device, engine and precision were chosen."""
     known = known or read_model(request)
     try:
-        engine, reasons = _load_engine(request, known)
+        engine, precision, reasons = _load_engine(request, known)
     finally:
         known.verified.result()
-    return Labeller(Memory(engine), known.heads, known.tokenizer, known.reading(request.long_policy), request.with_scores), reasons
+    reading = known.reading(request.long_policy)
+    stamp = f"{known.fingerprint()}/{precision}/{reading.policy}" if request.with_stamp else None
+    return Labeller(Memory(engine), known.heads, known.tokenizer, reading, request.with_scores, stamp), reasons
 
 
-def _load_engine(request: Request, known: Known) -> tuple[Engine, list[str]]:
+def _load_engine(request: Request, known: Known) -> tuple[Engine, str, list[str]]:
+    """Return the engine, its precision, and why device, engine and precision were chosen."""
     device, why_device = choose_device(request.device)
     precision, why_precision = choose_precision(request.precision, device)
     reasons = [f"device {device}: {why_device}"]
     n_cores = request.n_cores or usable_cores()
     name, why_engine = choose_engine(request.engine, device)
     if name == "openvino":
-        engine, reason = _load_openvino(request, known, precision, why_precision, n_cores)
+        engine, chosen, why = _load_openvino(request, known, precision, why_precision, n_cores)
         if engine is not None:
-            return engine, [*reasons, f"engine openvino: {why_engine}", reason]
-        why_engine = reason
+            return engine, chosen, [*reasons, f"engine openvino: {why_engine}", f"precision {chosen}: {why}"]
+        why_engine = why
     if precision == "int8":
         raise UsageError(f"--precision int8 needs the OpenVINO engine ({why_engine})")
     from doxa.inference.torch_engine import load_torch_engine
 
     engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores)
-    return engine, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
+    return engine, precision, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
 
 
 def choose_engine(name: str, device: str) -> tuple[str, str]:
@@ -180,8 +193,8 @@ def choose_engine(name: str, device: str) -> tuple[str, str]:
     return ("openvino", "the fastest on a CPU") if is_there else ("torch", "openvino, which is faster, comes with: pip install 'doxa[cpu]'")
 
 
-def _load_openvino(request: Request, known: Known, precision: str, why: str, n_cores: int) -> tuple[Engine | None, str]:
-    """Return the engine and the reason for its precision, or None and why OpenVINO cannot run this model."""
+def _load_openvino(request: Request, known: Known, precision: str, why: str, n_cores: int) -> tuple[Engine | None, str, str]:
+    """Return the engine, its precision and the reason for it, or None and why OpenVINO cannot run this model."""
     from doxa.inference.openvino_engine import OpenVinoEngine
 
     form = find_form(known.directory, known.made_from) if known.is_ours else None
@@ -197,7 +210,7 @@ def _load_openvino(request: Request, known: Known, precision: str, why: str, n_c
         if engine is not None and is_whole.result():
             known.verified.result()
             engine.keep_compiled()
-            return engine, f"precision {precision}: {why}"
+            return engine, precision, why
         if part == INT8:
             raise DoxaError(f"the int8 form in {form.folder} is damaged; train the model again, or remove that folder")
     elif precision == "int8":
@@ -210,9 +223,9 @@ def _load_openvino(request: Request, known: Known, precision: str, why: str, n_c
     except CannotConvert as error:
         if request.engine == "openvino":
             raise
-        return None, str(error)
+        return None, precision, str(error)
     engine = OpenVinoEngine(model, precision, known.config.get("pad_token_id") or 0, known.tokenizer.max_length, request.batch_tokens, n_cores)
-    return engine, f"precision {precision}: {why}"
+    return engine, precision, why
 
 
 _NO_INT8 = "--precision int8: this model has no int8 form; finetune makes one where openvino and nncf are: pip install 'doxa[cpu]'"
@@ -229,15 +242,17 @@ def _choose_part(asked: str, precision: str, why: str, form: Form) -> tuple[str,
     return PLAIN, precision, why
 
 
-def prediction_types(heads: list[Head], with_scores: bool):
-    """The Arrow types of the keys that predict adds."""
+def prediction_types(heads: list[Head], with_scores: bool, ruled_heads: frozenset[str] = frozenset(), with_stamp: bool = False):
+    """The Arrow types of the keys that predict adds; `by` in heads that firm rules are for."""
     def entry(head):
+        more = [("by", pa.list_(pa.string()) if head.kind == "labels" else pa.string())] if head.name in ruled_heads else []
+        more += [("model", pa.string())] if with_stamp else []
         scores = pa.struct([(label, pa.float64()) for label in head.labels])
         if head.kind == "number":
-            return pa.struct([("score", pa.float64())])
+            return pa.struct([("score", pa.float64()), *more])
         if head.kind == "labels":
-            return pa.struct([("labels", pa.list_(pa.string())), ("scores", scores)])
+            return pa.struct([("labels", pa.list_(pa.string())), ("scores", scores), *more])
         members = [("label", pa.string()), ("score", pa.float64())]
-        return pa.struct(members + ([("scores", scores)] if with_scores else []))
+        return pa.struct(members + ([("scores", scores)] if with_scores else []) + more)
 
     return {"prediction": pa.struct([(head.name, entry(head)) for head in heads]), "n_tokens": pa.int64(), "truncated": pa.bool_()}

@@ -7,7 +7,8 @@ import numpy as np
 import openvino
 
 from doxa.inference.compiled import CompiledCache
-from doxa.inference.engine import Engine, OutOfMemory, pad
+from doxa.inference.engine import Engine, pad
+from doxa.inference.lanes import OutOfMemory
 from doxa.text.frame import Window
 
 BATCH_TOKENS = 1024

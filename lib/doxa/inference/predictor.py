@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from typing import Any
 
 from doxa.errors import RecordError, UsageError
 from doxa.inference.labeller import Answers, Question
@@ -34,7 +35,7 @@ class Predictor:
         asked = map(self._ask, gather(records, self.window_records))
         for waiting in gather(asked, self.most_waiting, patience_s=0.0):
             for outcomes, positions, future in waiting:
-                yield self._conclude(outcomes, positions, _wait_for(future))
+                yield self._conclude(outcomes, positions, wait_for(future))
 
     def predict_window(self, records: list[Record]) -> list[Outcome]:
         outcomes, positions, future = self._ask(records)
@@ -107,7 +108,8 @@ class Predictor:
         refuse_second_head(record, self.head_names)
 
 
-def _wait_for(future: Future) -> Answers:
+def wait_for(future: Future) -> Any:
+    """The future's result, looking for signals while it waits."""
     while True:
         try:
             return future.result(LONGEST_SLEEP_S)

@@ -1,14 +1,17 @@
 """The torch engine: any device, any architecture."""
 
 import inspect
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from doxa.device.cpu import usable_cores
-from doxa.inference.engine import Engine, OutOfMemory, pad
+from doxa.inference.engine import Engine, pad
+from doxa.inference.lanes import OutOfMemory
 from doxa.model.classifier import load_classifier
 from doxa.model.first_token import shorten_last_layer
 from doxa.text.frame import Window
@@ -29,10 +32,7 @@ class TorchEngine(Engine):
         self.pad_id = getattr(model.config, "pad_token_id", None) or 0
         self.n_outputs = model.config.num_labels
         self.max_length = max_length
-        if device.type == "cpu":
-            self.lanes = ThreadPoolExecutor(n_cores or usable_cores(), "engine", torch.set_num_threads, (1,))
-        else:
-            self.lanes = ThreadPoolExecutor(1, "engine")
+        self.lanes = open_lanes(device, n_cores)
 
     def compute(self, windows: list[Window]) -> np.ndarray:
         self.model.eval()
@@ -40,18 +40,16 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()
     def _forward(self, windows: list[Window]) -> np.ndarray:
-        try:
+        with told_of_memory(self.device), torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
             inputs = collate(windows, self.pad_id, self.device, self.with_types, self.max_length)
-            with torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
-                return self.model(**inputs).logits.float().cpu().numpy()  # (B, C)
-        except torch.OutOfMemoryError:
-            pass
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):  # what a CPU allocator says
-                raise
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        raise OutOfMemory  # here, where the failed call's tensors are free again
+            return self.model(**inputs).logits.float().cpu().numpy()  # (B, C)
+
+
+def open_lanes(device: torch.device, n_cores: int | None = None) -> ThreadPoolExecutor:
+    """A lane for each core of a CPU, with one thread each; one lane for any other device."""
+    if device.type == "cpu":
+        return ThreadPoolExecutor(n_cores or usable_cores(), "engine", torch.set_num_threads, (1,))
+    return ThreadPoolExecutor(1, "engine")
 
 
 def load_torch_engine(directory: str, device: str, precision: str, max_length: int, batch_tokens: int | None, n_cores: int) -> TorchEngine:
@@ -59,6 +57,22 @@ def load_torch_engine(directory: str, device: str, precision: str, max_length: i
     model = load_classifier(directory, TORCH_TYPES[precision])
     shorten_last_layer(model)
     return TorchEngine(model, torch.device(device), max_length, batch_tokens, n_cores=n_cores)
+
+
+@contextmanager
+def told_of_memory(device: torch.device) -> Iterator[None]:
+    """Raise OutOfMemory for whatever a device says when something does not fit, when the failed call's tensors are free again."""
+    try:
+        yield
+        return
+    except torch.OutOfMemoryError:
+        pass
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # what a CPU allocator says
+            raise
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise OutOfMemory
 
 
 def takes_token_types(model: PreTrainedModel) -> bool:

@@ -9,17 +9,18 @@ import pyarrow.compute as pc
 
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.conclude import conclude
-from doxa.monitoring.conditions import select
 from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.latest import LatestTime
-from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, good_rows, read_times, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import to_microseconds
 from doxa.records.columns import ColumnReader
+from doxa.records.conditions import good_rows, select
 from doxa.records.database import connect
+from doxa.records.groups import GroupNames
 from doxa.records.names import Named
 from doxa.records.prefetch import gather
 from doxa.records.spool import TableSpool

@@ -9,9 +9,9 @@ from doxa.monitoring.buckets import bucket_edges, choose_every
 from doxa.monitoring.counts import ALL, FoldedCounts
 from doxa.monitoring.examples import ExamplePicker
 from doxa.monitoring.figures import Bucket, Figures, Group, Share
-from doxa.monitoring.portion import group_names, name_group
 from doxa.monitoring.settings import Settings
 from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
+from doxa.records.groups import group_names, name_group
 
 
 def conclude(counter, reader) -> Figures:

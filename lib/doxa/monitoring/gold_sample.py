@@ -12,9 +12,9 @@ from doxa.model.directory import sha256_of
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.mistakes import SHA_DIGITS, Mistakes
-from doxa.monitoring.portion import MOST_GROUPS
 from doxa.monitoring.settings import Settings, Watch
 from doxa.records.columns import ColumnReader, Wanted, read_columns
+from doxa.records.groups import MOST_GROUPS
 from doxa.records.reader import Source
 
 

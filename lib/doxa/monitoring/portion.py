@@ -7,19 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from doxa.errors import UsageError
 from doxa.monitoring.settings import Watch
 from doxa.monitoring.times import read_instants
-from doxa.records.names import Named
+from doxa.records.groups import GroupNames, spread_lists
 
-MOST_GROUPS = 200_000
 NO_TIME = np.int64(-(2**62))  # stands for "without a time" among microseconds, before all of them
-
-
-def good_rows(table: pa.Table) -> pa.Table:
-    """Those of a reader's table that carry no error."""
-    errors = table.column("error")
-    return table if errors.null_count == len(errors) else table.filter(errors.is_null())
 
 
 def read_times(table: pa.Table, assumed_zone: ZoneInfo | None) -> tuple[np.ndarray, dict[str, int]]:
@@ -49,74 +41,18 @@ class Portion:
     has_text: np.ndarray
 
 
-class GroupNames:
-    """Numbers for the values of --by (a tuple, a value or None for each name), in order of appearance; code 0 is for records
-    that have none of them."""
-
-    def __init__(self, n_names: int):
-        self.values: list[tuple[str | None, ...]] = [(None,) * n_names]
-        self._codes: dict[tuple[str | None, ...], int] = {self.values[0]: 0}
-
-    def encode(self, columns: list[pa.Array]) -> np.ndarray:
-        """Return the codes (int32) of N rows of values. Raises UsageError beyond 200,000 groups."""
-        combinations: list[tuple[str | None, ...]] = [()]
-        keys = np.zeros(len(columns[0]), np.int64)
-        for column in columns:
-            encoded = column.dictionary_encode()
-            names = [None, *encoded.dictionary.to_pylist()]
-            places = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False) + 1
-            joined = pa.array(keys * len(names) + places).dictionary_encode()
-            combinations = [(*combinations[key // len(names)], names[key % len(names)]) for key in joined.dictionary.to_pylist()]
-            keys = joined.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        return np.array([self._code(values) for values in combinations], np.int32)[keys]
-
-    def _code(self, values: tuple[str | None, ...]) -> int:
-        code = self._codes.setdefault(values, len(self.values))
-        if code == len(self.values):
-            self.values.append(values)
-            if code > MOST_GROUPS:
-                raise UsageError(f"--by gives more than {MOST_GROUPS:,} groups; take a field with fewer values")
-        return code
-
-
-def group_names(by: tuple[Named, ...]) -> list[str]:
-    """What the values of a group are called; a head and a field of one name are told apart."""
-    plain = [named.name for named in by]
-    return [f"{named.scope}:{named.name}" if plain.count(named.name) > 1 else named.name for named in by]
-
-
-def name_group(by: list[str], values: tuple[str | None, ...]) -> str:
-    """The value of a group; where several names are combined, `topic=credit, source=wire`."""
-    if len(values) == 1:
-        return values[0] or ""
-    return ", ".join(f"{name}={'(none)' if value is None else value}" for name, value in zip(by, values))
-
-
 def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:
     """The memberships of a portion that holds every record once, by the columns of --by.
 
     Where one is a head of many labels, a record has one for each of its different labels; where several are, for each
     combination."""
-    by = [portion.table.column(name).combine_chunks() for name in columns]
-    if not any(pa.types.is_list(column.type) for column in by):
-        return replace(portion, codes=names.encode(by))
-    rows, spread = np.arange(portion.table.num_rows), []
-    for column in by:
-        values = column.take(pa.array(rows))
-        if pa.types.is_list(column.type):
-            places, values = _spread(values)
-            rows, spread = rows[places], [other.take(pa.array(places)) for other in spread]
-        spread.append(values)
-    rows, codes = np.unique(np.stack([rows, names.encode(spread)]), axis=1)
+    rows, columns = spread_lists([portion.table.column(name).combine_chunks() for name in columns])
+    codes = names.encode(columns)
+    if rows is None:
+        return replace(portion, codes=codes)
+    rows, codes = np.unique(np.stack([rows, codes]), axis=1)
     aligned = {name: getattr(portion, name)[rows] for name in ("is_judged", "is_watched", "scores", "us", "hashes", "ids", "has_text")}
     return Portion(portion.table, rows, codes.astype(np.int32), portion.labels.take(pa.array(rows)), **aligned)
-
-
-def _spread(lists: pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """Each value of each list with the place of its list; a list without values gives one null."""
-    places = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
-    lonely = np.setdiff1d(np.arange(len(lists)), places)
-    return np.concatenate([places, lonely]).astype(np.int64), pa.concat_arrays([pc.list_flatten(lists), pa.nulls(len(lonely), pa.string())])
 
 
 def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.Array, np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from doxa.errors import UsageError
 from doxa.monitoring.buckets import Every
-from doxa.monitoring.conditions import Condition
+from doxa.records.conditions import Condition
 
 
 def _now() -> dt.datetime:

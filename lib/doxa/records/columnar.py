@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from doxa.records.outcome import Outcome, merged_prediction, to_row
+from doxa.records.outcome import MERGED, Outcome, merged_member, to_row
 from doxa.records.record import error_entry
 from doxa.records.tables import MARK, OVERFLOW
 
@@ -47,7 +47,7 @@ class Tabulator:
     def _fix_schema(self, types: dict[str, pa.DataType], outcomes: list[Outcome]) -> None:
         types = dict(types)
         for name, kind in self.added_types.items():
-            if name == "prediction" and name in types and pa.types.is_struct(types[name]):
+            if name in MERGED and name in types and pa.types.is_struct(types[name]):
                 old = {f.name: f.type for f in types[name]}
                 kind = pa.struct(list((old | {f.name: f.type for f in kind}).items()))
             types[name] = kind
@@ -74,8 +74,8 @@ class Tabulator:
                 old = taken.column(index).to_pylist() if index >= 0 else [None] * len(outcomes)
                 values = [error_entry(o.error) if o.error else was for o, was in zip(outcomes, old)]
                 arrays.append(pa.array(values, f.type))
-            elif f.name == "prediction" and f.name in self.added_types:
-                values = [merged_prediction(o).get(f.name) or _known(o.record.get(f.name)) for o in outcomes]
+            elif f.name in MERGED and f.name in self.added_types:
+                values = [merged_member(o, f.name) for o in outcomes]
                 arrays.append(pa.array(values, f.type))
             elif f.name in self.added_types:
                 values = [o.added[f.name] if f.name in o.added else _known(o.record.get(f.name)) for o in outcomes]

@@ -1,9 +1,10 @@
 """Predictions as flat Arrow columns for counting: fast on clean blocks of JSON Lines, careful on the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +12,11 @@ import pyarrow.compute as pc
 from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
+from doxa.records.entries import HeadColumns, as_text, find_kind, member
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.reader import Source, open_streams
-from doxa.records.record import Record, dump_exact
+from doxa.records.record import Record
 
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
 BLOCK_BYTES = 8 << 20
@@ -26,13 +28,16 @@ _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 @dataclass(frozen=True)
 class Wanted:
     """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
-    them; no `by` takes a head `topic`. Without `text_field` the column `text` is null."""
+    them; no `by` takes a head `topic`. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
+    groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name), all scores, and
+    what predict --stamp says of the model."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
     text_field: str | None = "text"
     id_field: str = "id"
     where: tuple[str, ...] = ()
+    gold: Mapping[str, str] | None = None
 
 
 def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
@@ -43,11 +48,12 @@ class ColumnReader:
     """Iterates over pyarrow.Table with the flat columns
 
         error, id, time, text: string   (all but `error` may be null; `error` is the code of an error record)
-        field:F string for each field that `by` or `where` names
+        field:F string for each field that `by` or `where` names, and for gold labels
         label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
-        score:H double for a number
+        score:H double for a number; with `gold` scores:H and model:H too (records/entries.py)
 
-    `heads` (name -> label, labels, number), `by` and `where` (asked name -> what it means) are known with the first batch.
+    `heads` (name -> label, labels, number), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it
+    means) are known with the first batch.
     `n_unreadable` counts the lines that were no records, `n_unpredicted` the records without a prediction.
     Raises UsageError when the first records hold no prediction at all, or a name means nothing.
     """
@@ -55,10 +61,12 @@ class ColumnReader:
     def __init__(self, source: Source, wanted: Wanted):
         self.source, self.wanted = source, wanted
         self.heads: dict[str, str] = {}
+        self.labels: dict[str, list[str]] = {}
         self.by: tuple[Named, ...] = ()
         self.where: dict[str, Named] = {}
         self.time_field: str | None = None
         self.n_unreadable = self.n_unpredicted = 0
+        self._columns: list[HeadColumns] = []
         self._fields: list[str] = []
         self._types: dict[str, pa.DataType] | None = None
         self._parser: CleanParser | None = None
@@ -114,24 +122,20 @@ class ColumnReader:
             return {"error": record.error.code}
         row = {
             "error": record.get("error")["code"] if record.carries_error else None,
-            "id": _as_text(record.fields.get(self.wanted.id_field)),
-            "time": _as_text(record.fields.get(self.time_field)) if self.time_field else None,
-            "text": _as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
+            "id": as_text(record.fields.get(self.wanted.id_field)),
+            "time": as_text(record.fields.get(self.time_field)) if self.time_field else None,
+            "text": as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
         }
         prediction = record.fields.get("prediction")
         prediction = prediction if isinstance(prediction, dict) else {}
-        for head, kind in self.heads.items():
-            entry = prediction.get(head)
-            if not isinstance(entry, dict):
-                continue
-            if kind != "number":
-                row[f"{kind}:{head}"] = _as_text(entry.get(kind)) if kind == "label" else _as_texts(entry.get(kind))
-            if kind == "number" or row.get(f"label:{head}") is not None:
-                row[f"score:{head}"] = _as_number(entry.get("score"))
-        if row["error"] is None and all(row.get(name) is None for name in self._head_columns()):
+        for head in self._columns:
+            entry = prediction.get(head.name)
+            if isinstance(entry, dict):
+                row |= head.read(entry)
+        if row["error"] is None and all(row.get(head.main) is None for head in self._columns):
             row["error"] = "no_prediction"
         for field in self._fields:
-            row[f"field:{field}"] = _as_text(record.fields.get(field))
+            row[f"field:{field}"] = as_text(record.fields.get(field))
         return row
 
     # --- what there is to read
@@ -141,8 +145,9 @@ class ColumnReader:
         for record in records:
             prediction = record.fields.get("prediction")
             for head, entry in prediction.items() if isinstance(prediction, dict) else ():
-                if isinstance(entry, dict) and _kind_of(entry):
-                    self.heads.setdefault(head, _kind_of(entry))
+                if isinstance(entry, dict) and find_kind(entry):
+                    self.heads.setdefault(head, find_kind(entry))
+                    self._note_labels(head, entry.get("scores"))
         if not self.heads:
             if any(not record.carries_error for record in records):
                 raise UsageError("the records hold no prediction; run them through predict first")
@@ -152,11 +157,19 @@ class ColumnReader:
         self._types = {"error": pa.struct([("code", pa.string())])}
         for name in filter(None, (self.wanted.id_field, self.wanted.text_field, self.time_field, *self._fields)):
             self._types.setdefault(name, pa.string())
-        self._types["prediction"] = pa.struct([(head, _ENTRY_TYPES[kind]) for head, kind in self.heads.items()])
+        self._types["prediction"] = pa.struct([(head.name, head.entry_type()) for head in self._columns])
+
+    def _note_labels(self, head: str, scores: Any) -> None:
+        """Remember the labels of which some entry gives scores, in order of appearance."""
+        known = self.labels.setdefault(head, [])
+        if isinstance(scores, dict):
+            known += [label for label in scores if label not in known]
 
     def _choose_names(self, present: set[str]) -> None:
         self.time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
-        by = self.wanted.by or (("head:topic",) if "topic" in self.heads else ())
+        is_judging = self.wanted.gold is not None
+        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging) for head, kind in self.heads.items()]
+        by = self.wanted.by or (("head:topic",) if "topic" in self.heads and not is_judging else ())
         self.by = tuple(resolve_name(name, "--by", self.heads, present) for name in by)
         for asked, named in zip(by, self.by):
             if named.part == "score":
@@ -164,7 +177,11 @@ class ColumnReader:
             if self.by.count(named) > 1:
                 raise UsageError(f"--by {asked} is given twice")
         self.where = {name: resolve_name(name, "--where", self.heads, present) for name in self.wanted.where}
-        self._fields = list(dict.fromkeys(named.name for named in (*self.by, *self.where.values()) if named.part == "field"))
+        gold = [self.gold_field(head) for head in self.heads] if is_judging else []
+        self._fields = list(dict.fromkeys([named.name for named in (*self.by, *self.where.values()) if named.part == "field"] + gold))
+
+    def gold_field(self, head: str) -> str:
+        return self.wanted.gold.get(head, head)
 
     # --- columns
 
@@ -174,7 +191,7 @@ class ColumnReader:
         elif kind == "parquet":
             names = field_names((*self.wanted.by, *self.wanted.where))
             wanted = {"prediction", "error", self.wanted.text_field, self.wanted.id_field, *names, *TIME_FIELDS}
-            yield from tables.read_parquet(stream, wanted | {self.wanted.time_field})
+            yield from tables.read_parquet(stream, None if self.wanted.gold is not None else wanted | {self.wanted.time_field})
         else:
             yield from tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream)
 
@@ -186,25 +203,17 @@ class ColumnReader:
 
     def _flatten_one(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         n = batch.num_rows
-        code = _member(_column(batch, "error"), "code", pa.string(), n)
+        code = member(_column(batch, "error"), "code", pa.string(), n)
         prediction = _column(batch, "prediction")
         columns: dict[str, pa.Array] = {
             "id": _text(_column(batch, self.wanted.id_field), n),
             "time": _text(_column(batch, self.time_field), n),
             "text": _text(_column(batch, self.wanted.text_field), n),
         }
-        has_any = pa.array([False] * n)
-        for head, kind in self.heads.items():
-            entry = _member(prediction, head, None, n)
-            if kind != "number":
-                values = _member(entry, kind, _FLAT_TYPES[kind], n)
-                columns[f"{kind}:{head}"] = values
-                has_any = pc.or_(has_any, pc.is_valid(values))
-            if kind == "label":  # a score without its label says nothing
-                columns[f"score:{head}"] = pc.if_else(pc.is_valid(values), _member(entry, "score", pa.float64(), n), None)
-            if kind == "number":
-                columns[f"score:{head}"] = _member(entry, "score", pa.float64(), n)
-                has_any = pc.or_(has_any, pc.is_valid(columns[f"score:{head}"]))
+        has_any = pa.array(np.zeros(n, bool))
+        for head in self._columns:
+            columns |= head.flatten(member(prediction, head.name, None, n), n)
+            has_any = pc.or_(has_any, pc.is_valid(columns[head.main]))
         columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction"))
         for field in self._fields:
             columns[f"field:{field}"] = _text(_column(batch, field), n)
@@ -216,26 +225,19 @@ class ColumnReader:
         if index < 0 or not pa.types.is_struct(batch.schema.field(index).type):
             raise UsageError("the records hold no prediction; run them through predict first")
         for entry in batch.schema.field(index).type:
-            names = {f.name for f in entry.type} if pa.types.is_struct(entry.type) else set()
-            kind = _kind_of(names)
+            members = {f.name: f.type for f in entry.type} if pa.types.is_struct(entry.type) else {}
+            kind = find_kind(members)
             if kind:
                 self.heads[entry.name] = kind
+                scores = members.get("scores")
+                self._note_labels(entry.name, {f.name: None for f in scores} if scores is not None and pa.types.is_struct(scores) else None)
         self._choose_names(set(batch.schema.names))
         self._types = {}
 
     def _flat_schema(self) -> pa.Schema:
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
         fields += [(f"field:{field}", pa.string()) for field in self._fields]
-        return pa.schema(fields + list(self._head_columns().items()))
-
-    def _head_columns(self) -> dict[str, pa.DataType]:
-        columns: dict[str, pa.DataType] = {}
-        for head, kind in self.heads.items():
-            if kind != "number":
-                columns[f"{kind}:{head}"] = _FLAT_TYPES[kind]
-            if kind != "labels":
-                columns[f"score:{head}"] = pa.float64()
-        return columns
+        return pa.schema(fields + [column for head in self._columns for column in head.fields()])
 
     def _count(self, table: pa.Table) -> pa.Table:
         errors = table.column("error")
@@ -245,51 +247,13 @@ class ColumnReader:
         return table
 
 
-_FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
-_ENTRY_TYPES = {
-    "label": pa.struct([("label", pa.string()), ("score", pa.float64())]),
-    "labels": pa.struct([("labels", pa.list_(pa.string()))]),
-    "number": pa.struct([("score", pa.float64())]),
-}
-
-
-def _kind_of(entry) -> str | None:
-    return next((kind for key, kind in (("labels", "labels"), ("label", "label"), ("score", "number")) if key in entry), None)
-
-
 # Their texts in Arrow are those of `tables.python_values`, in one step.
 _CAST_AS_JSON = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_large_string, pa.types.is_string_view)
-
-
-def _as_text(value: Any) -> str | None:
-    """A value as the fast path reads it where a text is expected: scalars as JSON writes them, `1e-07` as Python does."""
-    if value is None or isinstance(value, str):
-        return value
-    return repr(value) if isinstance(value, float) else dump_exact(value).decode()
-
-
-def _as_texts(values: Any) -> list[str | None] | None:
-    return [_as_text(value) for value in values] if isinstance(values, list) else None
-
-
-def _as_number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:
     index = batch.schema.get_field_index(name) if name else -1
     return None if index < 0 else batch.column(index)
-
-
-def _member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int) -> pa.Array | None:
-    """A member of a struct column, null where the struct is; a column of nulls where there is none."""
-    if column is not None and pa.types.is_struct(column.type) and column.type.get_field_index(name) >= 0:
-        member = pc.struct_field(column, name)
-        return member if kind is None or member.type == kind else member.cast(kind)
-    return None if kind is None else pa.nulls(n, kind)
 
 
 def _text(column: pa.Array | None, n: int) -> pa.Array:
@@ -304,19 +268,23 @@ def _text(column: pa.Array | None, n: int) -> pa.Array:
     if pa.types.is_timestamp(column.type):
         unzoned = column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))  # pyarrow writes these forty times as fast
         return pc.binary_join_element_wise(pc.replace_substring(unzoned.cast(pa.string()), " ", "T"), "Z" if column.type.tz else "", "")
-    return pa.array([_as_text(value) for value in tables.python_values(column)], pa.string())
+    return pa.array([as_text(value) for value in tables.python_values(column)], pa.string())
 
 
 def _nest_prediction(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Undo the flat column names of our CSV (`prediction.topic.label`); an empty cell is null."""
     members: dict[str, dict[str, pa.Array]] = {}
+    scores: dict[str, dict[str, pa.Array]] = {}
     columns: dict[str, pa.Array] = {}
     codes = None
     for name, column in zip(batch.schema.names, batch.columns):
         column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
         if name.startswith("prediction.") and name.count(".") >= 2:
             head, _, key = name.removeprefix("prediction.").rpartition(".")
-            if key == "label":
+            if ".scores." in name:
+                head, _, label = name.removeprefix("prediction.").partition(".scores.")
+                scores.setdefault(head, {})[label] = column.cast(pa.float64())
+            elif key in ("label", "model"):
                 members.setdefault(head, {})[key] = column
             elif key == "score":
                 members.setdefault(head, {})[key] = column.cast(pa.float64())
@@ -329,6 +297,8 @@ def _nest_prediction(batch: pa.RecordBatch) -> pa.RecordBatch:
             columns[name] = column
     if codes is not None:
         columns["error"] = pa.StructArray.from_arrays([codes], ["code"])
+    for head, own in scores.items():
+        members.setdefault(head, {})["scores"] = pa.StructArray.from_arrays(list(own.values()), list(own))
     entries = {head: pa.StructArray.from_arrays(list(m.values()), list(m)) for head, m in members.items()}
     if entries:
         columns["prediction"] = pa.StructArray.from_arrays(list(entries.values()), list(entries))

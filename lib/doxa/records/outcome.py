@@ -10,12 +10,14 @@ from doxa.records.record import MISSING, Record, dump_exact, error_entry, load_e
 from doxa.records.splice import splice, splice_into
 from doxa.records.tables import RowFields
 
+MERGED = ("prediction", "explanation")
+
 
 @dataclass(slots=True)
 class Outcome:
     """A record with the keys that a command adds, or with what went wrong.
 
-    An object under `prediction` is merged into the record's own one, member by member.
+    An object under one of the keys MERGED is merged into the record's own one, member by member.
     """
 
     record: Record
@@ -34,9 +36,10 @@ def to_line(outcome: Outcome) -> bytes:
             return orjson.dumps(_wrapped(record, raw, error))
         return splice(raw, {"error": error_entry(error)})
     added = outcome.added
-    if "prediction" in added and record.get("prediction") not in (MISSING, None):
-        raw = splice_into(raw, "prediction", added["prediction"])
-        added = {key: value for key, value in added.items() if key != "prediction"}
+    for key in MERGED:
+        if key in added and record.get(key) not in (MISSING, None):
+            raw = splice_into(raw, key, added[key])
+            added = {name: value for name, value in added.items() if name != key}
     return splice(raw, added)
 
 
@@ -50,28 +53,31 @@ def to_row(outcome: Outcome) -> dict[str, Any]:
         if _has_own_error(record):
             return _wrapped(record, dump_exact(row), error)
         return row | {"error": error_entry(error)}
-    return row | outcome.added | merged_prediction(outcome)
+    return row | outcome.added | {key: merged_member(outcome, key) for key in MERGED if key in outcome.added}
 
 
-def merged_prediction(outcome: Outcome) -> dict[str, Any]:
-    """The `prediction` to write: what the record held, and the new heads behind it."""
-    new, old = outcome.added.get("prediction"), outcome.record.get("prediction")
-    if not isinstance(old, dict) or new is None:
-        return {"prediction": new} if new is not None else {}
-    return {"prediction": old | new}
+def merged_member(outcome: Outcome, key: str) -> Any:
+    """What to write under a key of MERGED: what the record held, and the new heads behind it."""
+    new, old = outcome.added.get(key), outcome.record.get(key)
+    if new is None:
+        return old if isinstance(old, (dict, list, str, int, float)) else None
+    return old | new if isinstance(old, dict) else new
 
 
-def refuse_second_head(record: Record, heads: list[str]) -> None:
-    """Raise UsageError when a head would be written twice, or `prediction` holds something else."""
-    old = record.get("prediction")
+def refuse_second_head(record: Record, heads: list[str], key: str = "prediction") -> None:
+    """Raise UsageError when a head would be written twice under `key`, or that holds something else."""
+    old = record.get(key)
     if old is MISSING or old is None:
         return
     if not isinstance(old, dict):
-        raise UsageError(f'{record.place}: the field "prediction" holds no object; rename it first')
+        raise UsageError(f'{record.place}: the field "{key}" holds no object; rename it first')
     for head in heads:
         if head in old:
-            raise UsageError(
-                f'{record.place}: the record already has a prediction for head "{head}"; drop it, or use another model')
+            raise UsageError(f'{record.place}: the record already has {_article(key)} {key} for head "{head}"; drop it, or use another model')
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
 
 
 def _wrapped(record: Record, raw: bytes, error: RecordError) -> dict[str, Any]:

@@ -15,8 +15,13 @@ _WEB = re.compile(r"\bwww\.", re.IGNORECASE)  # would become a link
 
 def escape(text: str) -> str:
     """Text from a record as plain Markdown text on one line: no markup, HTML, link or mention survives."""
+    return _NUMBERED.sub(r"\1\\.", escape_cell(text))
+
+
+def escape_cell(text: str) -> str:
+    """The same for a cell of a table, where no list can begin."""
     plain = _SPECIAL.sub(r"\\\1", visible(wording.one_line(text), one_line=True))
-    return _WEB.sub(lambda match: match[0][:-1] + r"\.", _NUMBERED.sub(r"\1\\.", plain))
+    return _WEB.sub(lambda match: match[0][:-1] + r"\.", plain)
 
 
 def render_markdown(figures: Figures) -> str:

@@ -1,6 +1,7 @@
 """The formats a report comes in."""
 
 import os
+from collections.abc import Collection
 
 from doxa.errors import UsageError
 from doxa.monitoring.figures import Figures
@@ -14,16 +15,18 @@ FORMATS = {"terminal": render_terminal, "markdown": render_markdown, "html": ren
 _SUFFIXES = {".html": "html", ".htm": "html", ".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "terminal"}
 
 
-def choose_page(output: str | None, to: str | None) -> str:
-    """The format by `--to`, else by the suffix of `--output`, else terminal.
+def choose_page(output: str | None, to: str | None, formats: Collection[str] = FORMATS) -> str:
+    """The format by `--to`, else by the suffix of `--output`, else terminal; one of `formats`.
 
     Raises UsageError for a suffix that names no format."""
     if to is not None or output is None:
         return to or "terminal"
     suffix = os.path.splitext(output)[1]
-    if suffix not in _SUFFIXES and os.path.splitext(output)[0] and not output.startswith("/dev/"):
-        raise UsageError(f"cannot tell the format of {output}; add --to {'|'.join(FORMATS)}, or end it in .html, .md, .json, .csv or .txt")
-    return _SUFFIXES.get(suffix, "terminal")
+    known = {ending: kind for ending, kind in _SUFFIXES.items() if kind in formats}
+    if suffix not in known and os.path.splitext(output)[0] and not output.startswith("/dev/"):
+        endings = [ending for ending in known if ending != ".htm"]
+        raise UsageError(f"cannot tell the format of {output}; add --to {'|'.join(formats)}, or end it in {', '.join(endings[:-1])} or {endings[-1]}")
+    return known.get(suffix, "terminal")
 
 
 def render(figures: Figures, kind: str, width: int = 100, is_coloured: bool = False) -> str:

@@ -28,6 +28,10 @@ class TextTokenizer:
         """Return the ids of every text, whole and without special tokens, in order."""
         return [encoding.ids for encoding in self.rust.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def encode_with_offsets(self, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """As `encode`, and for every id the characters of the text that it stands for: (start, end), end exclusive."""
+        return [(encoding.ids, encoding.offsets) for encoding in self.rust.encode_batch(texts, add_special_tokens=False)]
+
     def special_ids(self) -> tuple[int, ...]:
         """Ids of the tokens that stand for no text."""
         return tuple(id_ for id_, token in self.rust.get_added_tokens_decoder().items() if token.special)

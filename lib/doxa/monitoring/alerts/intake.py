@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.alerts.store import Store
-from doxa.monitoring.conditions import Condition, select
-from doxa.monitoring.portion import NO_TIME, GroupNames, Portion, good_rows, group_names, name_group, read_times, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Watch
 from doxa.records.columns import ColumnReader
+from doxa.records.conditions import Condition, good_rows, select
+from doxa.records.groups import GroupNames, group_names, name_group
 
 SECOND_US = 1_000_000
 ALL = 0  # the series of all records

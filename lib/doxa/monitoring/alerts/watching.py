@@ -18,10 +18,10 @@ from doxa.monitoring.alerts.settings import AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.told import Told, iso
 from doxa.monitoring.buckets import load_zone, parse_every
-from doxa.monitoring.conditions import parse_conditions
-from doxa.monitoring.portion import group_names
 from doxa.monitoring.settings import Watch, choose_watch
 from doxa.records.columns import ColumnReader
+from doxa.records.conditions import parse_conditions
+from doxa.records.groups import group_names
 
 # What a state is about: other values would make nonsense of its counts.
 FIXED = {"by": "--by", "where": "--where", "watch": "--watch", "every": "--every", "time_zone": "--time-zone"}

@@ -1,4 +1,4 @@
-"""Conditions on records, as in `--where topic=credit`: parsed from the command line, evaluated on Arrow columns."""
+"""Which records count: conditions as in `--where topic=credit`, parsed from the command line and evaluated on Arrow columns."""
 
 import math
 import re
@@ -95,6 +95,12 @@ def _parse(text: str) -> Condition:
     if operator in _ORDERS and number is None:
         raise UsageError(f"--where {text}: {operator} compares numbers and {value} is none; give one, such as retweets>10")
     return Condition(text.strip(), name, operator, value, number)
+
+
+def good_rows(table: pa.Table) -> pa.Table:
+    """Those of a reader's table that carry no error."""
+    errors = table.column("error")
+    return table if errors.null_count == len(errors) else table.filter(errors.is_null())
 
 
 def select(table: pa.Table, conditions: tuple[Condition, ...], names: Mapping[str, Named]) -> tuple[pa.Array, list[int]]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doxa.errors import UsageError
-from doxa.monitoring.conditions import parse_conditions, select
+from doxa.records.conditions import parse_conditions, select
 from doxa.records.names import Named, resolve_name
 
 ORDERS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

@@ -1,0 +1,76 @@
+"""compare: two or more files of predictions in, what got better or worse beyond chance out."""
+
+import click
+
+from doxa.commands import _options
+from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
+
+
+@_options.command("compare")
+@_options.input_options
+@click.option("--head", "heads", multiple=True, metavar="NAME", help="Compare this head only; repeatable.  [default: all with gold labels]")
+@click.option("--gold", multiple=True, metavar="HEAD=FIELD", help="Where the gold label of a head is.  [default: the field of the head's name]")
+@click.option("--metric", "metrics", multiple=True, metavar="FIGURE", help="Figure that decides, by a name of evaluate --to json; repeatable.  "
+              "[default: macro_f1; mae of numbers]")
+@click.option("--margin", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="X", help="How much worse the new may be.")
+@click.option("--alpha", type=click.FloatRange(min=0, max=0.5, min_open=True), default=0.05, show_default=True, metavar="A",
+              help="Chance of any verdict that is wrong; shared by Holm's method among all that decide.")
+@click.option("--by", multiple=True, metavar="NAME", help="Compare each value of a head or field on its own; repeat it for combinations.")
+@click.option("--by-length", is_flag=True, help="Compare texts of like length on their own.")
+@click.option("--where", multiple=True, metavar="CONDITION", help="Compare only records for which it holds, as in report; repeatable.")
+@click.option("--flips", "n_flips", type=click.IntRange(min=0), default=5, show_default=True, metavar="N", help="List N records that became wrong.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
+@click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which records are paired; else by order.")
+@click.option("--title", default="Comparison", show_default=True, help="Title of the page.")
+@_options.page_options
+def compare(files, from_format, text_field, max_record_bytes, heads, gold, metrics, margin, alpha, by, by_length, where, n_flips, seed, id_field, title,
+            to, output, require_input, quiet, verbose):
+    """Tell whether new predictions are better or worse than old ones.
+
+    Pairs the records of two files of predictions that also hold the gold label, and shows the difference of every figure
+    with its interval (paired bootstrap, McNemar), per label and per slice, and the records that became wrong. Further files are
+    compared with the first too. Ends with 4 where a deciding figure is worse beyond chance and --margin.
+
+    \b
+      compare old.jsonl new.jsonl
+      compare --metric accuracy --margin 0.01 fp32.jsonl int8.jsonl
+    """
+    terminal = _options.terminal("compare", quiet, verbose)
+    if len(files) < 2:
+        raise UsageError("name two files or more: the old predictions first")
+    if list(files).count("-") > 1:
+        raise UsageError("- is given twice, and standard input can be read once")
+
+    from doxa.evaluation.compare import Settings, compare_all
+    from doxa.evaluation.intake import parse_gold, read_evidence
+    from doxa.evaluation.measures import check_metrics
+    from doxa.records.columns import Wanted, read_columns
+    from doxa.records.conditions import parse_conditions
+    from doxa.records.standard import page_width, stdout_takes_colour
+    from doxa.records.writer import write_page
+    from doxa.reporting.comparison import FORMATS, render_comparison
+    from doxa.reporting.page import choose_page
+
+    kind = choose_page(output, to, FORMATS)
+    conditions = parse_conditions(where)
+    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
+    wanted = Wanted(by, None, text_field, id_field, tuple(names), parse_gold(gold))
+    sides, failures = [], []
+    for file in files:
+        reader = read_columns(_options.source((file,), from_format, max_record_bytes), wanted)
+        sides.append(read_evidence(reader, heads, conditions, by_length, keep_texts=True))
+        if not sides[-1].n_good:
+            raise DoxaError(f"{file} holds no record to compare")
+        n_failed = reader.n_unreadable + reader.n_unpredicted
+        if n_failed:
+            failures.append(f"{n_failed} of {sides[-1].n_records} records of {file} could not be read or hold no prediction")
+    check_metrics(metrics, [rows for side in sides for rows in side.heads.values()])
+    settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
+    comparisons = compare_all(sides, list(files), settings)
+    write_page(render_comparison(comparisons, kind, page_width() if output is None else 100, output is None and stdout_takes_colour()), output)
+    terminal.explain(comparisons.signature)
+    worse = [f"{pair.new} is worse than {pair.old}: {head.head} {figure.name} {figure.old:.4f} -> {figure.new:.4f}" for pair, head, figure in comparisons.worse]
+    if worse:
+        raise GateRefused("; ".join([*worse, *failures]))
+    if failures:
+        raise RecordsFailed("; ".join(failures))

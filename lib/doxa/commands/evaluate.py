@@ -1,0 +1,69 @@
+"""evaluate: predictions that also hold the gold label in, figures with intervals out."""
+
+import click
+
+from doxa.commands import _options
+from doxa.errors import DoxaError, GateRefused, RecordsFailed
+
+
+@_options.command("evaluate")
+@_options.input_options
+@click.option("--head", "heads", multiple=True, metavar="NAME", help="Judge this head only; repeatable.  [default: all with gold labels]")
+@click.option("--gold", multiple=True, metavar="HEAD=FIELD", help="Where the gold label of a head is.  [default: the field of the head's name]")
+@click.option("--by", multiple=True, metavar="NAME", help="Judge each value of a head or field on its own, the worst first; repeat it for combinations.")
+@click.option("--by-length", is_flag=True, help="Judge texts of like length on their own: by n_tokens, or characters where that is missing.")
+@click.option("--where", multiple=True, metavar="CONDITION", help="Judge only records for which it holds, as in report; repeatable.")
+@click.option("--errors", "n_mistakes", type=click.IntRange(min=0), default=5, show_default=True, metavar="N", help="List the N gravest mistakes of every head.")
+@click.option("--at-least", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is below, as macro_f1=0.80; repeatable.")
+@click.option("--at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is above, for log_loss, brier, calibration_error, mae and rmse.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
+@click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
+@click.option("--title", default="Evaluation", show_default=True, help="Title of the page.")
+@_options.page_options
+def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, where, n_mistakes, at_least, at_most, seed, id_field, title,
+             to, output, require_input, quiet, verbose):
+    """Judge predictions against gold labels.
+
+    Reads predictions that also hold the gold label, in the field of the head's name, and shows precision, recall and F1 of
+    every label, their averages, accuracy, Matthews correlation, confusions and calibration; with the scores of all labels
+    (predict --scores) log loss, Brier, ROC AUC and average precision. Every figure has a 95 % bootstrap interval.
+
+    \b
+      predict --model out/ --scores < test.jsonl | evaluate
+      evaluate --by source --by-length --output evaluation.html predicted.jsonl
+      evaluate --at-least sentiment:macro_f1=0.80 predicted.jsonl && ship out/
+    """
+    terminal = _options.terminal("evaluate", quiet, verbose)
+    source = _options.source(files, from_format, max_record_bytes)
+
+    from doxa.evaluation.evaluate import Settings, judge_heads
+    from doxa.evaluation.gate import check_gates, parse_gate
+    from doxa.evaluation.intake import parse_gold, read_evidence
+    from doxa.records.columns import Wanted, read_columns
+    from doxa.records.conditions import parse_conditions
+    from doxa.records.standard import page_width, stdout_takes_colour
+    from doxa.records.writer import write_page
+    from doxa.reporting.evaluation import FORMATS, render_evaluation
+    from doxa.reporting.page import choose_page
+
+    kind = choose_page(output, to, FORMATS)
+    gates = [parse_gate(text) for text in at_least] + [parse_gate(text, True) for text in at_most]
+    conditions = parse_conditions(where)
+    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
+    reader = read_columns(source, Wanted(by, None, text_field, id_field, tuple(names), parse_gold(gold)))
+    seen = read_evidence(reader, heads, conditions, by_length, n_mistakes)
+    if not seen.n_records and require_input:
+        raise DoxaError("the input holds no record (--require-input)")
+    evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), seed))
+    missed = check_gates(evaluation, gates)
+    write_page(render_evaluation(evaluation, kind, page_width() if output is None else 100, output is None and stdout_takes_colour()), output)
+    n_failed = reader.n_unreadable + reader.n_unpredicted
+    failure = f"{n_failed} of {seen.n_records} records could not be read or hold no prediction" if n_failed else ""
+    if n_failed and n_failed == seen.n_records:
+        raise DoxaError(failure)
+    if missed:
+        raise GateRefused("; ".join([*missed, *([failure] if failure else [])]))
+    if failure:
+        raise RecordsFailed(failure)
+    if gates:
+        terminal.explain("every gate is passed")

@@ -1,0 +1,94 @@
+"""Predictions that also hold the gold label, to figures with intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from doxa import __version__
+from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
+from doxa.evaluation.intake import Seen
+from doxa.evaluation.measures import Measured, measure
+from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.signature import sign
+from doxa.evaluation.slices import cut_slices
+from doxa.metrics.bootstrap import estimate
+from doxa.metrics.classification import Estimate
+from doxa.metrics.intervals import wilson
+from doxa.metrics.score_figures import N_BINS, bin_of
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`seed` of the resampling; the signature names `by` and `conditions`."""
+
+    title: str = "Evaluation"
+    by: str | None = None
+    conditions: tuple[str, ...] = ()
+    seed: int = 0
+    model: dict[str, str] | None = None
+
+
+def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
+    """Judge every head of what was read."""
+    heads = [_judge(rows, seen, settings) for rows in seen.heads.values()]
+    notes = [note for head in heads for note in _notes(head)]
+    notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
+    if seen.n_unmet:
+        notes.append(f"{seen.n_unmet:,} records are left out by --where {' and '.join(settings.conditions)}")
+    return Evaluation(settings.title, seen.n_records, seen.n_good, dict(seen.errors), seen.n_unmet, heads, notes, list(settings.conditions),
+                      settings.by, __version__)
+
+
+def _judge(rows: HeadRows, seen: Seen, settings: Settings) -> HeadEvaluation:
+    measured = measure(rows, settings.seed)
+    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured))
+    if rows.kind != "number":
+        found.labels = _label_table(rows, measured)
+    if rows.kind == "label":
+        n_labels = len(rows.labels)
+        found.confusion = np.bincount(rows.gold * n_labels + rows.said, minlength=n_labels**2).reshape(n_labels, n_labels).tolist()
+        found.reliability = draw_reliability(rows.score, rows.is_right())
+    found.slices = {name: cut_slices(rows, name, settings.seed) for name in rows.slices}
+    found.mistakes = seen.mistakes[rows.head].gravest()
+    found.signature = sign(rows, seen, settings)
+    return found
+
+
+def estimate_all(measured: Measured) -> dict[str, Estimate]:
+    """Figures with their intervals, without those that are not defined on the rows."""
+    return {name: estimate(value, measured.values[name]) for name, value in measured.exact.items() if not np.isnan(value)}
+
+
+def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
+    """Every label that occurs in gold or prediction."""
+    n_labels = len(rows.labels)
+    held, said = ((np.bincount(part, minlength=n_labels) if rows.kind == "label" else part.sum(axis=0)) for part in (rows.gold, rows.said))
+    return [LabelFigures(rows.labels[i], int(held[i]), int(said[i]),
+                         {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
+                          if not np.isnan(values[i])})
+            for i in range(n_labels) if held[i] or said[i]]
+
+
+def draw_reliability(score: np.ndarray, is_right: np.ndarray) -> list[ReliabilityBin]:
+    """Bins of scores that hold something; none where some row has no score."""
+    if np.isnan(score).any():
+        return []
+    bins, found = bin_of(score), []
+    for i in np.unique(bins).tolist():
+        inside = bins == i
+        n, hits = int(inside.sum()), int(is_right[inside].sum())
+        found.append(ReliabilityBin(i / N_BINS, (i + 1) / N_BINS, n, float(score[inside].mean()), Estimate(hits / n, *wilson(hits, n))))
+    return found
+
+
+def _notes(head: HeadEvaluation) -> list[str]:
+    notes = [f'head "{head.head}": {n:,} records are left out, {why}' for why, n in head.lost.items()]
+    never = [label.label for label in head.labels if not label.held]
+    if never:
+        notes.append(f'head "{head.head}": predicted though no gold label is so: {", ".join(never[:10])}; they count as labels of precision 0')
+    if head.kind == "label" and head.figures["accuracy"].value == 1.0:
+        notes.append(f'head "{head.head}": without a single mistake, resampling cannot tell how many there may be: '
+                     f"95 % sure is an accuracy of at least {wilson(head.n, head.n)[0]:.3f} (Wilson)")
+    if "log_loss" not in head.figures and head.kind != "number":
+        notes.append(f'head "{head.head}": log loss, Brier, ROC AUC and average precision need the scores of all labels: predict --scores')
+    return notes

@@ -1,0 +1,55 @@
+"""Figures that must be reached, as in `--at-least macro_f1=0.80`."""
+
+import math
+from dataclasses import dataclass
+
+from doxa.errors import UsageError
+from doxa.evaluation.figures import Evaluation
+from doxa.evaluation.measures import HIGHER_IS_WORSE
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`head` None means every head that has the figure; `is_most` that it must not be passed instead."""
+
+    asked: str
+    head: str | None
+    figure: str
+    bound: float
+    is_most: bool = False
+
+
+def parse_gate(text: str, is_most: bool = False) -> Gate:
+    """Parse [HEAD:]FIGURE=NUMBER. Raises UsageError."""
+    flag = "--at-most" if is_most else "--at-least"
+    name, _, number = text.rpartition("=")
+    head, _, figure = name.rpartition(":")
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = math.nan
+    if not figure or not math.isfinite(bound):
+        raise UsageError(f"{flag} {text}: give FIGURE=NUMBER, such as macro_f1=0.8 or sentiment:accuracy=0.9")
+    if is_most != (figure in HIGHER_IS_WORSE):
+        raise UsageError(f"{flag} {text}: {figure} is better when it is {'higher: --at-least' if is_most else 'lower: --at-most'}")
+    return Gate(text, head or None, figure, bound, is_most)
+
+
+def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
+    """What is missed, a sentence each. Raises UsageError where a figure or head is not there."""
+    missed = []
+    for gate in gates:
+        flag = "--at-most" if gate.is_most else "--at-least"
+        heads = [head for head in evaluation.heads if gate.head in (None, head.head)]
+        if not heads:
+            raise UsageError(f'{flag} {gate.asked}: no head "{gate.head}" was judged; there are: {", ".join(h.head for h in evaluation.heads)}')
+        having = [head for head in heads if gate.figure in head.figures]
+        if not having or gate.head and len(having) < len(heads):
+            known = ", ".join(dict.fromkeys(name for head in heads for name in head.figures))
+            raise UsageError(f"{flag} {gate.asked}: there is no such figure; there are: {known}")
+        for head in having:
+            found = head.figures[gate.figure]
+            if found.value > gate.bound if gate.is_most else found.value < gate.bound:
+                missed.append(f"{head.head}: {gate.figure} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] "
+                              f"is {'above' if gate.is_most else 'below'} {gate.bound:g}")
+    return missed

@@ -1,0 +1,89 @@
+"""Rows of one head in two files, put side by side."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.errors import DoxaError
+from doxa.evaluation.intake import Seen
+from doxa.evaluation.rows import HeadRows
+
+
+def pair_records(old: Seen, new: Seen, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, str]:
+    """Which good records of two files are one: places (P) among those of each; and by what, `id` or `order`.
+
+    By id where every record has one and no two the same, else by order, for which all records must be there and, where both
+    files hold as many good ones, their texts be the same. Raises DoxaError."""
+    if old.ids.null_count or new.ids.null_count or not len(old.ids) or not len(new.ids):
+        return *_pair_by_order(old, new, names, "not every record has an id"), "order"
+    for seen, name in zip((old, new), names):
+        if pc.count_distinct(seen.ids).as_py() < len(seen.ids):
+            return *_pair_by_order(old, new, names, f"{name} holds an id twice"), "order"
+    found = pc.index_in(new.ids, old.ids.combine_chunks())
+    is_there = found.is_valid().to_numpy()
+    return found.drop_null().to_numpy(), np.flatnonzero(is_there), "id"
+
+
+def _pair_by_order(old: Seen, new: Seen, names: tuple[str, str], why: str) -> tuple[np.ndarray, np.ndarray]:
+    if old.n_records != new.n_records:
+        raise DoxaError(f"{why}, so records are paired by order, but {names[0]} holds {old.n_records:,} records and {names[1]} {new.n_records:,}")
+    if old.n_good == new.n_good and old.text_print != new.text_print and np.array_equal(old.places, new.places):
+        raise DoxaError(f"{why}, so records are paired by order, but the texts of {names[0]} and {names[1]} are not the same")
+    _, first, second = np.intersect1d(old.places, new.places, assume_unique=True, return_indices=True)
+    return first, second
+
+
+def pair_head(old: HeadRows, new: HeadRows, first: np.ndarray, second: np.ndarray, seen: tuple[Seen, Seen], names: tuple[str, str]) -> tuple[HeadRows, HeadRows]:
+    """The rows of a head that both files judge, in one order, with the same labels and the slices that the old file has.
+
+    `first` and `second` pair good records. Raises DoxaError where a pair has not the same gold."""
+    if old.kind != new.kind:
+        raise DoxaError(f'head "{old.head}" gives {old.kind} in {names[0]} and {new.kind} in {names[1]}')
+    partner = np.full(seen[1].n_good, -1)
+    partner[second] = first
+    row_of_old = np.full(seen[0].n_good, -1)
+    row_of_old[old.records] = np.arange(old.n)
+    rows = np.where(partner[new.records] >= 0, row_of_old[partner[new.records]], -1)
+    slices = _move_slices(old, rows[rows >= 0])
+    old, new = _same_labels(old.take(rows[rows >= 0]), new.take(rows >= 0))
+    old = replace(old, **slices)
+    differs = old.gold != new.gold
+    differs = differs if differs.ndim == 1 else differs.any(axis=1)
+    if differs.any():
+        row = int(differs.argmax())
+        record = new.records[row]
+        where = seen[1].ids[record].as_py()
+        where = f"id {where}" if where is not None else f"record {seen[1].places[record] + 1}"
+        raise DoxaError(f'the gold labels of head "{old.head}" are not the same in {names[0]} and {names[1]}: {int(differs.sum()):,} of {old.n:,} differ, '
+                        f"first at {where}; compare predictions of one test set")
+    return old, new
+
+
+def _move_slices(rows: HeadRows, taken: np.ndarray) -> dict:
+    """The slices of some rows, in their order."""
+    place = np.full(rows.n, -1)
+    place[taken] = np.arange(len(taken))
+    moved = {name: np.stack([place[pairs[0]], pairs[1]])[:, place[pairs[0]] >= 0] for name, pairs in rows.slices.items()}
+    return {"slices": moved, "slice_names": rows.slice_names}
+
+
+def _same_labels(old: HeadRows, new: HeadRows) -> tuple[HeadRows, HeadRows]:
+    if old.kind == "number":
+        return old, new
+    labels = old.labels + [label for label in new.labels if label not in set(old.labels)]
+    return _relabel(old, labels), _relabel(new, labels)
+
+
+def _relabel(rows: HeadRows, labels: list[str]) -> HeadRows:
+    place = np.array(pc.index_in(pa.array(rows.labels, pa.string()), pa.array(labels, pa.string())).to_numpy(zero_copy_only=False), int)
+    scores = None
+    if rows.scores is not None:
+        scores = np.zeros((rows.n, len(labels)))
+        scores[:, place] = rows.scores
+    if rows.kind == "label":
+        return replace(rows, labels=labels, gold=place[rows.gold], said=place[rows.said], scores=scores)
+    gold, said = (np.zeros((rows.n, len(labels)), bool) for _ in range(2))
+    gold[:, place], said[:, place] = rows.gold, rows.said
+    return replace(rows, labels=labels, gold=gold, said=said, scores=scores)

@@ -1,0 +1,76 @@
+"""A model directory made ready to explain: the engine that predicts with it, and what the method needs beside it."""
+
+from dataclasses import replace
+
+from doxa.device.choose import choose_device, choose_precision
+from doxa.errors import UsageError
+from doxa.explaining.explainer import Explainer, Wanted
+from doxa.explaining.methods import METHODS
+from doxa.explaining.stream import GPU_WINDOW_RECORDS, WINDOW_RECORDS, ExplainedStream
+from doxa.explaining.task import Tools
+from doxa.inference.loading import Known, Request, load_labeller, read_model
+
+_COUNT_POSITIONS_BY_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet", "longformer", "data2vec-text", "ibert", "xmod"}
+
+
+def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, seed: int, baseline: str | None) -> tuple[ExplainedStream, Known, list[str]]:
+    """Load a model directory or hub id. Empty `wanted.heads` means all of them; a single one names the head of a model that doxa did not write.
+
+    Returns the stream of explanations, what is known of the model, and why device, engine and precision were chosen.
+    Raises DoxaError for a directory that is missing, incomplete, altered or unsafe, UsageError for heads or labels that are not there."""
+    known = read_model(request)
+    if not known.is_ours and len(wanted.heads) == 1:
+        known.table.heads = [replace(known.table.heads[0], name=wanted.heads[0])]
+    wanted = _check(wanted, known)
+    labeller, reasons = load_labeller(request, known)
+    tools = Tools(labeller.memory, labeller.reading, _absent_id(baseline, known), steps, samples, seed, **_load_tool(request, wanted, known, reasons))
+    second_field = request.text_pair_field or known.table.text_pair_field
+    explainer = Explainer(wanted, tools, known.heads, known.tokenizer, second_field)
+    device, _ = choose_device(request.device)
+    window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
+    return ExplainedStream(explainer, request.text_field or known.table.text_field, second_field, window_records), known, reasons
+
+
+def _check(wanted: Wanted, known: Known) -> Wanted:
+    names = [head.name for head in known.heads]
+    for name in wanted.heads:
+        if name not in names:
+            raise UsageError(f'--head {name}: the model has no such head; its heads: {", ".join(names)}')
+    chosen = [head for head in known.heads if not wanted.heads or head.name in wanted.heads]
+    for head in chosen if wanted.label is not None else ():
+        if wanted.label not in head.labels:
+            hint = "; choose the head by --head" if len(chosen) > 1 else ""
+            raise UsageError(f'--label {wanted.label}: the head "{head.name}" has no such label; its labels: {", ".join(head.labels) or "none, it is a number"}{hint}')
+    return replace(wanted, heads=tuple(head.name for head in chosen))
+
+
+def _absent_id(baseline: str | None, known: Known) -> int:
+    """The token that stands for an absent one. Padding, whose embedding training leaves at rest, gave the more faithful explanations;
+    but models that count positions from the padding id would count those behind it anew."""
+    mask_id = known.tokenizer.mask_id()
+    if baseline == "mask" and mask_id is None:
+        raise UsageError("--baseline mask: the model's tokenizer has no mask token; take --baseline pad")
+    counts_padding = known.config.get("model_type") in _COUNT_POSITIONS_BY_PADDING
+    if baseline == "mask" or (baseline is None and counts_padding and mask_id is not None):
+        return mask_id
+    return known.config.get("pad_token_id") or 0
+
+
+def _load_tool(request: Request, wanted: Wanted, known: Known, reasons: list[str]) -> dict:
+    """The gradients or attention maps that the method needs, by the name that Tools has for them."""
+    device, _ = choose_device(request.device)
+    needs = METHODS[wanted.method].needs
+    if needs == "gradients":
+        import torch
+
+        from doxa.explaining.gradients import load_gradients
+
+        precision, why = choose_precision(request.precision, device)
+        is_mixed = precision in ("bf16", "int8")
+        reasons.append(f"gradients in {'bf16' if is_mixed else 'fp32'}: {why}")
+        return {needs: load_gradients(known.directory, device, request.batch_tokens, torch.bfloat16 if is_mixed else None, request.n_cores)}
+    if needs == "attention":
+        from doxa.explaining.attention_maps import load_attention_maps
+
+        return {needs: load_attention_maps(known.directory, device, request.batch_tokens, request.n_cores)}
+    return {}

@@ -1,0 +1,51 @@
+"""Records to records with explanations, in order, while later ones are being read."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from doxa.errors import RecordError
+from doxa.explaining.explainer import Explainer
+from doxa.inference.predictor import wait_for
+from doxa.records.outcome import Outcome, refuse_second_head
+from doxa.records.prefetch import gather
+from doxa.records.record import Record
+
+# Few, so that what is explained comes out soon: the steps of a single text already fill a batch on a CPU.
+WINDOW_RECORDS, GPU_WINDOW_RECORDS = 32, 512
+
+
+class ExplainedStream:
+    """Adds `explanation`."""
+
+    def __init__(self, explainer: Explainer, text_field: str = "text", text_pair_field: str | None = None, window_records: int = WINDOW_RECORDS):
+        self.explainer, self.text_field, self.text_pair_field, self.window_records = explainer, text_field, text_pair_field, window_records
+        self._lane = ThreadPoolExecutor(1, "explainer")  # aside, so that signals find this thread awake
+
+    def explain(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
+        """Yield lists of outcomes in the order of the records. Raises UsageError when a record already explains one of the heads."""
+        for window in gather(records, self.window_records):
+            yield self._explain_window(window)
+
+    def _explain_window(self, records: list[Record]) -> list[Outcome]:
+        outcomes = [Outcome(record) for record in records]
+        readable, questions = [], []
+        for outcome in outcomes:
+            record = outcome.record
+            if record.error is not None or record.carries_error:
+                continue
+            refuse_second_head(record, self.explainer.wanted.heads, "explanation")
+            try:
+                texts = [record.get_text(self.text_field)]
+                if self.text_pair_field:
+                    texts.append(record.get_text(self.text_pair_field, "--text-pair-field"))
+            except RecordError as error:
+                outcome.error = error
+                continue
+            readable.append(outcome)
+            questions.append(tuple(texts))
+        for outcome, answer in zip(readable, wait_for(self._lane.submit(self.explainer.explain, questions))):
+            if isinstance(answer, RecordError):
+                outcome.error = answer
+            else:
+                outcome.added = {"explanation": answer}
+        return outcomes

@@ -1,0 +1,71 @@
+"""Resampled rows as weights: the bootstrap, and beyond a few thousand rows the bag of little bootstraps."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from doxa.metrics.classification import Estimate
+
+N_RESAMPLES = 1000
+MOST_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Draws:
+    """`weights` (1 + N_RESAMPLES, b): how often each of the places `rows` (b) is drawn, first what is expected, then the resamples."""
+
+    rows: np.ndarray
+    weights: np.ndarray
+
+
+def draw_rows(strata: np.ndarray, seed: int = 0, most: int = MOST_ROWS) -> Draws:
+    """Draw as many rows as there are, with replacement (Efron 1979).
+
+    Of more than `most` rows a bag of `most` different ones is taken at random and stands for all: each resample still draws the
+    full number (the bag of little bootstraps, Kleiner et al. 2014, of one bag). It holds as many rows of every stratum
+    (N,), an integer each, as it has room for, a small stratum whole, and a row weighs what it stands for."""
+    generator, n = np.random.default_rng(seed), len(strata)
+    if n <= most:
+        rows, shares = np.arange(n), np.full(n, 1 / max(1, n))
+    else:
+        values, sizes = np.unique(strata, return_counts=True)
+        taken = _fill(sizes, most)
+        order = np.lexsort((generator.random(n), strata))
+        starts = np.cumsum(sizes) - sizes
+        rows = np.concatenate([order[start : start + k] for start, k in zip(starts, taken)])
+        shares = np.concatenate([np.full(k, size / n / k) for size, k in zip(sizes, taken) if k])
+        shares /= shares.sum()
+    return Draws(rows, np.concatenate([n * shares[None], generator.multinomial(n, shares, size=N_RESAMPLES)]).astype(float))
+
+
+def _fill(sizes: np.ndarray, most: int) -> np.ndarray:
+    """How many to take of each stratum: all of the small ones, and of the others equally many, `most` together."""
+    taken = np.zeros(len(sizes), int)
+    left, order = most, np.argsort(sizes)
+    for place, stratum in enumerate(order):
+        taken[stratum] = min(sizes[stratum], left // (len(sizes) - place))
+        left -= taken[stratum]
+    if not taken.all():  # more strata than places: chance would leave some out, and the largest matter most
+        taken[order[-most:]] = 1
+    return taken
+
+
+def draw_cells(columns: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The same for rows of a few integers each (N, m), of which many are equal: the different rows (C, m) and their draws
+    (1 + N_RESAMPLES, C), from a multinomial, which is drawing rows with replacement."""
+    cells, counts = np.unique(columns, axis=0, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(len(columns), counts / max(1, len(columns)), size=N_RESAMPLES)
+    return cells, np.concatenate([counts[None], draws]).astype(float)
+
+
+def estimate(value: float, resampled: np.ndarray) -> Estimate:
+    """A figure with its 95 % percentile interval; `resampled` (1 + R) is the figure on Draws.
+
+    Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows'. Resamples on which the
+    figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = np.nanpercentile(resampled[1:], (2.5, 97.5))
+    shift = value - resampled[0]
+    return Estimate(float(value), float(min(low + shift, value)), float(max(high + shift, value)))

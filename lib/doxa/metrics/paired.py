@@ -1,0 +1,30 @@
+"""Tests of two predictions of the same rows, and many of them at once."""
+
+import numpy as np
+from scipy.stats import binom
+
+
+def mcnemar(n_worse: int, n_better: int) -> float:
+    """The exact two-sided p-value (McNemar 1947, by the binomial) of rows right before and wrong after, and the other way round."""
+    n = n_worse + n_better
+    return min(1.0, 2.0 * float(binom.cdf(min(n_worse, n_better), n, 0.5))) if n else 1.0
+
+
+def bootstrap_p(differences: np.ndarray, bound: float = 0.0) -> float:
+    """Two-sided p-value that the true difference is `bound`, by inverting the percentile interval: `differences` (R) of resamples.
+
+    At least 2 / (R + 1)."""
+    differences = differences[~np.isnan(differences)]
+    n = len(differences)
+    below, above = (differences <= bound).sum(), (differences >= bound).sum()
+    return float(min(1.0, 2.0 * (min(below, above) + 1) / (n + 1)))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Adjusted p-values: rejecting those below alpha keeps the chance of any false rejection below alpha (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted

@@ -1,0 +1,115 @@
+"""What `prediction` holds of one head, as flat columns: from Python objects and from Arrow structs alike."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.records.record import dump_exact
+
+_FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
+
+
+@dataclass
+class HeadColumns:
+    """The columns of a head: label:H and score:H of a head of one label, labels:H of one of many, score:H of a number.
+
+    With `labels`, also scores:H, a list with the score of each label in their order, null where an entry has not a number for
+    every one. `with_model` adds model:H, what predict --stamp says of the model."""
+
+    name: str
+    kind: str
+    labels: list[str] = field(default_factory=list)
+    with_model: bool = False
+
+    def fields(self) -> list[tuple[str, pa.DataType]]:
+        found = [(f"{self.kind}:{self.name}", _FLAT_TYPES[self.kind])] if self.kind != "number" else []
+        if self.kind != "labels":
+            found.append((f"score:{self.name}", pa.float64()))
+        if self.labels:
+            found.append((f"scores:{self.name}", pa.list_(pa.float64(), len(self.labels))))
+        return found + ([(f"model:{self.name}", pa.string())] if self.with_model else [])
+
+    @property
+    def main(self) -> str:
+        """The column without which an entry says nothing."""
+        return f"{'score' if self.kind == 'number' else self.kind}:{self.name}"
+
+    def entry_type(self) -> pa.DataType:
+        """The struct that a JSON parser reads an entry as."""
+        members = {"label": [("label", pa.string()), ("score", pa.float64())], "labels": [("labels", pa.list_(pa.string()))],
+                   "number": [("score", pa.float64())]}[self.kind]
+        members = members + ([("scores", pa.struct([(label, pa.float64()) for label in self.labels]))] if self.labels else [])
+        return pa.struct(members + ([("model", pa.string())] if self.with_model else []))
+
+    def read(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """The columns of one entry as JSON has it."""
+        row: dict[str, Any] = {}
+        if self.kind != "number":
+            row[f"{self.kind}:{self.name}"] = as_text(entry.get(self.kind)) if self.kind == "label" else _as_texts(entry.get(self.kind))
+        if self.kind == "number" or row.get(f"label:{self.name}") is not None:
+            row[f"score:{self.name}"] = _as_number(entry.get("score"))
+        if self.labels:
+            scores = entry.get("scores")
+            values = [_as_number(scores.get(label)) for label in self.labels] if isinstance(scores, dict) else [None]
+            row[f"scores:{self.name}"] = None if None in values else values
+        if self.with_model:
+            row[f"model:{self.name}"] = as_text(entry.get("model"))
+        return row
+
+    def flatten(self, entry: pa.Array | None, n: int) -> dict[str, pa.Array]:
+        """The columns of N entries; `entry` is their struct, None where there is none."""
+        columns: dict[str, pa.Array] = {}
+        if self.kind != "number":
+            columns[self.main] = member(entry, self.kind, _FLAT_TYPES[self.kind], n)
+        if self.kind == "label":  # a score without its label says nothing
+            columns[f"score:{self.name}"] = pc.if_else(pc.is_valid(columns[self.main]), member(entry, "score", pa.float64(), n), None)
+        if self.kind == "number":
+            columns[self.main] = member(entry, "score", pa.float64(), n)
+        if self.labels:
+            columns[f"scores:{self.name}"] = self._flatten_scores(member(entry, "scores", None, n), n)
+        if self.with_model:
+            columns[f"model:{self.name}"] = member(entry, "model", pa.string(), n)
+        return columns
+
+    def _flatten_scores(self, scores: pa.Array | None, n: int) -> pa.Array:
+        members = [member(scores, label, pa.float64(), n) for label in self.labels]
+        is_whole = members[0].is_valid()
+        for column in members[1:]:
+            is_whole = pc.and_(is_whole, column.is_valid())
+        in_rows = pa.concat_arrays(members).take(pa.array(np.arange(n * len(members)).reshape(len(members), n).T.ravel()))  # (K x N) -> (N x K)
+        return pa.FixedSizeListArray.from_arrays(in_rows, len(members), mask=pc.invert(is_whole))
+
+
+def find_kind(entry: Iterable[str]) -> str | None:
+    """The kind of head whose entries have these keys."""
+    return next((kind for key, kind in (("labels", "labels"), ("label", "label"), ("score", "number")) if key in entry), None)
+
+
+def member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int) -> pa.Array | None:
+    """A member of a struct column, null where the struct is; a column of nulls where there is none."""
+    if column is not None and pa.types.is_struct(column.type) and column.type.get_field_index(name) >= 0:
+        found = pc.struct_field(column, name)
+        return found if kind is None or found.type == kind else found.cast(kind)
+    return None if kind is None else pa.nulls(n, kind)
+
+
+def as_text(value: Any) -> str | None:
+    """A value as the fast path reads it where a text is expected: scalars as JSON writes them, `1e-07` as Python does."""
+    if value is None or isinstance(value, str):
+        return value
+    return repr(value) if isinstance(value, float) else dump_exact(value).decode()
+
+
+def _as_texts(values: Any) -> list[str | None] | None:
+    return [as_text(value) for value in values] if isinstance(values, list) else None
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

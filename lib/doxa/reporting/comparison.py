@@ -1,0 +1,102 @@
+"""The page of compare for terminals, as Markdown and as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from doxa.evaluation.compare import Comparison, Comparisons, Difference, HeadComparison
+from doxa.metrics.classification import Estimate
+from doxa.reporting import wording
+from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
+from doxa.reporting.evaluation import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
+from doxa.reporting.json import dump
+
+FORMATS = ("terminal", "markdown", "json")
+_VERDICTS = {"worse": "worse", "better": "better", "not worse": "not worse by more than the margin", "open": "no difference shown"}
+
+
+def render_comparison(comparisons: Comparisons, kind: str, width: int = 100, is_coloured: bool = False) -> str:
+    """Return the page as text. `width` (characters) and colour concern the terminal."""
+    if kind == "json":
+        return _to_json(comparisons)
+    blocks = describe_comparison(comparisons)
+    return to_markdown(blocks) if kind == "markdown" else to_terminal(blocks, width, is_coloured)
+
+
+def describe_comparison(comparisons: Comparisons) -> list[Block]:
+    blocks: list[Block] = [Heading(comparisons.title, 1)]
+    for pair in comparisons.pairs:
+        blocks.append(Line(f"{pair.new} beside {pair.old}: {pair.n_pairs:,} records in both, paired by {pair.paired_by}"))
+        for head in pair.heads:
+            blocks += _head(head, pair, comparisons)
+    return [*blocks, *(Line(note, "note") for note in comparisons.notes), Line(comparisons.signature, "code")]
+
+
+def _head(head: HeadComparison, pair: Comparison, comparisons: Comparisons) -> list[Block]:
+    blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
+    blocks += [Line(_verdict(figure, comparisons)) for figure in head.figures if figure.verdict is not None]
+    if head.p_mcnemar is not None:
+        blocks.append(Line(f"{head.n_worse:,} records became wrong and {head.n_better:,} became right (McNemar, exact: p {p_words(head.p_mcnemar)})"))
+    blocks.append(_table("figure", [(title_of(figure.name), figure) for figure in head.figures if is_told_alone(figure.name)]))
+    if len(head.labels) > 1:
+        blocks += [Heading("F1 of every label, the largest loss first", 3), _table("label", [(figure.name, figure) for figure in head.labels])]
+    for name, parts in head.slices.items():
+        blocks += [Heading(f"by {comparisons.by if name == 'by' else SLICINGS[name]}, the largest loss first", 3),
+                   _table("value", [(figure.name, figure) for _, figure in parts], [n for n, _ in parts])]
+    if head.flips:
+        blocks += [Heading("right before, wrong since" if head.kind != "number" else "errors that grew most", 3), _flip_table(head)]
+    return blocks
+
+
+def _verdict(figure: Difference, comparisons: Comparisons) -> str:
+    beyond = f" (margin {comparisons.margin:g})" if comparisons.margin else ""
+    return (f"{title_of(figure.name)} {number(figure.old)} -> {number(figure.new)}: {signed(figure.more.value)} [{interval(figure.more)}], "
+            f"{_VERDICTS[figure.verdict]}{beyond}, p {p_words(figure.p_holm)}")
+
+
+def _table(title: str, figures: list[tuple[str, Difference]], sizes: list[int] | None = None) -> Table:
+    table = Table([(title, True), *([("records", True)] if sizes else []), ("old", True), ("new", True), ("difference", True), ("95 %", True), ("p", False)])
+    for i, (name, figure) in enumerate(figures):
+        table.rows.append((name, *([f"{sizes[i]:,}"] if sizes else []), number(figure.old), number(figure.new), signed(figure.more.value),
+                           interval(figure.more), p_words(figure.p).removeprefix("= ")))
+    return table
+
+
+def _flip_table(head: HeadComparison) -> Table:
+    table = Table([("gold", True), ("old", False), ("new", True), ("score", True), ("record", False), ("text", True)], texts=frozenset({0, 1, 2, 4, 5}))
+    for flip in head.flips:
+        table.rows.append((value_words(flip.gold), value_words(flip.old), value_words(flip.new), "–" if flip.score is None else number(flip.score),
+                           record_words(flip), wording.shorten(flip.text or "", TEXT_CHARACTERS)))
+    return table
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3f}"
+
+
+def interval(more: Estimate) -> str:
+    return f"{signed(more.low)} to {signed(more.high)}"
+
+
+def p_words(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def _to_json(comparisons: Comparisons) -> str:
+    return dump({"title": comparisons.title, "signature": comparisons.signature, "alpha": comparisons.alpha, "margin": comparisons.margin,
+                 "pairs": [{"old": pair.old, "new": pair.new, "paired_by": pair.paired_by, "records": pair.n_pairs,
+                            "without_partner": {"old": pair.n_alone[0], "new": pair.n_alone[1]},
+                            "heads": {head.head: _head_json(head) for head in pair.heads}} for pair in comparisons.pairs],
+                 "notes": comparisons.notes}, indent=2)
+
+
+def _head_json(head: HeadComparison) -> dict[str, Any]:
+    return {"kind": head.kind, "n": head.n, "became_wrong": head.n_worse, "became_right": head.n_better, "p_mcnemar": head.p_mcnemar,
+            "figures": {figure.name: _difference_json(figure) for figure in head.figures},
+            "labels": {figure.name: _difference_json(figure) for figure in head.labels},
+            "slices": {name: [{"value": figure.name, "n": n} | _difference_json(figure) for n, figure in parts] for name, parts in head.slices.items()},
+            "flips": [asdict(flip) for flip in head.flips]}
+
+
+def _difference_json(figure: Difference) -> dict[str, Any]:
+    return ({"old": figure.old, "new": figure.new, "difference": figure.more.value, "low": figure.more.low, "high": figure.more.high, "p": figure.p}
+            | ({"p_holm": figure.p_holm, "verdict": figure.verdict} if figure.verdict is not None else {}))

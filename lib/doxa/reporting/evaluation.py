@@ -1,0 +1,204 @@
+"""The page of evaluate for terminals, as Markdown and as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from doxa.evaluation.evaluate import N_BINS
+from doxa.evaluation.figures import Evaluation, HeadEvaluation, Slice
+from doxa.evaluation.measures import HEADLINE, SMALL
+from doxa.evaluation.mistakes import Mistake
+from doxa.metrics.classification import Estimate
+from doxa.reporting import wording
+from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
+from doxa.reporting.json import dump
+
+FORMATS = ("terminal", "markdown", "html", "json")
+MOST_LABELS = 60
+MOST_COLUMNS = 8  # labels; the confusions of more are told in pairs
+MOST_PAIRS = 15
+TEXT_CHARACTERS = 300
+TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "samples_f1": "samples F1", "matthews": "Matthews correlation",
+          "log_loss": "log loss", "brier": "Brier", "roc_auc": "ROC AUC", "average_precision": "average precision",
+          "calibration_error": "calibration error", "exact_match": "exact match", "mae": "MAE", "rmse": "RMSE", "r2": "R2",
+          "pearson": "Pearson", "spearman": "Spearman", "f1": "F1"}
+SLICINGS = {"length": "tokens"}
+
+
+def render_evaluation(evaluation: Evaluation, kind: str, width: int = 100, is_coloured: bool = False) -> str:
+    """Return the page as text. `width` (characters) and colour concern the terminal."""
+    if kind == "json":
+        return evaluation_json(evaluation)
+    blocks = describe_evaluation(evaluation)
+    return to_markdown(blocks) if kind == "markdown" else to_terminal(blocks, width, is_coloured)
+
+
+def title_of(figure: str) -> str:
+    return TITLES.get(figure, figure.replace("_", " "))
+
+
+def number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def bounds(found: Estimate) -> str:
+    """The interval: `0.838 to 0.883`."""
+    return f"{number(found.low)} to {number(found.high)}"
+
+
+def describe_evaluation(evaluation: Evaluation) -> list[Block]:
+    blocks: list[Block] = [Heading(evaluation.title, 1), Line(counts_line(evaluation))]
+    for head in evaluation.heads:
+        blocks += _head(head, evaluation)
+    blocks += [Line(note, "note") for note in evaluation.notes]
+    return blocks + [Line(head.signature, "code") for head in evaluation.heads]
+
+
+def counts_line(evaluation: Evaluation) -> str:
+    n_errors = sum(evaluation.errors.values())
+    if not evaluation.n_records:
+        return "no records"
+    told = f"{evaluation.n_records:,} records"
+    return told + (f", {n_errors:,} of them carry an error ({', '.join(evaluation.errors)})" if n_errors else "")
+
+
+def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
+    blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
+    headline = HEADLINE[head.kind]
+    names = sorted(filter(is_told_alone, head.figures), key=lambda name: name != headline)
+    blocks.append(Table([("figure", True), ("value", True), ("95 %", True)],
+                        [(title_of(name), number(head.figures[name].value), bounds(head.figures[name])) for name in names]))
+    if head.labels:
+        blocks.append(_label_table(head))
+    if head.confusion:
+        blocks += _confusion(head)
+    if head.reliability:
+        blocks += [Heading("scores and how often they are right", 3), _reliability(head)]
+    for name, slices in head.slices.items():
+        blocks += [Heading(f"by {evaluation.by if name == 'by' else SLICINGS[name]}, the worst first", 3), _slice_table(slices, head.kind)]
+    if head.mistakes:
+        blocks += [Heading("gravest mistakes", 3), _mistake_table(head.mistakes)]
+    return blocks
+
+
+def is_told_alone(figure: str) -> bool:
+    """Whether a figure stands by itself; precision and recall stand beside their F1."""
+    return not figure.endswith(("precision", "recall")) or figure == "average_precision"
+
+
+def _label_table(head: HeadEvaluation) -> Table:
+    """Every label, and beneath them the averages over all."""
+    labels = head.labels
+    names = [name for name in ("precision", "recall", "f1", "roc_auc", "average_precision") if any(name in label.figures for label in labels)]
+    columns = [("label", True), ("held", True), ("said", True)]
+    for name in names:
+        columns.append((title_of(name), name in ("precision", "recall", "f1")))
+        if name in ("precision", "recall", "f1"):
+            columns.append(("95 %", name == "f1"))
+    table = Table(columns, whole_width=160 if "roc_auc" in names else 120)
+    for label in labels[:MOST_LABELS]:
+        table.rows.append([label.label, f"{label.held:,}", f"{label.said:,}", *_label_cells(label.figures, names)])
+    if len(labels) > MOST_LABELS:
+        table.rows.append([f"and {len(labels) - MOST_LABELS} more labels", *[""] * (len(columns) - 1)])
+    for average in ("macro", "micro", "weighted", "samples"):
+        if f"{average}_f1" in head.figures and (average != "micro" or head.kind == "labels"):
+            own = {name: head.figures[f"{average}_{name}"] for name in ("precision", "recall", "f1")}
+            own |= {name: head.figures[name] for name in names if average == "macro" and name in head.figures}
+            table.rows.append([f"({average} average)", "", "", *_label_cells(own, names)])
+    return table
+
+
+def _label_cells(figures: dict[str, Estimate], names: list[str]) -> list[str]:
+    cells = []
+    for name in names:
+        found = figures.get(name)
+        cells.append(number(found.value) if found else "–")
+        if name in ("precision", "recall", "f1"):
+            cells.append(bounds(found) if found else "–")
+    return cells
+
+
+def _confusion(head: HeadEvaluation) -> list[Block]:
+    labels = [label.label for label in head.labels]
+    if len(labels) <= MOST_COLUMNS:
+        table = Table([("gold \\ predicted", True), *((label, True) for label in labels)])
+        table.rows = [[label, *(f"{n:,}" for n in row[: len(labels)])] for label, row in zip(labels, head.confusion)]
+        return [table]
+    pairs = confused_pairs(head)[:MOST_PAIRS]
+    if not pairs:
+        return []
+    rows = [(gold, said, f"{n:,}", f"{n / held:.1%}") for n, gold, said, held in pairs]
+    return [Heading("most confused", 3), Table([("gold", True), ("predicted", True), ("records", True), ("of gold", True)], rows, frozenset({0, 1}))]
+
+
+def confused_pairs(head: HeadEvaluation) -> list[tuple[int, str, str, int]]:
+    """Number of records, gold and predicted label, and how many hold the gold label: the most frequent confusion first."""
+    labels = [label.label for label in head.labels]
+    pairs = [(n, labels[i], labels[j], sum(row)) for i, row in enumerate(head.confusion[: len(labels)])
+             for j, n in enumerate(row[: len(labels)]) if n and i != j]
+    return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
+
+
+def _reliability(head: HeadEvaluation) -> Table:
+    table = Table([("score", True), ("records", True), ("mean score", True), ("right", True), ("95 %", False)])
+    for part in head.reliability:
+        table.rows.append((f"{part.low:.2f} to {part.high:.2f}", f"{part.n:,}", number(part.score), number(part.right.value), bounds(part.right)))
+    return table
+
+
+def _slice_table(slices: list[Slice], kind: str) -> Table:
+    names = sorted(SMALL[kind], key=lambda name: name != HEADLINE[kind])
+    table = Table([("value", True), ("records", True), *(column for name in names for column in ((title_of(name), True), ("95 %", False)))])
+    for part in slices:
+        cells = [part.name + (" (few)" if part.is_few else ""), f"{part.n:,}"]
+        for name in names:
+            found = part.figures.get(name)
+            cells += [number(found.value), bounds(found)] if found else ["–", "–"]
+        table.rows.append(cells)
+    return table
+
+
+def _mistake_table(mistakes: list[Mistake]) -> Table:
+    table = Table([("gold", True), ("predicted", True), ("score", True), ("record", False), ("text", True)], texts=frozenset({0, 1, 3, 4}))
+    for found in mistakes:
+        score = "–" if found.score is None else number(found.score)
+        table.rows.append((value_words(found.gold), value_words(found.said), score, record_words(found), wording.shorten(found.text or "", TEXT_CHARACTERS)))
+    return table
+
+
+def value_words(value: str | float | list[str]) -> str:
+    return (", ".join(value) or "(none)") if isinstance(value, list) else number(value) if isinstance(value, float) else value
+
+
+def record_words(found: Mistake) -> str:
+    """By its id, or its place in the input."""
+    return found.id if found.id is not None else f"#{found.place}"
+
+
+def evaluation_json(evaluation: Evaluation) -> str:
+    """Everything as JSON, numbers unrounded."""
+    content = {"title": evaluation.title, "version": evaluation.version, "records": evaluation.n_records, "judged": evaluation.n_good,
+               "errors": evaluation.errors, "unmet": evaluation.n_unmet, "settings": {"by": evaluation.by, "where": evaluation.conditions},
+               "heads": {head.head: _head_json(head) for head in evaluation.heads}, "notes": evaluation.notes}
+    return dump(content, indent=2)
+
+
+def _head_json(head: HeadEvaluation) -> dict[str, Any]:
+    content = {"kind": head.kind, "n": head.n, "lost": head.lost, "signature": head.signature, "figures": figures_json(head.figures),
+               "labels": {label.label: {"held": label.held, "said": label.said} | figures_json(label.figures) for label in head.labels}}
+    if head.confusion is not None:
+        n = len(head.labels)
+        content["confusion"] = {"labels": [label.label for label in head.labels], "counts": [row[:n] for row in head.confusion[:n]]}
+    return content | {
+        "reliability": [asdict(part) for part in head.reliability], "reliability_bins": N_BINS if head.reliability else None,
+        "slices": {name: [{"value": part.name, "n": part.n, "few": part.is_few} | figures_json(part.figures) for part in slices]
+                   for name, slices in head.slices.items()},
+        "mistakes": [{"id": found.id, "place": found.place, "gold": found.gold, "said": found.said, "score": found.score, "text": found.text}
+                     for found in head.mistakes]}
+
+
+def figures_json(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    return {name: {"value": found.value, "low": _finite(found.low), "high": _finite(found.high)} for name, found in figures.items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value else None

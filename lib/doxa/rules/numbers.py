@@ -1,0 +1,77 @@
+"""Numbers in texts, as English and Chinese write them: 1,234.5 and 5% and 50 basis points, 百分之五 and 5个百分点 and 1.2亿元."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import regex
+
+from doxa.rules.words import UNSPACED, fold
+
+PERCENT = "%"
+_SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9, "b": 1e9, "trillion": 1e12, "tn": 1e12,
+           "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8, "十亿": 1e9, "百亿": 1e10, "千亿": 1e11, "万亿": 1e12}
+_DIGITS = rf"(?<![^\W{UNSPACED}])(?<!\d[.,])(?P<digits>(?:(?<![\w)])[-+]|(?<=[{UNSPACED}])[-+])?(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)|\d++)(?:\.\d++)?)"
+_HAN = "零〇一二两三四五六七八九十百千点"
+_SCALE = (r"(?:\s?(?P<scale>" + "|".join(sorted((name for name in _SCALES if name.isascii()), key=len, reverse=True)) + r")\b|(?P<scale>"
+          + "|".join(sorted((name for name in _SCALES if not name.isascii()), key=len, reverse=True)) + r"))?")
+_PERCENT = r"\s?(?:%|percentage points?\b|per ?cent\b|pct\b|pp\b|个?百分点|(?P<hundredth>basis points?\b|bps?\b|个?基点))"
+_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|(?P<han>[{_HAN}]+)){_PERCENT}|百分之(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
+_FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_TENS = {"十": 10, "百": 100, "千": 1000}
+
+
+class Number(NamedTuple):
+    """A number and where it stands with its scale and unit (character offsets, end exclusive)."""
+
+    value: float
+    start: int
+    end: int
+
+
+def number_pattern(unit: str | None) -> regex.Pattern:
+    """What finds numbers with a unit. `%` is percent and percentage points in any spelling, and basis points as their hundredth;
+    another unit stands right behind the number or right before it, as the user writes it. None: numbers in digits, whatever follows."""
+    if unit is None:
+        return regex.compile(_DIGITS + _SCALE)
+    if unit == PERCENT:
+        return _PERCENT_NUMBER
+    own = fold(unit.strip())
+    literal, ends_word = regex.escape(own), r"\b" if own[-1].isalnum() and own[-1].isascii() else ""
+    return regex.compile(rf"(?:{_DIGITS}{_SCALE}|(?P<han>[{_HAN}]+)(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={literal}\s?){_DIGITS}{_SCALE}")
+
+
+def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
+    """The numbers of a folded text in order. A percentage is its own value: `5%` is 5."""
+    for match in pattern.finditer(folded):
+        groups = match.groupdict()
+        value = float(groups["digits"].replace(",", "")) if groups["digits"] else read_han(groups["han"])
+        if value is None:
+            continue
+        value *= _SCALES[groups["scale"]] if groups.get("scale") else 0.01 if groups.get("hundredth") else 1.0
+        yield Number(value, *match.span())
+
+
+def read_han(text: str) -> float | None:
+    """A Chinese numeral below ten thousand, such as 二十三点五; None for characters that make no number."""
+    whole, dot, fraction = text.partition("点")
+    if dot and not (fraction and all(character in _FIGURES for character in fraction)) or not whole:
+        return None
+    total, figure, last_ten, is_after_zero = 0, None, 10_000, False
+    if all(character in _FIGURES for character in whole):  # digit by digit, 二〇二六
+        total = int("".join(str(_FIGURES[character]) for character in whole))
+        figure = 0
+    else:
+        for character in whole:
+            if character in _FIGURES:
+                if figure not in (None, 0):
+                    return None
+                figure, is_after_zero = _FIGURES[character], is_after_zero or _FIGURES[character] == 0
+                continue
+            ten = _TENS[character]
+            if ten >= last_ten or figure is None and ten != 10:
+                return None
+            total, figure, last_ten = total + (1 if figure is None else figure) * ten, None, ten
+            is_after_zero = False
+        if figure:  # 一百二 is a hundred and twenty
+            total += figure * (last_ten // 10 if last_ten > 10 and not is_after_zero else 1)
+    return total + (float("0." + "".join(str(_FIGURES[character]) for character in fraction)) if dot else 0.0)

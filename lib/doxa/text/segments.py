@@ -1,0 +1,82 @@
+"""Where words and sentences begin and end in a text, English and Chinese, by its characters alone.
+
+Words follow the spirit of Unicode's annex 29 (UAX #29): letters and digits with what joins them, one ideograph each, since Chinese
+writes no spaces; marks and joiners stay with the character before them. All spans are character offsets, end exclusive.
+"""
+
+import re
+import unicodedata
+
+Span = tuple[int, int]
+
+_SCRIPTS_WITHOUT_SPACES = ("CJK ", "HIRAGANA", "KATAKANA", "HANGZHOU", "IDEOGRAPHIC", "BOPOMOFO", "THAI ", "LAO ", "KHMER", "MYANMAR")
+# Letters of the class string: h an ideograph or its like, d a digit, w another letter, m what stays with the character before it,
+# z what glues emoji, r half a flag, s a space, @ # . ' - _ , : / % themselves, o anything else.
+_JOINING = {"@": "@", "#": "#", ".": ".", "'": "'", "’": "'", "-": "-", "‐": "-", "_": "w", ",": ",", ":": ",", "/": "/", "&": "-", "%": "%"}
+_WORD = re.compile(
+    r"[@#]?[wd][wdm]*(?:(?:['.\-/]|(?<=d),(?=d))[wd][wdm]*)*%?"  # a handle, U.S, state-of-the-art, 1,000.5%, 10:30
+    r"|rr"
+    r"|hm*"
+    r"|[^s][mz]*(?:(?<=z)[^s][mz]*)*")  # a sign, or emoji that are glued together
+_TITLES = r"(?:Mr|Mrs|Ms|Dr|Prof|Sen|Rep|Gov|Gen|St|No|vs|Inc|Ltd|Corp|Co|Bros|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|approx|e\.g|i\.e|[A-Z])"
+_CLOSING = "\"'”’」』）)》〉】］]"
+# A Chinese stop ends a sentence anywhere; a Western one where a space follows and no lower-case letter after that.
+_SENTENCE_END = re.compile(
+    rf"[。！？；…]+[{re.escape(_CLOSING)}]*"
+    rf"|(?:[.!?]+[{re.escape(_CLOSING)}]*)(?=\s+[^\sa-z])"
+    rf"|\n[ \t\r]*\n|\r?\n")
+_TITLE_BEFORE = re.compile(rf"(?:^|[\s(\"“.])(?:{_TITLES})\.$")
+
+
+class _Classes(dict):
+    """Character -> its letter in the class string, found once."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = found = _classify(chr(code))
+        return found
+
+
+def _classify(character: str) -> str:
+    if character in _JOINING:
+        return _JOINING[character]
+    category = unicodedata.category(character)
+    if character == "\u200d":
+        return "z"
+    if category in ("Mn", "Mc", "Me", "Cf") or "\U0001f3fb" <= character <= "\U0001f3ff":
+        return "m"
+    if "\U0001f1e6" <= character <= "\U0001f1ff":
+        return "r"
+    if character.isspace():
+        return "s"
+    if category[0] == "L" and unicodedata.name(character, "").startswith(_SCRIPTS_WITHOUT_SPACES):
+        return "h"
+    return "d" if category[0] == "N" else "w" if category[0] == "L" else "o"
+
+
+_CLASSES = _Classes()
+
+
+def find_words(text: str) -> list[Span]:
+    """The words of a text and its signs, each ideograph a word; a run of one sign (`!!!`) is one. Together they hold every character but spaces."""
+    spans: list[Span] = []
+    for found in _WORD.finditer(text.translate(_CLASSES)):
+        start, end = found.span()
+        if spans and spans[-1][1] == start and end == start + 1 and text[start] == text[start - 1] and not text[start].isalnum():
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def find_sentences(text: str) -> list[Span]:
+    """The sentences of a text without the spaces around them: up to a Chinese stop, a Western one before a space and no lower-case
+    letter (`Mr.` and its like end none), or the end of a line. Together they hold every character but spaces."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text) if not _TITLE_BEFORE.search(text, max(0, found.start() - 12), found.end())]
+    spans = []
+    for start, end in zip([0, *ends], [*ends, len(text)]):
+        inside = text[start:end]
+        start += len(inside) - len(inside.lstrip())
+        end -= len(inside) - len(inside.rstrip())
+        if start < end:
+            spans.append((start, end))
+    return spans

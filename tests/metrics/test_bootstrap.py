@@ -1,0 +1,75 @@
+"""Resampling: intervals hold the truth as often as they say, also where a bag of rows stands for all."""
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap as scipy_bootstrap
+
+from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
+from doxa.metrics.paired import bootstrap_p, holm, mcnemar
+
+
+def mean_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return weights @ values / weights.sum(axis=1)
+
+
+def test_interval_is_that_of_another_implementation():
+    values = np.random.default_rng(1).exponential(1.0, 400)
+    draws = draw_rows(np.zeros(400, int))
+    found = estimate(values.mean(), mean_of(values[draws.rows], draws.weights))
+    theirs = scipy_bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=2).confidence_interval
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+
+
+def test_bag_gives_the_interval_of_all_rows():
+    chance = np.random.default_rng(3)
+    values = chance.normal(0, 1, 40_000) + 5 * (np.arange(40_000) < 30)  # thirty rows of a rare kind
+    strata = (np.arange(40_000) < 30).astype(int)
+    draws = draw_rows(strata, most=2000)
+    assert len(draws.rows) == 2000 and set(range(30)) <= set(draws.rows.tolist())
+    assert draws.weights.sum(axis=1) == pytest.approx(40_000)
+    found = estimate(values.mean(), mean_of(values[draws.rows], draws.weights))
+    half = 1.96 * values.std() / 200
+    assert found.value == values.mean()
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_more_strata_than_places():
+    draws = draw_rows(np.arange(100), most=10)
+    assert len(draws.rows) == len(set(draws.rows.tolist())) == 10
+
+
+def test_cells_are_rows_drawn():
+    rows = np.repeat([[0, 1], [2, 2], [0, 0]], (50, 30, 20), axis=0)
+    cells, draws = draw_cells(rows)
+    assert cells.tolist() == [[0, 0], [0, 1], [2, 2]] and draws[0].tolist() == [20, 50, 30]
+    assert draws[1:].mean(axis=0) == pytest.approx([20, 50, 30], abs=0.6)
+    assert draws[1:].var(axis=0) == pytest.approx([16, 25, 21], rel=0.15)  # n p (1 - p)
+
+
+def test_an_undefined_resample_is_left_out():
+    values = np.array([0.5, np.nan, *np.linspace(0, 1, 101)])
+    assert (estimate(0.5, values).low, estimate(0.5, values).high) == pytest.approx((0.025, 0.975))
+    assert np.isnan(estimate(0.5, np.array([0.5, np.nan])).low)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06]) and holm([]) == []
+
+
+def test_mcnemar_is_the_sign_test():
+    from scipy.stats import binomtest
+
+    for worse, better in ((0, 0), (1, 0), (3, 9), (10, 10), (40, 12)):
+        expected = binomtest(worse, worse + better).pvalue if worse + better else 1.0
+        assert mcnemar(worse, better) == pytest.approx(expected)
+
+
+def test_paired_test_refuses_as_often_as_it_says():
+    """Two predictions that are equally often right, not on the same rows: the test finds a difference in about alpha of 400 draws."""
+    chance, refused, n = np.random.default_rng(5), 0, 300
+    for draw in range(400):
+        first, second = chance.random(n) < 0.7, chance.random(n) < 0.7
+        cells, draws = draw_cells(np.stack([first, second], axis=1), draw)
+        differences = mean_of(cells[:, 1].astype(float), draws) - mean_of(cells[:, 0].astype(float), draws)
+        refused += bootstrap_p(differences[1:]) < 0.05
+    assert 8 <= refused <= 36  # 20 expected; 0.1 % tails of the binomial

@@ -1,0 +1,150 @@
+"""compare as a user runs it: verdicts, pairing, refusals, flips, many files."""
+
+import json
+import random
+
+import pytest
+from judged import judged, lines
+
+from doxa.metrics.paired import mcnemar
+from shell import Done, run
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_files(*sets) -> list:
+        paths = [tmp_path / f"{name}.jsonl" for name in "abcdef"[: len(sets)]]
+        for path, records in zip(paths, sets):
+            path.write_bytes(lines(records))
+        return paths
+
+    return write_files
+
+
+def compare(paths, *args) -> Done:
+    return run("compare", *args, *paths)
+
+
+def heads(paths, *args) -> list[dict]:
+    done = compare(paths, "--to", "json", *args)
+    assert done.code in (0, 4), done.err
+    return [pair["heads"]["sentiment"] for pair in json.loads(done.out)["pairs"]]
+
+
+def is_right(record: dict) -> bool:
+    return record["sentiment"] == record["prediction"]["sentiment"]["label"]
+
+
+def test_worse_ends_with_4_better_and_equal_with_0(write):
+    good, bad = judged(400, right=0.9, draw=1), judged(400, right=0.7, draw=2)
+    worse = compare(write(good, bad))
+    assert worse.code == 4 and len(worse.err_lines) == 1 and "is worse than" in worse.err and "macro_f1" in worse.err
+    assert "worse" in worse.out.decode() and "difference" in worse.out.decode()
+    assert compare(write(bad, good)).code == 0
+    same = compare(write(good, good))
+    assert same.code == 0 and "no difference shown" in same.out.decode()
+
+
+def test_figures_are_those_of_evaluate_and_mcnemar_counts(write):
+    old, new = judged(300, draw=1, with_scores=True), judged(300, draw=2, with_scores=True)
+    paths = write(old, new)
+    [found] = heads(paths)
+    for side, path in (("old", paths[0]), ("new", paths[1])):
+        own = json.loads(run("evaluate", "--to", "json", path).out)["heads"]["sentiment"]["figures"]
+        assert {name: figure[side] for name, figure in found["figures"].items()} == {name: figure["value"] for name, figure in own.items()}
+    worse, better = (sum(is_right(a) > is_right(b) for a, b in pairs) for pairs in (list(zip(old, new)), list(zip(new, old))))
+    assert (found["became_wrong"], found["became_right"]) == (worse, better)
+    assert found["p_mcnemar"] == pytest.approx(mcnemar(worse, better))
+    for figure in found["figures"].values():
+        assert figure["low"] <= figure["difference"] <= figure["high"] and figure["difference"] == pytest.approx(figure["new"] - figure["old"])
+
+
+def test_pairs_by_id_in_any_order(write):
+    old, new = judged(200, draw=1), judged(200, draw=2)
+    straight = heads(write(old, new))
+    shuffled = random.Random(1).sample(new, len(new))
+    [found] = heads(write(old, shuffled))
+    assert (found["became_wrong"], found["became_right"]) == (straight[0]["became_wrong"], straight[0]["became_right"])
+    assert {n: f["difference"] for n, f in found["figures"].items()} == pytest.approx({n: f["difference"] for n, f in straight[0]["figures"].items()})
+    part = json.loads(compare(write(old, shuffled[:150]), "--to", "json").out)
+    assert part["pairs"][0]["records"] == 150 and part["pairs"][0]["without_partner"] == {"old": 50, "new": 0} and "50 judged records" in part["notes"][0]
+
+
+def test_pairs_by_order_where_ids_are_missing_or_twice(write):
+    old, new = (judged(100, draw=draw, with_ids=False) for draw in (1, 2))
+    by_order = json.loads(compare(write(old, new), "--to", "json").out)["pairs"][0]
+    assert by_order["paired_by"] == "order" and by_order["records"] == 100
+    twice = [record | {"id": "same"} for record in new]
+    assert json.loads(compare(write([r | {"id": "same"} for r in old], twice), "--to", "json").out)["pairs"][0]["paired_by"] == "order"
+    short = compare(write(old, new[:99]))
+    assert short.code == 1 and "holds 100 records" in short.err and "99" in short.err
+    other = compare(write(old, [record | {"text": record["text"] + "!"} for record in new]))
+    assert other.code == 1 and "the texts of" in other.err
+
+
+def test_an_error_record_leaves_its_partner_alone(write):
+    old, new = (judged(60, draw=draw, with_ids=False) for draw in (1, 2))
+    new[10] = {"text": "text 10", "error": {"code": "too_long_text", "message": "m"}}
+    done = compare(write(old, new), "--to", "json")
+    pair = json.loads(done.out)["pairs"][0]
+    assert pair["records"] == 59 and pair["without_partner"] == {"old": 1, "new": 0}
+    assert pair["heads"]["sentiment"]["became_wrong"] == sum(is_right(a) and not is_right(b) for i, (a, b) in enumerate(zip(old, new)) if i != 10)
+
+
+def test_refuses_another_gold(write):
+    old, new = judged(80, draw=1), judged(80, draw=2)
+    new[33]["sentiment"] = "positive" if new[33]["sentiment"] != "positive" else "negative"
+    done = compare(write(old, new))
+    assert done.code == 1 and done.out == b"" and "1 of 80 differ, first at id r33" in done.err
+
+
+def test_margin_and_metric(write):
+    old, new = judged(2000, right=0.9, draw=1), judged(2000, right=0.84, draw=2)
+    paths = write(old, new)
+    assert compare(paths).code == 4 and compare(paths, "--margin", "0.2").code == 0
+    assert "not worse by more than the margin" in compare(paths, "--margin", "0.2").out.decode().replace("\n", " ")
+    [found] = heads(paths, "--metric", "accuracy", "--metric", "matthews")
+    assert {name for name, figure in found["figures"].items() if "verdict" in figure} == {"accuracy", "matthews"}
+    done = compare(paths, "--metric", "f7")
+    assert done.code == 2 and "there are: accuracy" in done.err
+
+
+def test_many_files_are_corrected_together(write):
+    old = judged(300, draw=1)
+    found = heads(write(old, *(judged(300, draw=draw) for draw in range(2, 6))))
+    own = [head["figures"]["macro_f1"] for head in found]
+    ranked = sorted(own, key=lambda figure: figure["p"])
+    assert len(own) == 4 and ranked[0]["p_holm"] == pytest.approx(min(1.0, 4 * ranked[0]["p"]))
+    assert all(figure["p_holm"] >= figure["p"] for figure in own)
+
+
+def test_flips_are_records_that_became_wrong_the_surest_first(write):
+    old, new = judged(300, draw=1), judged(300, draw=2)
+    became_wrong = sorted((b for a, b in zip(old, new) if is_right(a) and not is_right(b)), key=lambda r: -r["prediction"]["sentiment"]["score"])
+    [found] = heads(write(old, new), "--flips", "4")
+    assert [flip["id"] for flip in found["flips"]] == [record["id"] for record in became_wrong[:4]]
+    assert all(flip["gold"] == flip["old"] != flip["new"] for flip in found["flips"])
+
+
+def test_slices_and_labels_tell_the_largest_loss_first(write):
+    old, new = judged(600, draw=1, right=0.85), judged(600, draw=1, right=0.85)
+    for record in new:
+        if record["source"] == "blog":
+            record["prediction"]["sentiment"]["label"] = "negative"
+    [found] = heads(write(old, new), "--by", "source")
+    assert [part["value"] for part in found["slices"]["by"]][0] == "blog" and found["slices"]["by"][0]["high"] < 0
+    assert [part["difference"] for part in found["slices"]["by"][1:]] == [0.0, 0.0]
+    losses = [label["difference"] for label in found["labels"].values()]
+    assert losses == sorted(losses)
+
+
+def test_usage(write):
+    [path] = write(judged(10))
+    assert compare([path]).code == 2 and "name two files" in compare([path]).err
+    assert compare(["-", "-"]).code == 2
+    assert run("compare", "-", path, stdin=lines(judged(10, draw=3))).code == 0
+    empty = path.with_name("empty.jsonl")
+    empty.write_bytes(b"")
+    assert compare([path, empty]).code == 1
+    other = write(judged(10), [record | {"topic": "x", "prediction": {"topic": {"label": "x", "score": 1.0}}} for record in judged(10)])
+    assert "no head in common" in compare(other).err

@@ -1,0 +1,218 @@
+"""evaluate as a user runs it: figures equal to scikit-learn's, gates, slices, formats, and what is wrong with the input."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from judged import LABELS, judged, lines
+from sklearn.metrics import average_precision_score, classification_report, confusion_matrix, log_loss, matthews_corrcoef, roc_auc_score
+
+from shell import Done, run
+
+
+def evaluate(records, *args) -> Done:
+    return run("evaluate", *args, stdin=records if isinstance(records, bytes) else lines(records))
+
+
+def figures(records, *args, head: str = "sentiment") -> dict:
+    done = evaluate(records, "--to", "json", *args)
+    assert (done.code, done.err) == (0, "")
+    return json.loads(done.out)["heads"][head]
+
+
+def sides(records: list[dict]) -> tuple[list[str], list[str]]:
+    return [record["sentiment"] for record in records], [record["prediction"]["sentiment"]["label"] for record in records]
+
+
+def test_equals_scikit_learn_to_the_last_digit():
+    records = judged(500, with_scores=True)
+    records[0]["sentiment"] = "mixed"  # held, but never predicted
+    records[1]["prediction"]["sentiment"]["label"] = "unsure"  # predicted, but never held
+    found, (gold, said) = figures(records), sides(records)
+    report = classification_report(gold, said, output_dict=True, zero_division=0)
+    for label, own in found["labels"].items():
+        assert [own[name]["value"] for name in ("precision", "recall", "f1")] + [own["held"]] == [
+            report[label][name] for name in ("precision", "recall", "f1-score", "support")]
+    for average in ("macro", "weighted"):
+        assert [found["figures"][f"{average}_{name}"]["value"] for name in ("precision", "recall", "f1")] == pytest.approx(
+            [report[f"{average} avg"][name] for name in ("precision", "recall", "f1-score")], abs=1e-15)
+    assert found["figures"]["accuracy"]["value"] == report["accuracy"]
+    assert found["figures"]["matthews"]["value"] == pytest.approx(matthews_corrcoef(gold, said), abs=1e-15)
+    assert found["confusion"]["counts"] == confusion_matrix(gold, said, labels=found["confusion"]["labels"]).tolist()
+
+
+def test_scores_equal_scikit_learn():
+    records = judged(400, with_scores=True)
+    found, (gold, _) = figures(records), sides(records)
+    scores = np.array([[record["prediction"]["sentiment"]["scores"][label] for label in LABELS] for record in records])
+    assert found["figures"]["log_loss"]["value"] == pytest.approx(log_loss(gold, np.clip(scores, 5e-7, 1), labels=LABELS), abs=1e-5)
+    one_hot = np.array([[label == own for label in LABELS] for own in gold])
+    assert found["figures"]["brier"]["value"] == pytest.approx(((scores - one_hot) ** 2).sum(axis=1).mean())
+    for i, label in enumerate(LABELS):
+        assert found["labels"][label]["roc_auc"]["value"] == pytest.approx(roc_auc_score(one_hot[:, i], scores[:, i]), abs=1e-12)
+        assert found["labels"][label]["average_precision"]["value"] == pytest.approx(average_precision_score(one_hot[:, i], scores[:, i]), abs=1e-12)
+    assert found["figures"]["roc_auc"]["value"] == pytest.approx(roc_auc_score(gold, scores, multi_class="ovr", labels=list(LABELS)), abs=1e-12)
+
+
+def test_two_labels_need_no_other_scores():
+    records = [{"text": "t", "s": "ab"[i % 3 == 0], "prediction": {"s": {"label": "ab"[i % 2], "score": 0.5 + i / 100}}} for i in range(40)]
+    found = figures(records, head="s")["figures"]
+    of_b = [entry["score"] if entry["label"] == "b" else 1 - entry["score"] for entry in (record["prediction"]["s"] for record in records)]
+    assert found["roc_auc"]["value"] == pytest.approx(roc_auc_score([record["s"] == "b" for record in records], of_b))
+    assert found["log_loss"]["value"] == pytest.approx(log_loss([record["s"] == "b" for record in records], of_b))
+
+
+def test_intervals_hold_the_figure_and_do_not_change():
+    records = judged(200, with_scores=True)
+    found = figures(records)["figures"]
+    assert all(own["low"] <= own["value"] <= own["high"] and own["low"] < own["high"] for own in found.values())
+    assert figures(records)["figures"] == found
+    assert figures(records, "--seed", 1)["figures"]["macro_f1"]["low"] != found["macro_f1"]["low"]
+
+
+def test_many_labels_equal_scikit_learn():
+    chance, names = np.random.default_rng(1), ["a", "b", "c"]
+    gold, said = chance.random((60, 3)) < 0.4, chance.random((60, 3)) < 0.4
+    records = [{"text": "t", "tags": [n for n, on in zip(names, g) if on], "prediction": {"tags": {"labels": [n for n, on in zip(names, s) if on]}}}
+               for g, s in zip(gold, said)]
+    records[0]["tags"] = records[0]["tags"][0] if len(records[0]["tags"]) == 1 else records[0]["tags"]
+    found, report = figures(records, head="tags"), classification_report(gold, said, target_names=names, output_dict=True, zero_division=0)
+    for average in ("micro", "macro", "weighted", "samples"):
+        assert [found["figures"][f"{average}_{name}"]["value"] for name in ("precision", "recall", "f1")] == pytest.approx(
+            [report[f"{average} avg"][name] for name in ("precision", "recall", "f1-score")], abs=1e-12)
+    assert found["figures"]["exact_match"]["value"] == pytest.approx((gold == said).all(axis=1).mean())
+
+
+def test_numbers():
+    records = [{"text": "t", "rating": i % 5, "prediction": {"rating": {"score": i % 5 + (-1) ** i * 0.5}}} for i in range(20)]
+    records.append({"text": "t", "rating": "high", "prediction": {"rating": {"score": 1.0}}})
+    found = figures(records, head="rating")
+    assert found["n"] == 20 and found["lost"] == {"gold of another kind": 1}
+    assert found["figures"]["mae"]["value"] == pytest.approx(0.5) and found["figures"]["rmse"]["value"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "csv"])
+def test_other_formats_give_the_same_figures(kind, tmp_path):
+    records = judged(120, with_scores=True)
+    path, table = tmp_path / f"predicted.{kind}", pa.Table.from_pylist(records)
+    if kind == "parquet":
+        pq.write_table(table, path)
+    elif kind == "arrow":
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        flat = [{"id": r["id"], "text": r["text"], "sentiment": r["sentiment"], "n_tokens": r["n_tokens"],
+                 "prediction.sentiment.label": r["prediction"]["sentiment"]["label"], "prediction.sentiment.score": r["prediction"]["sentiment"]["score"]}
+                | {f"prediction.sentiment.scores.{label}": score for label, score in r["prediction"]["sentiment"]["scores"].items()} for r in records]
+        out = io.BytesIO()
+        pa.csv.write_csv(pa.Table.from_pylist(flat), out)
+        path.write_bytes(out.getvalue())
+    done = run("evaluate", "--to", "json", "--by-length", path)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["heads"] == {"sentiment": figures(records, "--by-length")}
+
+
+def test_odd_lines_go_the_careful_way_and_count_the_same():
+    """A block with one line that the fast parser refuses is read line by line."""
+    records = judged(50, with_scores=True)
+    plain = figures(records)
+    odd = lines(records[:25]) + b'{"text": "no\ttab", "sentiment": 1e400}\n' + lines(records[25:])
+    done = evaluate(odd, "--to", "json")
+    assert done.code == 3 and "1 of 51 records could not be read" in done.err
+    assert json.loads(done.out)["heads"]["sentiment"]["figures"] == plain["figures"]
+
+
+def test_gates():
+    records = judged(300)
+    assert evaluate(records, "--at-least", "macro_f1=0.5").code == 0
+    done = evaluate(records, "--at-least", "accuracy=0.1", "--at-least", "sentiment:macro_f1=0.99")
+    assert done.code == 4 and len(done.err_lines) == 1 and "macro_f1" in done.err and "is below 0.99" in done.err and "accuracy" not in done.err
+    assert b"macro F1" in done.out  # the page is there all the same
+    assert evaluate(records, "--at-most", "calibration_error=0.001").code == 4
+    for asked, says in (("f2=0.5", "there is no such figure; there are: accuracy"), ("macro_f1", "give FIGURE=NUMBER"), ("macro_f1=x", "give FIGURE=NUMBER"),
+                        ("topic:macro_f1=0.5", 'no head "topic" was judged'), ("mae=0.5", "--at-most"), ("log_loss=0.5", "--at-most")):
+        done = evaluate(records, "--at-least", asked)
+        assert done.code == 2 and says in done.err and done.out == b"", asked
+
+
+def test_slices_come_worst_first_and_small_ones_last():
+    records = judged(600)
+    records[0]["source"] = "leaflet"
+    slices = figures(records, "--by", "source")["slices"]["by"]
+    assert [part["value"] for part in slices][0] == "forum" and slices[-1]["value"] == "leaflet" and slices[-1]["few"]
+    for part in slices[:-1]:
+        rows = [record for record in records if record["source"] == part["value"]]
+        assert part["n"] == len(rows)
+        assert part["macro_f1"]["value"] == pytest.approx(classification_report(*sides(rows), output_dict=True)["macro avg"]["f1-score"])
+    by_length = figures(records, "--by-length")["slices"]["length"]
+    assert sum(part["n"] for part in by_length) == 600 and {part["value"] for part in by_length} == {"1-16", "17-32", "33-64", "65-128"}
+
+
+def test_where_and_a_slice_by_predicted_labels():
+    records = judged(300)
+    found = figures(records, "--where", "source=wire", "--by", "head:sentiment")
+    rows = [record for record in records if record["source"] == "wire"]
+    assert found["n"] == len(rows)
+    assert sorted((part["value"], part["n"]) for part in found["slices"]["by"]) == sorted((label, sides(rows)[1].count(label)) for label in LABELS)
+
+
+def test_gravest_mistakes_are_the_most_confident():
+    records = judged(300)
+    wrong = sorted((record for record in records if record["sentiment"] != record["prediction"]["sentiment"]["label"]),
+                   key=lambda record: -record["prediction"]["sentiment"]["score"])
+    assert [found["id"] for found in figures(records, "--errors", 7)["mistakes"]] == [record["id"] for record in wrong[:7]]
+    assert figures(records, "--errors", 0)["mistakes"] == []
+
+
+def test_gold_elsewhere_and_missing():
+    records = judged(60)
+    for record in records[:50]:
+        record["truth"] = record.pop("sentiment")
+    found = figures(records, "--gold", "sentiment=truth")
+    assert found["n"] == 50 and found["lost"] == {"without a gold label": 10}
+    assert evaluate(records).code == 0
+    none = evaluate(records[:50])
+    assert none.code == 2 and 'looked for it in "sentiment"' in none.err and "--gold HEAD=FIELD" in none.err
+    lists = evaluate([record | {"sentiment": ["negative"]} for record in records[:50]])
+    assert lists.code == 2 and 'head "sentiment" gives one label' in lists.err
+    assert evaluate(records, "--head", "topic").code == 2 and "there are: sentiment" in evaluate(records, "--head", "topic").err
+
+
+def test_a_part_without_mistakes_is_not_said_to_be_perfect():
+    records = [record for record in judged(60) if record["sentiment"] == record["prediction"]["sentiment"]["label"]]
+    done = evaluate(records)
+    assert "resampling cannot tell" in done.out.decode().replace("\n", " ")
+
+
+def test_texts_and_labels_stay_texts():
+    records = judged(40)
+    for record in records:
+        record["text"] = "<script>\x1b[31m|pipe"
+        record["sentiment"] = record["sentiment"] + "\x1b[2J`<b>|"
+    for kind in ("terminal", "markdown", "json"):
+        out = evaluate(records, "--to", kind).out.decode()
+        assert "\x1b" not in out
+    assert "<script>" not in evaluate(records, "--to", "markdown").out.decode()
+
+
+def test_signature_tells_data_and_model():
+    records = judged(50)
+    other = judged(50, draw=9)
+    first, second = (figures(records)["signature"], figures(other)["signature"])
+    assert first.split()[2] == second.split()[2] and first.startswith("head:sentiment n:50 data:")  # the same test set
+    records[0]["sentiment"] = "positive" if records[0]["sentiment"] != "positive" else "negative"
+    assert figures(records)["signature"].split()[2] != first.split()[2]
+    for record in other:
+        record["prediction"]["sentiment"]["model"] = "0123456789ab/int8/windows"
+    assert "model:0123456789ab/int8/windows" in figures(other)["signature"]
+
+
+def test_nothing_to_judge():
+    assert evaluate(b"").code == 0 and b"no records" in evaluate(b"").out
+    assert evaluate(b"", "--require-input").code == 1
+    done = evaluate(b'{"error": {"code": "empty_text", "message": "m"}}\n')
+    assert done.code == 0 and b"carry an error" in done.out

@@ -45,6 +45,11 @@ def test_equals_scikit_learn_to_the_last_digit():
     assert found["confusion"]["counts"] == confusion_matrix(gold, said, labels=found["confusion"]["labels"]).tolist()
 
 
+def test_a_label_that_only_has_scores_takes_no_place_in_the_confusions():
+    records = [{"text": "t", "s": "b", "prediction": {"s": {"label": label, "score": 0.8, "scores": {"a": 0.01, "b": 0.19, "z": 0.8}}}} for label in "bzb"]
+    assert figures(records, head="s")["confusion"] == {"labels": ["b", "z"], "counts": [[2, 1], [0, 0]]}
+
+
 def test_scores_equal_scikit_learn():
     records = judged(400, with_scores=True)
     found, (gold, _) = figures(records), sides(records)

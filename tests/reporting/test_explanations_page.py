@@ -196,6 +196,7 @@ def test_a_long_text_is_cut_to_what_counts_and_says_so():
     (text,) = article["texts"]
     assert len(text) < LONGEST and len(article["coloured"]) == 4
     assert [part.strip() in " ".join(record["text"].split()) for part in " ".join(text.split()).split("…")] == [True] * 4
+    assert set(re.findall(r"\w+", text)) <= set(re.findall(r"\w+", record["text"]))  # no word is cut in two
     assert re.search(r"Shortened to \d{3} of 63,041 characters", article["all"])
     assert "downgraded,\nand" in text and "\n\nBy June" in text and "\r" not in text  # its line breaks stay
     assert "The scores miss the whole evidence by 0.2" in article["all"]

@@ -290,8 +290,8 @@ def _number(text: str | None) -> float | None:
 
 def _in_order(rows: HeadRows) -> HeadRows:
     """Labels by how many rows hold them, the most first; those that nothing holds and nothing was given last."""
-    held = np.bincount(rows.gold, minlength=len(rows.labels)) if rows.kind == "label" else rows.gold.sum(axis=0)
-    order = np.array(sorted(range(len(rows.labels)), key=lambda i: (-held[i], rows.labels[i])), int)
+    held, said = (np.bincount(side, minlength=len(rows.labels)) if rows.kind == "label" else side.sum(axis=0) for side in (rows.gold, rows.said))
+    order = np.array(sorted(range(len(rows.labels)), key=lambda i: (-held[i], said[i] == 0, rows.labels[i])), int)
     place = np.argsort(order)
     if rows.kind == "label":
         rows.gold, rows.said = place[rows.gold], place[rows.said]

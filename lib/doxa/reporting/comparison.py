@@ -7,7 +7,7 @@ from doxa.evaluation.compare import Comparison, Comparisons, Difference, HeadCom
 from doxa.metrics.classification import Estimate
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
-from doxa.reporting.evaluation import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
+from doxa.reporting.evaluation_wording import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
 from doxa.reporting.json import dump
 
 FORMATS = ("terminal", "markdown", "json")

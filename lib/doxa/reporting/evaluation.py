@@ -1,4 +1,4 @@
-"""The page of evaluate for terminals, as Markdown and as JSON."""
+"""The formats that evaluate's page comes in; those for terminals, Markdown and JSON are made here."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,39 +10,23 @@ from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
+from doxa.reporting.evaluation_page import render_evaluation_html
+from doxa.reporting.evaluation_wording import (
+    MOST_LABELS, MOST_PAIRS, SLICINGS, TEXT_CHARACTERS, bounds, confused_pairs, counts_line, is_told_alone, number, record_words, title_of, value_words)
 from doxa.reporting.json import dump
 
 FORMATS = ("terminal", "markdown", "html", "json")
-MOST_LABELS = 60
 MOST_COLUMNS = 8  # labels; the confusions of more are told in pairs
-MOST_PAIRS = 15
-TEXT_CHARACTERS = 300
-TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "samples_f1": "samples F1", "matthews": "Matthews correlation",
-          "log_loss": "log loss", "brier": "Brier", "roc_auc": "ROC AUC", "average_precision": "average precision",
-          "calibration_error": "calibration error", "exact_match": "exact match", "mae": "MAE", "rmse": "RMSE", "r2": "R2",
-          "pearson": "Pearson", "spearman": "Spearman", "f1": "F1"}
-SLICINGS = {"length": "tokens"}
 
 
 def render_evaluation(evaluation: Evaluation, kind: str, width: int = 100, is_coloured: bool = False) -> str:
     """Return the page as text. `width` (characters) and colour concern the terminal."""
     if kind == "json":
         return evaluation_json(evaluation)
+    if kind == "html":
+        return render_evaluation_html(evaluation)
     blocks = describe_evaluation(evaluation)
     return to_markdown(blocks) if kind == "markdown" else to_terminal(blocks, width, is_coloured)
-
-
-def title_of(figure: str) -> str:
-    return TITLES.get(figure, figure.replace("_", " "))
-
-
-def number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
-
-
-def bounds(found: Estimate) -> str:
-    """The interval: `0.838 to 0.883`."""
-    return f"{number(found.low)} to {number(found.high)}"
 
 
 def describe_evaluation(evaluation: Evaluation) -> list[Block]:
@@ -51,14 +35,6 @@ def describe_evaluation(evaluation: Evaluation) -> list[Block]:
         blocks += _head(head, evaluation)
     blocks += [Line(note, "note") for note in evaluation.notes]
     return blocks + [Line(head.signature, "code") for head in evaluation.heads]
-
-
-def counts_line(evaluation: Evaluation) -> str:
-    n_errors = sum(evaluation.errors.values())
-    if not evaluation.n_records:
-        return "no records"
-    told = f"{evaluation.n_records:,} records"
-    return told + (f", {n_errors:,} of them carry an error ({', '.join(evaluation.errors)})" if n_errors else "")
 
 
 def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
@@ -78,11 +54,6 @@ def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
     if head.mistakes:
         blocks += [Heading("gravest mistakes", 3), _mistake_table(head.mistakes)]
     return blocks
-
-
-def is_told_alone(figure: str) -> bool:
-    """Whether a figure stands by itself; precision and recall stand beside their F1."""
-    return not figure.endswith(("precision", "recall")) or figure == "average_precision"
 
 
 def _label_table(head: HeadEvaluation) -> Table:
@@ -130,14 +101,6 @@ def _confusion(head: HeadEvaluation) -> list[Block]:
     return [Heading("most confused", 3), Table([("gold", True), ("predicted", True), ("records", True), ("of gold", True)], rows, frozenset({0, 1}))]
 
 
-def confused_pairs(head: HeadEvaluation) -> list[tuple[int, str, str, int]]:
-    """Number of records, gold and predicted label, and how many hold the gold label: the most frequent confusion first."""
-    labels = [label.label for label in head.labels]
-    pairs = [(n, labels[i], labels[j], sum(row)) for i, row in enumerate(head.confusion[: len(labels)])
-             for j, n in enumerate(row[: len(labels)]) if n and i != j]
-    return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
-
-
 def _reliability(head: HeadEvaluation) -> Table:
     table = Table([("score", True), ("records", True), ("mean score", True), ("right", True), ("95 %", False)])
     for part in head.reliability:
@@ -163,15 +126,6 @@ def _mistake_table(mistakes: list[Mistake]) -> Table:
         score = "–" if found.score is None else number(found.score)
         table.rows.append((value_words(found.gold), value_words(found.said), score, record_words(found), wording.shorten(found.text or "", TEXT_CHARACTERS)))
     return table
-
-
-def value_words(value: str | float | list[str]) -> str:
-    return (", ".join(value) or "(none)") if isinstance(value, list) else number(value) if isinstance(value, float) else value
-
-
-def record_words(found: Mistake) -> str:
-    """By its id, or its place in the input."""
-    return found.id if found.id is not None else f"#{found.place}"
 
 
 def evaluation_json(evaluation: Evaluation) -> str:

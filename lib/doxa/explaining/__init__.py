@@ -1,0 +1,1 @@
+"""Explanations: what in a text speaks for the label that a model gives it."""

@@ -11,7 +11,7 @@ DEMO := demo
 # The number of test processes; each keeps one core busy.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts study golden install clean
+.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts bench-explain study golden install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -68,6 +68,9 @@ bench-gpu: $(READY) ## speed on a CUDA device
 bench-alerts: $(READY) ## what alert finds beside other methods (Farrington's with R's surveillance)
 	$(BIN)/python tests/bench/alerts.py
 
+bench-explain: $(READY) ## how faithful each method of explain is, on the shared data
+	$(BIN)/python tests/bench/explanations.py bench-explain
+
 study: $(READY) ## ways to fine-tune, side by side on the shared data: hours
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python tests/bench/study.py study.jsonl
@@ -87,4 +90,4 @@ install: ## install commands, man pages and shell completion: PREFIX=/usr/local 
 	$(PREFIX)/lib/doxa/bin/python -m doxa.commands._install --prefix $(PREFIX) --program-prefix "$(PROGRAM_PREFIX)"
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(DEMO) build lib/*.egg-info .pytest_cache
+	rm -rf $(VENV) $(DEMO) bench-explain build lib/*.egg-info .pytest_cache

@@ -45,7 +45,11 @@ demo: $(READY) ## fine-tune on the shipped sample, predict, report
 	cat $(SAMPLE)/news.jsonl | $(BIN)/predict --model $(DEMO)/model > $(DEMO)/predictions.jsonl
 	$(BIN)/report --every 1w $(DEMO)/predictions.jsonl
 	$(BIN)/report --every 1d --title "Sample: a month of financial news" --output $(DEMO)/report.html $(DEMO)/predictions.jsonl
-	@echo; echo "== done. The page: $(DEMO)/report.html   the model: $(DEMO)/model   the predictions: $(DEMO)/predictions.jsonl"
+	@echo; echo "== how good it is on texts with gold labels, and why it says so: predict | evaluate, explain"
+	$(BIN)/predict --quiet --model $(DEMO)/model --scores $(SAMPLE)/test.jsonl > $(DEMO)/test.jsonl
+	$(BIN)/evaluate --errors 2 $(DEMO)/test.jsonl
+	head -12 $(DEMO)/test.jsonl | $(BIN)/explain --quiet --model $(DEMO)/model --output $(DEMO)/why.html
+	@echo; echo "== done. The pages: $(DEMO)/report.html $(DEMO)/why.html   the model: $(DEMO)/model   the predictions: $(DEMO)/predictions.jsonl"
 	@echo "== These texts are a sample written for doxa; figures on it say nothing about your data."
 
 test: $(READY) ## the whole test suite (under 8 minutes on 2 cores)

@@ -163,6 +163,19 @@ def test_another_model_starts_afresh(state, tmp_path):
     assert [line["kind"] for line in lines_told] == ["new_model"]
 
 
+def test_records_tell_themselves_of_another_model(state):
+    def stamped(records, stamp):
+        for record in records:
+            for entry in record["prediction"].values():
+                entry["model"] = stamp
+        return records
+
+    assert told(state, stamped(make_days(40, 41, CALM), "aaaa/fp32/windows")) == []
+    assert told(state, stamped(make_days(41, 42, CALM), "aaaa/int8/windows")) == []
+    [line] = told(state, stamped(make_days(42, 50, CALM | {"credit": (40, 0.75)}), "bbbb/int8/windows"))
+    assert line["kind"] == "new_model" and line["reason"] == "aaaa before, bbbb now"
+
+
 def test_fail_exits_4_when_there_is_an_alert(state):
     assert told(state, make_days(40, 41, CALM), "--fail") == []
     assert told(state, make_days(41, 43, BURST), "--fail", code=4, err="alert")

@@ -26,7 +26,7 @@ LEAST_BASELINE_S = 3 * 86_400
               help="How long to wait for another run that holds the state.")
 @click.option("--show", is_flag=True, help="Show what the state knows, and read nothing.")
 @click.option("--model", type=click.Path(), metavar="DIR",
-              help="The model that predicted: when its weights change, what is usual is learnt anew.")
+              help="The model that predicted: when its weights change, what is usual is learnt anew. Records of predict --stamp tell it themselves.")
 @click.option("--by", multiple=True, metavar="NAME",
               help="A series for each value of a head or a field, beside that of all texts (head:NAME, field:NAME); repeat it for combinations.  [default: head topic, if there]")
 @click.option("--where", multiple=True, metavar="CONDITION",
@@ -85,7 +85,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     asked = Asked(list(by) or None, list(where) or None, watch, every, time_zone, promise, cooldown=cooldown, **lengths,
                   assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
                   model=_fingerprint(model) if model else None)
-    source, wanted = _options.source(files, from_format, max_record_bytes), Wanted((), time_field, text_field, id_field)
+    source, wanted = _options.source(files, from_format, max_record_bytes), Wanted((), time_field, text_field, id_field, with_model=True)
     hand, say = _handler(terminal, command) if command else None, _sayer(to)
     with open_store(state, wait_s) as store:
         if backtest:

@@ -29,8 +29,8 @@ _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 class Wanted:
     """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
     them; no `by` takes a head `topic`. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
-    groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name), all scores, and
-    what predict --stamp says of the model."""
+    groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
+    `with_model`, and `gold`, ask for what predict --stamp says of the model."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
@@ -38,6 +38,7 @@ class Wanted:
     id_field: str = "id"
     where: tuple[str, ...] = ()
     gold: Mapping[str, str] | None = None
+    with_model: bool = False
 
 
 def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
@@ -50,7 +51,7 @@ class ColumnReader:
         error, id, time, text: string   (all but `error` may be null; `error` is the code of an error record)
         field:F string for each field that `by` or `where` names, and for gold labels
         label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
-        score:H double for a number; with `gold` scores:H and model:H too (records/entries.py)
+        score:H double for a number; where asked for scores:H and model:H too (records/entries.py)
 
     `heads` (name -> label, labels, number), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it
     means) are known with the first batch.
@@ -168,7 +169,8 @@ class ColumnReader:
     def _choose_names(self, present: set[str]) -> None:
         self.time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
         is_judging = self.wanted.gold is not None
-        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging) for head, kind in self.heads.items()]
+        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [],
+                                     is_judging or self.wanted.with_model) for head, kind in self.heads.items()]
         by = self.wanted.by or (("head:topic",) if "topic" in self.heads and not is_judging else ())
         self.by = tuple(resolve_name(name, "--by", self.heads, present) for name in by)
         for asked, named in zip(by, self.by):

@@ -95,11 +95,14 @@ class Feed:
         self.calendar = Calendar(self.settings.every, self.settings.zone)
         self.intake = Intake(store, self.settings, self.calendar, parse_conditions(self.values["where"] or ()), now.timestamp())
         self.watch: Watch | None = None
+        self.model = asked.model
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
         if self.watch is None and reader.heads:
             self.watch = choose_watch(self.values["watch"], reader.heads)
             _keep_subject(self.store, self.values, reader, str(self.watch) if self.watch else None)
+        if self.asked.model is None and self.watch is not None:
+            self.model = _last_model(table, self.watch.head) or self.model
         self.intake.add(table, reader, self.watch, self.asked.assumed_zone)
 
     def finish(self) -> Summary:
@@ -112,7 +115,7 @@ class Feed:
             raise DoxaError(_TIMELESS[max(taken.problems, key=taken.problems.get)])
         subject = store.get("subject") or {"names": [], "by": []}
         monitor = Monitor(store, self.settings, self.calendar, ", ".join(subject["names"]) or None, store.get("watch"), not self.is_learning)
-        _note_model(store, monitor, self.asked.model, any(by.startswith("head:") for by in subject["by"]))
+        _note_model(store, monitor, self.model, any(by.startswith("head:") for by in subject["by"]))
         monitor.run(taken.late)
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
@@ -136,6 +139,13 @@ def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, wa
     elif before != subject:
         raise UsageError(f"the state counts {before['watch']} by {_flat(before['by'])}, these records give {watch} by {_flat(subject['by'])}; name another "
                          "--state, or --by and --watch as they were")
+
+
+def _last_model(table: pa.Table, head: str) -> str | None:
+    """Fingerprint of the model that predicted last, as predict --stamp told it; another precision is no other model."""
+    name = f"model:{head}"
+    stamps = table.column(name).drop_null() if name in table.schema.names else ()
+    return stamps[-1].as_py().partition("/")[0] if len(stamps) else None
 
 
 def _note_model(store: Store, monitor: Monitor, model: str | None, is_by_head: bool) -> None:

@@ -1,7 +1,6 @@
 """The page of explanations: every text as it was written, coloured where its words counted; nothing from a record acts on it."""
 
 import copy
-import html.parser
 import json
 import math
 import re
@@ -10,6 +9,7 @@ import pytest
 from explained import explain_text, explained_records, faithfulness, long_record
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markup import Markup
 from test_page import CONTROL, HOSTILE
 
 from doxa.reporting.explanations.groups import MOST_LABELS
@@ -18,43 +18,24 @@ from doxa.reporting.explanations.passages import LONGEST, lay_out, place_units
 from doxa.records.reader import Source, read_records
 
 
-class Page(html.parser.HTMLParser):
-    """A page as it is read: articles with their texts, coloured words and chips; ids, links; tags in balance."""
+class Page(Markup):
+    """The page with its articles: their texts, coloured words, scores, and all they say."""
 
-    TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "nav", "article", "h1", "h2", "h3", "h4", "p", "div",
-            "span", "strong", "bdi", "ul", "li", "a", "table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "code"}
-    VOID = {"meta", "rect"}
     COLOURED = re.compile("(?:for|against|look)[123]$")
 
     def __init__(self, page: str):
-        super().__init__()
-        self.source, self.open, self.ids, self.links, self.articles, self.words = page, [], [], [], [], []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-        self.text = " ".join(" ".join(self.words).split())
+        self.articles = []
+        super().__init__(page)
 
     def handle_starttag(self, tag, attributes):
-        assert tag in self.TAGS, tag
-        attributes = dict(attributes)
-        assert not [name for name in attributes if name.startswith("on") or name in ("src", "style")]
-        self.ids += [attributes["id"]] if "id" in attributes else []
-        self.links += [attributes["href"]] if "href" in attributes else []
+        super().handle_starttag(tag, attributes)
         if tag == "article":
             self.articles.append({"texts": [], "coloured": [], "all": "", "scores": []})
-        if tag == "p" and attributes.get("class") == "text":
+        if (tag, dict(attributes).get("class")) == ("p", "text"):
             self.articles[-1]["texts"].append("")
-        if tag not in self.VOID:
-            self.open.append((tag, attributes.get("class") or ""))
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open.pop()[0] == tag
 
     def handle_data(self, data):
-        if ("style", "") in self.open:
-            return
-        self.words.append(data)
+        super().handle_data(data)
         if "article" not in [tag for tag, _ in self.open]:
             return
         article = self.articles[-1]

@@ -27,7 +27,7 @@ def tiny_model(tmp_path_factory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7) -> Path:
+def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7, heads=None) -> Path:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -36,7 +36,7 @@ def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7) -> Path:
     from doxa.model.heads import Head, output_names
     from doxa.text.vocabulary import learn_tokenizer
 
-    heads = [Head("topic", "label", TOPICS), Head("sentiment", "label", SENTIMENTS)]
+    heads = heads or [Head("topic", "label", TOPICS), Head("sentiment", "label", SENTIMENTS)]
     tokenizer = learn_tokenizer(texts, vocabulary_size=600)
     names = output_names(heads)
     config = BertConfig(

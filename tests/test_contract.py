@@ -24,9 +24,9 @@ from shell import BIN, Done, end, environment, run, shell, start
 
 ADDED = {"tokenize": ("input_ids", "tokenizer"), "predict": ("prediction", "n_tokens"), "explain": ("explanation",)}
 ADDERS = tuple(ADDED)
-ALL = ("tokenize", "predict", "explain", "report", "alert")
-READERS = ("report", "alert")  # of predictions
-PREDICTED = b'{"id": %d, "text": "ok", "timestamp": "2026-11-01T00:00:00Z", "prediction": {"topic": {"label": "credit", "score": 0.9}}}\n'
+ALL = ("tokenize", "predict", "explain", "report", "alert", "evaluate")
+READERS = ("report", "alert", "evaluate")  # of predictions
+PREDICTED = b'{"id": %d, "text": "ok", "timestamp": "2026-11-01T00:00:00Z", "topic": "merger", "prediction": {"topic": {"label": "credit", "score": 0.9}}}\n'
 LONG_BYTES = 20 << 20
 
 
@@ -34,7 +34,8 @@ LONG_BYTES = 20 << 20
 def flags(tiny_model):
     """The flags without which a command does not start."""
     return {"tokenize": ("--base", tiny_model), "predict": ("--model", tiny_model), "explain": ("--model", tiny_model, "--method", "occlusion"),
-            "report": ("--to", "json"), "alert": ("--backtest", "--to", "jsonl")}
+            "report": ("--to", "json"), "alert": ("--backtest", "--to", "jsonl"),
+            "evaluate": ("--to", "json")}
 
 
 def says_one_line(done: Done, *words: str) -> bool:

@@ -60,6 +60,14 @@ def test_report_never_loads_torch(to):
     assert modules & (TORCH | {"tokenizers"}) == set()
 
 
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_what_judges_never_loads_torch(command, tmp_path):
+    (tmp_path / "gold.jsonl").write_bytes(PREDICTIONS.replace(b'"text"', b'"topic": "credit", "text"'))
+    code, modules = loaded(command, *[str(tmp_path / "gold.jsonl")] * (1 + (command == "compare")))
+    assert code == 0
+    assert modules & (TORCH | {"tokenizers", "sklearn"}) == set()
+
+
 @pytest.mark.parametrize("flag", ["--model", "--gold-sample"])
 def test_a_corrected_report_never_loads_torch(flag, tmp_path):
     (tmp_path / "doxa.json").write_text(json.dumps({

@@ -3,14 +3,17 @@
 import click
 
 from doxa.commands import _options
+from doxa.errors import DoxaError, UsageError
 
+RECORDS, PAGES = ("jsonl", "arrow", "parquet", "csv"), ("html", "terminal", "markdown", "json")
 METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "attention-rollout", "raw-attention")
 
 
 @_options.command("explain")
 @_options.input_options
 @_options.pair_option
-@click.option("--model", "-m", required=True, type=click.Path(), metavar="DIR", help="Model directory that finetune wrote, or any sequence classifier.")
+@click.option("--model", "-m", type=click.Path(), metavar="DIR", help="Model directory that finetune wrote, or any sequence classifier. "
+              "Pages can do without, of records that were explained before.")
 @click.option("--head", "heads", multiple=True, metavar="NAME", help="Head to explain; may be repeated.  [default: all]")
 @click.option("--label", metavar="LABEL", help="Explain this label instead of the predicted one.")
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
@@ -25,14 +28,22 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
 @click.option("--samples", type=click.IntRange(min=64), default=512, show_default=True, metavar="N",
               help="About how often shapley runs the model for a text.")
 @click.option("--no-faithfulness", is_flag=True, help="Do not measure what the model makes of the text without its best words, and of them alone.")
+@click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Tell beside each explanation which rules of FILE fire, and whether the model agrees.")
+@click.option("--summary", is_flag=True, help="Instead of records, show which words speak for and against each label over all texts.")
+@click.option("--contrast", is_flag=True, help="Show which words moved a label between two FILEs, the earlier first (with --head and --label).")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Words, or texts of a label, that a page shows.")
+@click.option("--title", help="Title of the page.")
+@click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which pages name a record.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of shapley's orders and of the random orders beside which faithfulness stands.")
 @_options.long_option
 @_options.engine_options
 @_options.device_options
 @_options.error_options
-@_options.output_options
+@click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout.")
+@click.option("--to", type=click.Choice(RECORDS + PAGES), help="Format: of records jsonl, arrow, parquet or csv; html for a page of coloured texts; of --summary and "
+              "--contrast terminal, markdown or json. Else by the suffix of --output; else jsonl, and terminal for words.")
 def explain(files, from_format, text_field, max_record_bytes, text_pair_field, model, heads, label, method, unit, baseline, steps, samples,
-            no_faithfulness, seed, long_policy, no_verify, engine, device, precision, batch_tokens, on_error, max_errors, require_input, output, to,
+            no_faithfulness, rules_path, summary, contrast, top, title, id_field, seed, long_policy, no_verify, engine, device, precision, batch_tokens, on_error, max_errors, require_input, output, to,
             quiet, verbose):
     """Say which words speak for the label that a model gives.
 
@@ -42,36 +53,85 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
 
     \b
       head -100 news.jsonl | explain --model out/ --head sentiment > why.jsonl
+      explain --to html --output why.html why.jsonl
+      explain --summary why.jsonl
+      explain --model out/ --head topic --label credit --contrast last-week.jsonl this-week.jsonl
     """
+    from doxa.explaining.output import check_contrast, choose_output
+    from doxa.records.reader import read_records
+
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("explain", quiet, verbose)
-    source = _options.source(files, from_format, max_record_bytes)
+    kind = choose_output(output, to, summary, contrast)
+    if contrast:
+        check_contrast(files, heads)
+    elif model is None and kind in RECORDS:
+        raise UsageError("give the model that is to be explained: --model DIR; only pages (--to html, --summary, --contrast) are made of what was explained before")
+    if rules_path and model is None:
+        raise UsageError("--rules is told beside what a model says: give --model DIR as well")
+    sources = [_options.source((file,) if contrast else files, from_format, max_record_bytes) for file in (files if contrast else ("",))]
 
-    from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
+    explained, types, signature = _as_they_are, {}, "explained before"
+    if model is not None:
+        from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
 
-    prepare_libraries(model)
-    bound_caches()
+        prepare_libraries(model)
+        bound_caches()
 
-    from doxa.explaining.entry import entry_types
-    from doxa.explaining.explainer import Wanted
-    from doxa.explaining.loading import load_explainer
-    from doxa.inference.loading import Request
-    from doxa.records.reader import read_records
-    from doxa.records.writer import choose_format, open_writer
+        from doxa.explaining.entry import entry_types
+        from doxa.explaining.explainer import Wanted
+        from doxa.explaining.loading import load_explainer
+        from doxa.explaining.ruling import Ruling
+        from doxa.inference.loading import Request
+        from doxa.rules.format import read_rules
 
-    choose_format(output, to)
-    is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
-    request = Request(model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field, verify=not no_verify)
-    stream, known, reasons = load_explainer(request, Wanted(heads, label, method, unit, not no_faithfulness), steps, samples, seed, baseline)
-    for reason in reasons:
-        terminal.explain(reason)
-    for note in known.notes:
-        terminal.note(note)
-    calm_collector()
-    types = entry_types([head for head, _ in stream.explainer.heads], method, stream.text_pair_field is not None, not no_faithfulness)
-    with open_writer(output, to, types) as writer, terminal.progress("records") as progress:
-        for outcomes in stream.explain(read_records(source)):
-            writer.write(tally.admit(outcomes))
+        is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
+        request = Request(model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field,
+                          verify=not no_verify)
+        stream, known, reasons = load_explainer(request, Wanted(heads, label, method, unit, not no_faithfulness), steps, samples, seed, baseline)
+        for reason in reasons:
+            terminal.explain(reason)
+        explained_heads = [head for head, _ in stream.explainer.heads]
+        stream.ruling = Ruling(read_rules(rules_path), explained_heads, stream.text_field) if rules_path else None
+        for note in known.notes + (stream.ruling.notes if stream.ruling else []):
+            terminal.note(note)
+        calm_collector()
+        explained, text_field, text_pair_field = stream.explain, stream.text_field, stream.text_pair_field
+        types = entry_types(explained_heads, method, text_pair_field is not None, not no_faithfulness, stream.ruling is not None)
+        signature = f"model:{known.fingerprint()}"
+
+    def outcomes_of(source, progress):
+        for outcomes in explained(read_records(source)):
+            yield tally.admit(outcomes)
             tally.check()
             progress.advance(len(outcomes))
+
+    with terminal.progress("records") as progress:
+        if kind in RECORDS:
+            from doxa.records.writer import open_writer
+
+            with open_writer(output, to, types) as writer:
+                for outcomes in outcomes_of(sources[0], progress):
+                    writer.write(outcomes)
+        else:
+            from doxa.explaining.output import records_of
+            from doxa.records.standard import page_width, stdout_takes_colour
+            from doxa.records.writer import write_page
+            from doxa.reporting.explanations.pages import PageWanted, render_explained
+
+            wanted = PageWanted("contrast" if contrast else "summary" if summary else "texts", kind, title, signature, text_field, text_pair_field, id_field, top,
+                                heads[0] if heads else None, label, files, page_width() if output is None else 100, output is None and stdout_takes_colour())
+            page = render_explained([records_of(outcomes_of(source, progress)) for source in sources], wanted)
+            if not tally.n_records and require_input:
+                raise DoxaError("the input holds no record (--require-input)")
+            write_page(page, output)
     tally.finish()
+
+
+def _as_they_are(records):
+    """Records that were explained before, in small lists."""
+    from doxa.records.outcome import Outcome
+    from doxa.records.prefetch import gather
+
+    for window in gather(records, 256):
+        yield [Outcome(record) for record in window]

@@ -50,7 +50,7 @@ def significant(value: float) -> float:
     return float(f"{value:.{DIGITS}g}") + 0.0  # no -0.0
 
 
-def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulness: bool) -> dict[str, pa.DataType]:
+def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulness: bool, with_rules: bool = False) -> dict[str, pa.DataType]:
     """The Arrow type of `explanation`."""
     unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
     unit += [("standard_error", pa.float64())] if method == "shapley" else []
@@ -60,6 +60,8 @@ def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulne
     names = ("comprehensiveness", "sufficiency", "random_comprehensiveness", "random_sufficiency")
     rest += [("faithfulness", pa.struct([(name, pa.float64()) for name in names]))] if with_faithfulness else []
     label, score = ("label", pa.string()), ("score", pa.float64())
-    by_kind = {"number": pa.struct([score, *rest]), "labels": pa.struct([("labels", pa.list_(pa.struct([label, score, *rest])))]),
-               "label": pa.struct([label, score, ("runner_up", pa.struct([label, score])), *rest])}
+    match = pa.struct([("text", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
+    rules = [("rules", pa.list_(pa.struct([("name", pa.string()), label, ("agrees", pa.bool_()), ("matches", pa.list_(match))])))] if with_rules else []
+    by_kind = {"number": pa.struct([score, *rest]), "labels": pa.struct([("labels", pa.list_(pa.struct([label, score, *rest]))), *rules]),
+               "label": pa.struct([label, score, ("runner_up", pa.struct([label, score])), *rest, *rules])}
     return {"explanation": pa.struct([(head.name, by_kind[head.kind]) for head in heads])}

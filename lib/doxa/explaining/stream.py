@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from doxa.errors import RecordError
 from doxa.explaining.explainer import Explainer
+from doxa.explaining.ruling import Ruling
 from doxa.inference.predictor import wait_for
 from doxa.records.outcome import Outcome, refuse_second_head
 from doxa.records.prefetch import gather
@@ -15,10 +16,11 @@ WINDOW_RECORDS, GPU_WINDOW_RECORDS = 32, 512
 
 
 class ExplainedStream:
-    """Adds `explanation`."""
+    """Adds `explanation`, with the rules of `ruling` that fire, if there is one."""
 
     def __init__(self, explainer: Explainer, text_field: str = "text", text_pair_field: str | None = None, window_records: int = WINDOW_RECORDS):
         self.explainer, self.text_field, self.text_pair_field, self.window_records = explainer, text_field, text_pair_field, window_records
+        self.ruling: Ruling | None = None
         self._lane = ThreadPoolExecutor(1, "explainer")  # aside, so that signals find this thread awake
 
     def explain(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
@@ -48,4 +50,6 @@ class ExplainedStream:
                 outcome.error = answer
             else:
                 outcome.added = {"explanation": answer}
+        if self.ruling:
+            self.ruling.apply(outcomes)
         return outcomes

@@ -56,6 +56,14 @@ def to_row(outcome: Outcome) -> dict[str, Any]:
     return row | outcome.added | {key: merged_member(outcome, key) for key in MERGED if key in outcome.added}
 
 
+def to_record(outcome: Outcome) -> Record:
+    """The outcome as a record that the next command would read."""
+    if not outcome.added and outcome.error is None:
+        return outcome.record
+    row = to_row(outcome)
+    return Record(outcome.record.source, outcome.record.number, None, row)
+
+
 def merged_member(outcome: Outcome, key: str) -> Any:
     """What to write under a key of MERGED: what the record held, and the new heads behind it."""
     new, old = outcome.added.get(key), outcome.record.get(key)

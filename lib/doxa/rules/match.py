@@ -64,7 +64,7 @@ class RuleBook:
             return []
         spans = []
         if parts.any:
-            found = [hit for phrase in parts.any for hit in view.standing(phrase, parts)]
+            found = [hit for phrase in parts.any if phrase in view.places for hit in view.standing(phrase, parts)]
             if not found:
                 return []
             spans += map(view.span, found)

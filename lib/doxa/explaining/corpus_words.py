@@ -1,0 +1,138 @@
+"""The words of many explained texts: what each of them said for a label, in bounded memory."""
+
+import heapq
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from doxa.errors import UsageError
+from doxa.records.record import MISSING, Record
+
+MOST_WORDS = 100_000
+N_EXAMPLES = 2
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+
+
+def read_entries(record: Record) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    """The explained labels of a record: (head, label, entry), the label None where the head is a number.
+
+    Raises UsageError for an `explanation` that is no such object."""
+    explanation = record.get("explanation")
+    if explanation is MISSING or explanation is None:
+        return
+    try:
+        for head, entry in explanation.items():
+            for one in [] if entry is None else entry["labels"] if entry.get("labels") is not None else [entry]:
+                one["tokens"], one["score"]  # noqa: B018 (what every entry holds)
+                yield head, one.get("label"), one
+    except (AttributeError, KeyError, TypeError):
+        raise UsageError(f'{record.place}: the field "explanation" is not what explain writes; run the records through explain first') from None
+
+
+def name_record(record: Record, id_field: str) -> str:
+    """The id of a record, or its place in the input."""
+    found = record.get(id_field)
+    return record.place if found is MISSING or found is None else str(found)
+
+
+def sum_words(tokens: list[dict[str, Any]]) -> dict[str, float]:
+    """Word, folded in case -> its evidence in one text, all its places together. They sum up to what the tokens do.
+
+    Characters of scripts without spaces are put in pairs, which are nearer to words: each shares its score equally between the pairs
+    that it is part of."""
+    sums: dict[str, float] = {}
+    for run in _runs(tokens):
+        if len(run) == 1:
+            pieces = [(run[0]["text"].casefold(), run[0]["score"])]
+        else:
+            shares = [token["score"] / (1 if i in (0, len(run) - 1) else 2) for i, token in enumerate(run)]
+            pieces = [(one["text"] + two["text"], share + other) for one, two, share, other in zip(run, run[1:], shares, shares[1:])]
+        for word, score in pieces:
+            if word and not word.isspace():
+                sums[word] = sums.get(word, 0.0) + score
+    return sums
+
+
+def _runs(tokens: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Neighbouring single ideographs together, every other token alone."""
+    run: list[dict[str, Any]] = []
+    for token in tokens:
+        is_ideograph = bool(_IDEOGRAPH.match(token["text"])) and len(token["text"]) == 1
+        if run and not (is_ideograph and run[-1]["end"] == token["start"] and run[-1].get("field") == token.get("field")):
+            yield run
+            run = []
+        if is_ideograph:
+            run.append(token)
+        else:
+            yield [token]
+    if run:
+        yield run
+
+
+@dataclass(slots=True)
+class WordSums:
+    """A word over N texts that hold it: sums of its evidence in a text. `missed` bounds how many texts before were not counted.
+
+    `most` and `least` are (evidence, id) of the texts in which it said most for and most against the label."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    n_for: int = 0
+    missed: int = 0
+    most: list[tuple[float, str]] = field(default_factory=list)
+    least: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.n
+
+    @property
+    def variance(self) -> float:
+        """Of the evidence among texts that hold the word, unbiased; 0 for a single one."""
+        return max(0.0, self.squares - self.total**2 / self.n) / (self.n - 1) if self.n > 1 else 0.0
+
+
+class WordTable:
+    """Sums for each word over texts that come one by one.
+
+    Memory is bounded as in lossy counting (Manku & Motwani 2002): where there are more than `most_words` the rarest half goes, and a
+    word that comes later carries in `missed` how many texts it may have had before."""
+
+    def __init__(self, most_words: int = MOST_WORDS):
+        self.words: dict[str, WordSums] = {}
+        self.most_words, self.n_texts, self.floor = most_words, 0, 0
+
+    def add(self, evidence: dict[str, float], name: str) -> None:
+        """Count a text by the evidence of its words."""
+        self.n_texts += 1
+        for word, score in evidence.items():
+            sums = self.words.get(word)
+            if sums is None:
+                sums = self.words[word] = WordSums(missed=self.floor)
+            sums.n += 1
+            sums.total += score
+            sums.squares += score * score
+            sums.n_for += score > 0
+            _keep(sums.most, score, name)
+            _keep(sums.least, -score, name)
+        if len(self.words) > self.most_words:
+            self._prune()
+
+    def known(self, least_texts: int) -> dict[str, WordSums]:
+        """The words of at least so many texts of which nearly all (19 of 20) were counted."""
+        return {word: sums for word, sums in self.words.items() if sums.n >= least_texts and 19 * sums.missed <= sums.n}
+
+    def _prune(self) -> None:
+        counts = sorted(sums.n + sums.missed for sums in self.words.values())
+        self.floor = max(self.floor, counts[len(counts) // 2])
+        self.words = {word: sums for word, sums in self.words.items() if sums.n + sums.missed > self.floor}
+
+
+def _keep(best: list[tuple[float, str]], score: float, name: str) -> None:
+    """Keep the N_EXAMPLES best texts in a heap, the first of them where scores are equal."""
+    if len(best) < N_EXAMPLES:
+        heapq.heappush(best, (score, name))
+    elif score > best[0][0]:
+        heapq.heapreplace(best, (score, name))

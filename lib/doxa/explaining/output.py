@@ -1,0 +1,43 @@
+"""What becomes of explained records: more records, or a page of them."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+from doxa.errors import UsageError
+from doxa.records.outcome import Outcome, to_record
+from doxa.records.record import Record
+from doxa.records.writer import choose_format
+
+WORDS = ("terminal", "markdown", "json")  # formats of a page about words
+_PAGE_SUFFIXES = {".md": "markdown", ".json": "json", ".txt": "terminal"}
+
+
+def choose_output(output: str | None, to: str | None, summary: bool, contrast: bool) -> str:
+    """The format by `--to`, else by the suffix of `--output`: of words one of WORDS, of texts html, of records any other.
+
+    Raises UsageError for one that what was asked for does not come in."""
+    if summary and contrast:
+        raise UsageError("--summary and --contrast are two pages: ask for one")
+    suffix = os.path.splitext(output or "")[1]
+    if summary or contrast:
+        kind = to or _PAGE_SUFFIXES.get(suffix, "terminal")
+        if kind not in WORDS:
+            raise UsageError(f"--{'summary' if summary else 'contrast'} --to {kind}: it comes as {', '.join(WORDS[:-1])} or {WORDS[-1]}")
+        return kind
+    if to in WORDS:
+        raise UsageError(f"--to {to} is for --summary and --contrast; explained texts come as html, or as records: jsonl, arrow, parquet, csv")
+    return to or ("html" if suffix in (".html", ".htm") else choose_format(output, to)[0])
+
+
+def check_contrast(files: tuple[str, ...], heads: tuple[str, ...]) -> None:
+    """Raise UsageError where --contrast lacks what it compares."""
+    if len(files) != 2 or files.count("-") > 1:
+        raise UsageError("--contrast compares two files: the earlier one and the later one")
+    if len(heads) != 1:
+        raise UsageError("--contrast is about one label: give --head NAME and --label LABEL")
+
+
+def records_of(windows: Iterable[list[Outcome]]) -> Iterator[Record]:
+    """The records as the next command would read them."""
+    for outcomes in windows:
+        yield from map(to_record, outcomes)

@@ -1,0 +1,1 @@
+"""What explanations of a whole corpus say, and what moved between two windows, as pages."""

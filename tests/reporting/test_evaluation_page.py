@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from judged import judged, lines
@@ -69,12 +70,14 @@ def test_confusions_are_counts_with_their_share(both):
     for label, counts in zip(confusion["labels"], confusion["counts"]):
         cells = [f"{n} ( {n / sum(counts):.0%} of {label} )" for n in counts]
         assert [label, *cells, str(sum(counts))] in [[cell.replace("(", "( ").replace(")", " )") for cell in row] for row in page.rows]
-    assert page.source.count(" right\"") == 3
+    framed = re.findall(r'<td class="n h\d right">(\d+)<', page.source)
+    assert framed == [str(counts[i]) for i, counts in enumerate(confusion["counts"])]
 
 
 def test_slices_stand_worst_first_and_mistakes_gravest_first(both):
     page, heads = both
     sources = [row[0] for row in page.rows if row[0] in ("wire", "forum", "blog")]
+    assert ["source", "records", "macro F1", "", "accuracy"] in page.rows  # the headline figure first, as its bar is beside it
     assert sources[:3] == [part["value"] for part in heads["sentiment"]["slices"]["by"]] and sources[0] == "forum"
     grave = heads["sentiment"]["mistakes"][0]
     assert f"gold {grave['gold']} , predicted {grave['said']} {grave['score']:.3f}, record {grave['id']}" in page.text

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from colours import contrast, luminance, read_colours
-from explained import explain_text, explained_records, faithfulness, long_record
+from explained_news import explain_text, explained_records, faithfulness, long_record
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markup import Markup

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from browser import Browser, find_browser
-from explained import explained_records
+from explained_news import explained_records
 from test_evaluation_page import evaluate, records_of_every_kind
 from test_explanations_page import hostile_records
 from test_page import HOSTILE, hostile_figures

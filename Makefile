@@ -11,7 +11,7 @@ DEMO := demo
 # The number of test processes; each keeps one core busy.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts study golden install clean
+.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts bench-explain study golden install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -45,7 +45,11 @@ demo: $(READY) ## fine-tune on the shipped sample, predict, report
 	cat $(SAMPLE)/news.jsonl | $(BIN)/predict --model $(DEMO)/model > $(DEMO)/predictions.jsonl
 	$(BIN)/report --every 1w $(DEMO)/predictions.jsonl
 	$(BIN)/report --every 1d --title "Sample: a month of financial news" --output $(DEMO)/report.html $(DEMO)/predictions.jsonl
-	@echo; echo "== done. The page: $(DEMO)/report.html   the model: $(DEMO)/model   the predictions: $(DEMO)/predictions.jsonl"
+	@echo; echo "== how good it is on texts with gold labels, and why it says so: predict | evaluate, explain"
+	$(BIN)/predict --quiet --model $(DEMO)/model --scores $(SAMPLE)/test.jsonl > $(DEMO)/test.jsonl
+	$(BIN)/evaluate --errors 2 $(DEMO)/test.jsonl
+	head -12 $(DEMO)/test.jsonl | $(BIN)/explain --quiet --model $(DEMO)/model --output $(DEMO)/why.html
+	@echo; echo "== done. The pages: $(DEMO)/report.html $(DEMO)/why.html   the model: $(DEMO)/model   the predictions: $(DEMO)/predictions.jsonl"
 	@echo "== These texts are a sample written for doxa; figures on it say nothing about your data."
 
 test: $(READY) ## the whole test suite (under 8 minutes on 2 cores)
@@ -68,6 +72,9 @@ bench-gpu: $(READY) ## speed on a CUDA device
 bench-alerts: $(READY) ## what alert finds beside other methods (Farrington's with R's surveillance)
 	$(BIN)/python tests/bench/alerts.py
 
+bench-explain: $(READY) ## how faithful each method of explain is, on the shared data
+	$(BIN)/python tests/bench/explanations.py bench-explain
+
 study: $(READY) ## ways to fine-tune, side by side on the shared data: hours
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python tests/bench/study.py study.jsonl
@@ -87,4 +94,4 @@ install: ## install commands, man pages and shell completion: PREFIX=/usr/local 
 	$(PREFIX)/lib/doxa/bin/python -m doxa.commands._install --prefix $(PREFIX) --program-prefix "$(PROGRAM_PREFIX)"
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(DEMO) build lib/*.egg-info .pytest_cache
+	rm -rf $(VENV) $(DEMO) bench-explain build lib/*.egg-info .pytest_cache

@@ -193,7 +193,27 @@ def call_openvino_once(_: str, model: str, path: str) -> float:
     return 0.0
 
 
-PEERS = {"pipeline": classify_with_pipeline, "sentence-transformers": encode_with_sentence_transformers, "openvino": run_openvino,
+def explain_with_captum(_: str, model: str, path: str) -> float:
+    """Integrated gradients as transformers-interpret's SequenceClassificationExplainer takes them: label, attribution and delta of one text after the other."""
+    import torch
+    from captum.attr import LayerIntegratedGradients
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    classifier, tokenizer = AutoModelForSequenceClassification.from_pretrained(model).eval(), AutoTokenizer.from_pretrained(model)
+    gradients = LayerIntegratedGradients(lambda ids, mask: classifier(input_ids=ids, attention_mask=mask).logits, classifier.get_input_embeddings())
+    texts = read_texts(path)
+    started_s = time.monotonic()
+    for text in texts:
+        encoded = tokenizer(text, truncation=True, max_length=MAX_LENGTH, return_tensors="pt", return_special_tokens_mask=True)
+        ids, mask = encoded["input_ids"], encoded["attention_mask"]
+        baseline = torch.where(encoded["special_tokens_mask"] == 1, ids, tokenizer.pad_token_id)
+        with torch.no_grad():
+            label = int(classifier(input_ids=ids, attention_mask=mask).logits.argmax())
+        gradients.attribute(ids, baseline, target=label, additional_forward_args=mask, n_steps=32, return_convergence_delta=True)
+    return len(texts) / (time.monotonic() - started_s)
+
+
+PEERS = {"captum": explain_with_captum, "pipeline": classify_with_pipeline, "sentence-transformers": encode_with_sentence_transformers, "openvino": run_openvino,
          "onnxruntime": run_onnxruntime, "gemm": gemm_rate, "flops": count_flops, "tokens": count_tokens, "duckdb": count_with_duckdb,
          "duckdb once": count_with_duckdb_once, "pipeline once": call_pipeline_once, "openvino once": call_openvino_once}
 

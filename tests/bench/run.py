@@ -135,6 +135,22 @@ def bench_agreement(folder: Path, is_quick: bool) -> dict:
     return figures
 
 
+def bench_explain(folder: Path, is_quick: bool) -> dict:
+    """Integrated gradients of 32 steps, one text at a time as transformers-interpret takes them, and in batches; whole processes in turn."""
+    n = 20 if is_quick else 200
+    path, model = write_texts(folder / "texts.jsonl", load_texts(n)), shared_model()
+    explain = [BIN / "explain", "--model", model, "--no-faithfulness"]
+    contenders = {"doxa explain": explain, "doxa explain, fp32": [*explain, "--precision", "fp32"], "doxa explain, 8 steps": [*explain, "--steps", "8"],
+                  "captum, one text at a time, fp32": [sys.executable, PEERS, "captum", model, path]}
+    runs = take_turns(contenders, path, 1)
+    unit = runs["captum, one text at a time, fp32"]
+    print(f"\nexplain: integrated gradients, 32 steps unless said, {n} texts of {run_peer('tokens', model, path):.0f} tokens on average; whole processes in turn")
+    for label, run in runs.items():
+        print(f"  {label:40} {n / run['seconds']:8.2f} texts/s ({unit['seconds'] / run['seconds']:5.2f} x captum)   {run['cpu_seconds']:7.1f} s of CPU "
+              f"({unit['cpu_seconds'] / run['cpu_seconds']:5.2f} x)   peak {run['peak_bytes'] / 1e6:5.0f} MB")
+    return {"runs": runs, "texts": n}
+
+
 def bench_report(folder: Path, is_quick: bool) -> dict:
     """Whole processes in turn, so that what else the machine does falls on all alike; report also looks for repeats and examples."""
     n, n_runs = (100_000, 3) if is_quick else (1_000_000, 5)
@@ -291,7 +307,7 @@ def show(rates: dict[str, float | None], unit: float | None, name: str) -> None:
             print(f"  {label:68} {rate:12,.0f}" + (f"   {rate / unit:6.2f} x {name}" if unit else ""))
 
 
-PARTS = {"predict": bench_predict, "start": bench_start, "agreement": bench_agreement, "report": bench_report, "scale": bench_scale,
+PARTS = {"predict": bench_predict, "start": bench_start, "agreement": bench_agreement, "explain": bench_explain, "report": bench_report, "scale": bench_scale,
          "training": bench_training, "gpu": bench_gpu}
 QUICK_PARTS = ("predict", "start", "report")
 

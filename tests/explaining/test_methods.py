@@ -7,9 +7,11 @@ import pytest
 import torch
 from captum.attr import FeatureAblation, LayerGradientXActivation, LayerIntegratedGradients, ShapleyValues
 
+from doxa.commands.explain import METHODS as COMMAND_METHODS
 from doxa.explaining.attention import explain_by_raw_attention, explain_by_rollout
 from doxa.explaining.gradient_input import explain_by_gradient_input
 from doxa.explaining.integrated_gradients import explain_by_integrated_gradients
+from doxa.explaining.methods import METHODS
 from doxa.explaining.occlusion import explain_by_occlusion
 from doxa.explaining.shapley import explain_by_shapley
 from explaining.setting import LONG, TEXTS, by_token, make_setting
@@ -202,3 +204,7 @@ def test_results_do_not_depend_on_batches(setting):
         gradients.batch_tokens = kept
     for one, other in zip(whole, cut):
         assert one.scores == pytest.approx(other.scores, rel=1e-3, abs=1e-5)
+
+
+def test_the_command_offers_every_method():
+    assert set(COMMAND_METHODS) == set(METHODS)

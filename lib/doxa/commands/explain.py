@@ -57,7 +57,7 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
       explain --summary why.jsonl
       explain --model out/ --head topic --label credit --contrast last-week.jsonl this-week.jsonl
     """
-    from doxa.explaining.output import check_contrast, choose_output
+    from doxa.explaining.output import ExplainedBefore, check_contrast, choose_output
     from doxa.records.reader import read_records
 
     tally = _options.Tally(on_error, max_errors, require_input)
@@ -71,37 +71,16 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
         raise UsageError("--rules is told beside what a model says: give --model DIR as well")
     sources = [_options.source((file,) if contrast else files, from_format, max_record_bytes) for file in (files if contrast else ("",))]
 
-    explained, types, signature = _as_they_are, {}, "explained before"
-    if model is not None:
-        from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
-
-        prepare_libraries(model)
-        bound_caches()
-
-        from doxa.explaining.entry import entry_types
-        from doxa.explaining.explainer import Wanted
-        from doxa.explaining.loading import load_explainer
-        from doxa.explaining.ruling import Ruling
-        from doxa.inference.loading import Request
-        from doxa.rules.format import read_rules
-
+    if model is None:
+        stream, types = ExplainedBefore(text_field, text_pair_field), {}
+    else:
         is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
-        request = Request(model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field,
-                          verify=not no_verify)
-        stream, known, reasons = load_explainer(request, Wanted(heads, label, method, unit, not no_faithfulness), steps, samples, seed, baseline)
-        for reason in reasons:
-            terminal.explain(reason)
-        explained_heads = [head for head, _ in stream.explainer.heads]
-        stream.ruling = Ruling(read_rules(rules_path), explained_heads, stream.text_field) if rules_path else None
-        for note in known.notes + (stream.ruling.notes if stream.ruling else []):
-            terminal.note(note)
-        calm_collector()
-        explained, text_field, text_pair_field = stream.explain, stream.text_field, stream.text_pair_field
-        types = entry_types(explained_heads, method, text_pair_field is not None, not no_faithfulness, stream.ruling is not None)
-        signature = f"model:{known.fingerprint()}"
+        request = (model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field)
+        wanted = (heads, label, method, unit, not no_faithfulness)
+        stream, types = _load(request, not no_verify, wanted, (steps, samples, seed, baseline), rules_path, terminal)
 
     def outcomes_of(source, progress):
-        for outcomes in explained(read_records(source)):
+        for outcomes in stream.explain(read_records(source)):
             yield tally.admit(outcomes)
             tally.check()
             progress.advance(len(outcomes))
@@ -119,8 +98,9 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
             from doxa.records.writer import write_page
             from doxa.reporting.explanations.pages import PageWanted, render_explained
 
-            wanted = PageWanted("contrast" if contrast else "summary" if summary else "texts", kind, title, signature, text_field, text_pair_field, id_field, top,
-                                heads[0] if heads else None, label, files, page_width() if output is None else 100, output is None and stdout_takes_colour())
+            about = "contrast" if contrast else "summary" if summary else "texts"
+            wanted = PageWanted(about, kind, title, stream.signature, stream.text_field, stream.text_pair_field, id_field, top, heads[0] if heads else None,
+                                label, files, page_width() if output is None else 100, output is None and stdout_takes_colour())
             page = render_explained([records_of(outcomes_of(source, progress)) for source in sources], wanted)
             if not tally.n_records and require_input:
                 raise DoxaError("the input holds no record (--require-input)")
@@ -128,10 +108,27 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
     tally.finish()
 
 
-def _as_they_are(records):
-    """Records that were explained before, in small lists."""
-    from doxa.records.outcome import Outcome
-    from doxa.records.prefetch import gather
+def _load(request, verify, wanted, how, rules_path, terminal):
+    """The stream of explanations, and the Arrow types of what it adds."""
+    from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
 
-    for window in gather(records, 256):
-        yield [Outcome(record) for record in window]
+    prepare_libraries(request[0])
+    bound_caches()
+
+    from doxa.explaining.entry import entry_types
+    from doxa.explaining.explainer import Wanted
+    from doxa.explaining.loading import load_explainer
+    from doxa.explaining.ruling import Ruling
+    from doxa.inference.loading import Request
+    from doxa.rules.format import read_rules
+
+    wanted = Wanted(*wanted)
+    stream, known, reasons = load_explainer(Request(*request, verify=verify), wanted, *how)
+    for reason in reasons:
+        terminal.explain(reason)
+    heads = [head for head, _ in stream.explainer.heads]
+    stream.ruling = Ruling(read_rules(rules_path), heads, stream.text_field) if rules_path else None
+    for note in known.notes + (stream.ruling.notes if stream.ruling else []):
+        terminal.note(note)
+    calm_collector()
+    return stream, entry_types(heads, wanted.method, stream.text_pair_field is not None, wanted.with_faithfulness, stream.ruling is not None)

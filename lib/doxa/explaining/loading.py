@@ -28,7 +28,8 @@ def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, s
     explainer = Explainer(wanted, tools, known.heads, known.tokenizer, second_field)
     device, _ = choose_device(request.device)
     window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
-    return ExplainedStream(explainer, request.text_field or known.table.text_field, second_field, window_records), known, reasons
+    text_field = request.text_field or known.table.text_field
+    return ExplainedStream(explainer, text_field, second_field, window_records, f"model:{known.fingerprint()}"), known, reasons
 
 
 def _check(wanted: Wanted, known: Known) -> Wanted:

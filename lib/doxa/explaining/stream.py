@@ -18,8 +18,10 @@ WINDOW_RECORDS, GPU_WINDOW_RECORDS = 32, 512
 class ExplainedStream:
     """Adds `explanation`, with the rules of `ruling` that fire, if there is one."""
 
-    def __init__(self, explainer: Explainer, text_field: str = "text", text_pair_field: str | None = None, window_records: int = WINDOW_RECORDS):
+    def __init__(self, explainer: Explainer, text_field: str = "text", text_pair_field: str | None = None, window_records: int = WINDOW_RECORDS,
+                 signature: str = ""):
         self.explainer, self.text_field, self.text_pair_field, self.window_records = explainer, text_field, text_pair_field, window_records
+        self.signature = signature
         self.ruling: Ruling | None = None
         self._lane = ThreadPoolExecutor(1, "explainer")  # aside, so that signals find this thread awake
 

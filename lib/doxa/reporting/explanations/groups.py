@@ -157,7 +157,7 @@ def gather(records: Iterable[Record | dict], names: Fields, top: int) -> Explana
             found.n_without += 1
         else:
             found.n_texts += 1
-            for entry in read_entries(fields["explanation"], fields):
+            for entry in read_entries(fields.get("explanation"), fields):
                 _add(found, entry, fields, names, top)
     return found
 

@@ -1,15 +1,16 @@
 """The page of explanations: every text as it was written, coloured where its words counted; nothing from a record acts on it."""
 
 import copy
-import html.parser
 import json
 import math
 import re
 
 import pytest
-from explained import explain_text, explained_records, faithfulness, long_record
+from colours import contrast, luminance, read_colours
+from explained_news import explain_text, explained_records, faithfulness, long_record
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markup import Markup
 from test_page import CONTROL, HOSTILE
 
 from doxa.reporting.explanations.groups import MOST_LABELS
@@ -18,43 +19,24 @@ from doxa.reporting.explanations.passages import LONGEST, lay_out, place_units
 from doxa.records.reader import Source, read_records
 
 
-class Page(html.parser.HTMLParser):
-    """A page as it is read: articles with their texts, coloured words and chips; ids, links; tags in balance."""
+class Page(Markup):
+    """The page with its articles: their texts, coloured words, scores, and all they say."""
 
-    TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "nav", "article", "h1", "h2", "h3", "h4", "p", "div",
-            "span", "strong", "bdi", "ul", "li", "a", "table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "code"}
-    VOID = {"meta", "rect"}
     COLOURED = re.compile("(?:for|against|look)[123]$")
 
     def __init__(self, page: str):
-        super().__init__()
-        self.source, self.open, self.ids, self.links, self.articles, self.words = page, [], [], [], [], []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-        self.text = " ".join(" ".join(self.words).split())
+        self.articles = []
+        super().__init__(page)
 
     def handle_starttag(self, tag, attributes):
-        assert tag in self.TAGS, tag
-        attributes = dict(attributes)
-        assert not [name for name in attributes if name.startswith("on") or name in ("src", "style")]
-        self.ids += [attributes["id"]] if "id" in attributes else []
-        self.links += [attributes["href"]] if "href" in attributes else []
+        super().handle_starttag(tag, attributes)
         if tag == "article":
             self.articles.append({"texts": [], "coloured": [], "all": "", "scores": []})
-        if tag == "p" and attributes.get("class") == "text":
+        if (tag, dict(attributes).get("class")) == ("p", "text"):
             self.articles[-1]["texts"].append("")
-        if tag not in self.VOID:
-            self.open.append((tag, attributes.get("class") or ""))
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open.pop()[0] == tag
 
     def handle_data(self, data):
-        if ("style", "") in self.open:
-            return
-        self.words.append(data)
+        super().handle_data(data)
         if "article" not in [tag for tag, _ in self.open]:
             return
         article = self.articles[-1]
@@ -318,34 +300,18 @@ def test_a_flood_of_labels_makes_no_flood_of_groups():
     assert len(page.articles) == MOST_LABELS and "Not shown: 30 smaller labels." in page.text
 
 
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    return sum(weight * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for weight, c in zip((0.2126, 0.7152, 0.0722), parts))
-
-
-def _contrast(one: str, two: str) -> float:
-    """WCAG 2.1, from 1 to 21."""
-    low, high = sorted(map(_luminance, (one, two)))
-    return (high + 0.05) / (low + 0.05)
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_and_shades_in_grey(scheme):
-    assert math.isclose(_contrast("#000000", "#ffffff"), 21) and round(_contrast("#999999", "#ffffff"), 2) == 2.85
-    page = render_explanations([])
-    found = re.findall(r"(@media \(prefers-color-scheme: dark\) \{ )?:root \{(.*?)\}", page, re.S)
-    colours = {}
-    for is_dark, block in found:
-        if not is_dark or scheme == "dark":
-            colours |= dict(re.findall(r"--([\w]+): (#[0-9a-f]{6});", block))
+    assert math.isclose(contrast("#000000", "#ffffff"), 21) and round(contrast("#999999", "#ffffff"), 2) == 2.85
+    colours = read_colours(render_explanations([]), scheme)
     for side in ("for", "against", "look"):
         shades = [colours[f"{side}{step}"] for step in (1, 2, 3)]
-        assert all(_contrast(colours["on"], shade) >= 4.5 for shade in shades)
-        assert all(_contrast(colours[side], shade) >= 3 for shade in shades)  # the line, which is no text
-        lights = [_luminance(shade) for shade in shades]
-        assert lights == sorted(lights, reverse=scheme == "light") and all(_contrast(*pair) > 1.15 for pair in zip(shades, shades[1:]))
+        assert all(contrast(colours["on"], shade) >= 4.5 for shade in shades)
+        assert all(contrast(colours[side], shade) >= 3 for shade in shades)  # the line, which is no text
+        lights = [luminance(shade) for shade in shades]
+        assert lights == sorted(lights, reverse=scheme == "light") and all(contrast(*pair) > 1.15 for pair in zip(shades, shades[1:]))
     for ground in ("card", "paper"):
-        assert all(_contrast(colours[ink], colours[ground]) >= 4.5 for ink in ("ink", "soft", "accent", "for"))
+        assert all(contrast(colours[ink], colours[ground]) >= 4.5 for ink in ("ink", "soft", "accent", "for"))
 
 
 def test_a_word_pushes_the_same_way_wherever_it_stands():

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from colours import contrast, luminance, read_colours
 from test_charts import make_buckets, make_figures
 
 from doxa.monitoring.figures import Group, HeadCounts, Share
@@ -64,22 +65,14 @@ def test_the_table_can_be_heard():
     assert "style=" not in table  # shades are classes
 
 
-def luminance(colour):
-    """Relative luminance (WCAG 2.1) of #rrggbb."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 def test_numbers_on_shades_can_be_read_in_both_schemes():
     page = render(make_map({"credit": {"negative": 30}}, ["negative"]), "html")
-    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL))
-    for colours in (light, light | dark):
+    light, dark = (read_colours(page, scheme) for scheme in ("light", "dark"))
+    for colours in (light, dark):
         shades = [colours["card"], *(colours[f"h{i}"] for i in range(1, 6))]
         inks = [colours["ink"]] * 5 + [colours["on-h5"]]
         for shade, ink in zip(shades, inks):
-            high, low = sorted((luminance(shade), luminance(ink)), reverse=True)
-            assert (high + 0.05) / (low + 0.05) >= 4.5, (shade, ink)
+            assert contrast(shade, ink) >= 4.5, (shade, ink)
         steps = [luminance(shade) for shade in shades]
         assert steps == sorted(steps, reverse=steps[0] > steps[1])  # each step is further from the paper than the one before
     assert light["h1"] != dark["h1"]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 from browser import Browser, find_browser
-from explained import explained_records
+from explained_news import explained_records
+from test_evaluation_page import evaluate, records_of_every_kind
 from test_explanations_page import hostile_records
 from test_page import HOSTILE, hostile_figures
 
@@ -78,8 +79,19 @@ def explanations_page(tmp_path_factory):
     return page
 
 
+@pytest.fixture(scope="module")
+def evaluation_page(tmp_path_factory):
+    """Heads of every kind, slices, and a label without a place to break."""
+    records = records_of_every_kind()
+    for record in records[:60]:
+        record["prediction"]["sentiment"] = {"label": "y" * 80, "score": 0.7}
+    page = tmp_path_factory.mktemp("evaluation") / "page.html"
+    page.write_text(evaluate(records, "--by", "source", "--to", "html", "--title", "评估 evaluation"), encoding="utf-8")
+    return page
+
+
 @pytest.mark.parametrize("scheme, width", VIEWS)
-@pytest.mark.parametrize("name", ["hostile_page", "combined_page", "explanations_page"])
+@pytest.mark.parametrize("name", ["hostile_page", "combined_page", "explanations_page", "evaluation_page"])
 def test_the_page_runs_nothing_asks_for_nothing_and_fits(browser, request, name, scheme, width):
     page = request.getfixturevalue(name)
     browser.open(page, scheme, width)
@@ -99,6 +111,16 @@ def test_every_text_can_be_read(browser, combined_page, scheme, width):
     assert len(set(shades)) >= 2
     paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(245, 246, 248)" if scheme == "light" else "rgb(16, 22, 28)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_of_an_evaluation_can_be_read(browser, evaluation_page, scheme):
+    browser.open(evaluation_page, scheme)
+    contrasts = browser.evaluate(CONTRASTS)
+    assert len(contrasts) > 200 and [pair for pair in contrasts if pair[1] < 4.5] == []
+    box, dot, counts = (browser.evaluate(f"(() => {{ const r = document.querySelector('{part}').getBoundingClientRect(); return [r.width, r.height]; }})()")
+                        for part in (".diagram .frame", ".interval", "svg.counts"))
+    assert box[0] == pytest.approx(box[1]) and dot[0] > 50 and counts[1] > 20
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

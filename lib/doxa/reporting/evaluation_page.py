@@ -2,13 +2,13 @@
 
 import math
 
-from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures
-from doxa.evaluation.measures import HEADLINE, SMALL
+from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, Slice
+from doxa.evaluation.measures import HEADLINE, HIGHER_IS_WORSE, SMALL
 from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
 from doxa.monitoring.figures import Share
 from doxa.reporting import evaluation_wording, heat_map, wording
-from doxa.reporting.interval_bar import Axis, span_axis
+from doxa.reporting.interval_bar import Axis, IntervalBar, span_axis
 from doxa.reporting.reliability import draw_reliability
 from doxa.reporting.template import load_template
 
@@ -79,7 +79,7 @@ class _HeadPage:
         return evaluation_wording.confused_pairs(self.head)[: evaluation_wording.MOST_PAIRS]
 
     @property
-    def slicings(self):
+    def slicings(self) -> list[tuple[str, list[str], list[tuple[Slice, IntervalBar | None]], int]]:
         """(name, what its columns show, rows of (slice, bar), number of slices left out) of each slicing."""
         overall, found = self.head.figures.get(self.headline), []
         names = sorted(SMALL[self.head.kind], key=lambda name: name != self.headline)
@@ -90,8 +90,8 @@ class _HeadPage:
             found.append((self.by if slicing == "by" else evaluation_wording.SLICINGS.get(slicing, slicing), names, rows, len(slices) - len(shown)))
         return found
 
-    def draw(self, name: str):
-        """The bar of a figure of the whole head, for those between -1 and 1."""
+    def draw(self, name: str) -> IntervalBar | None:
+        """The bar of a figure of the whole head, of those that are best at 1."""
         found = self.head.figures[name]
         axis = span_axis([found])
-        return axis.draw(found) if axis.high == 1.0 else None
+        return axis.draw(found) if name not in HIGHER_IS_WORSE and axis.high == 1.0 else None

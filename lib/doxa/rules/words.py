@@ -43,6 +43,11 @@ def cut(folded: str) -> list[str]:
     return _CUT.findall(folded)
 
 
+def is_unspaced(word: str) -> bool:
+    """Whether a word of `cut` is a character of a script without spaces."""
+    return _UNSPACED.match(word) is not None
+
+
 class Layout:
     """Where the words of a folded text stand, and how far they are from each other.
 
@@ -74,7 +79,7 @@ class Layout:
 
 
 def _parts(word: str) -> int:
-    if _UNSPACED.match(word):
+    if is_unspaced(word):
         return 1
     return PARTS_A_WORD if word[0].isalnum() else 0
 

@@ -1,65 +1,68 @@
-"""What explanations say of words: over a corpus, and between two windows; for terminals, as Markdown and as JSON."""
+"""What explanations say of words, over a corpus and between two windows: as blocks for people, as JSON for machines."""
 
 from dataclasses import asdict
 from typing import Any
 
 from doxa.explaining.contrast import Change, Contrast
-from doxa.explaining.summary import Summary, WordFigures, name_label
-from doxa.metrics.intervals import wilson
+from doxa.explaining.summary import Mean, Summary, WordFigures, name_label
 from doxa.reporting.blocks import Block, Heading, Line, Table
 from doxa.reporting.json import dump
 
-_MEASURES = {"comprehensiveness": "the label's score falls without the best words by", "random_comprehensiveness": "without random ones by",
-             "sufficiency": "with the best words alone by", "random_sufficiency": "with random ones alone by"}
-
 
 def describe_summary(summary: Summary, title: str) -> list[Block]:
-    told = f"{summary.n_records:,} records" + (f", {summary.n_errors:,} of them carry an error" if summary.n_errors else "")
-    told += f", {summary.n_unexplained:,} hold no explanation" if summary.n_unexplained else ""
-    blocks: list[Block] = [Heading(title, 1), Line(told + (f"; {', '.join(summary.how)}" if summary.how else ""))]
-    for head, measures in summary.faithfulness.items():
-        rows = [(_MEASURES[name], f"{found.mean:.3f}", f"{found.low:.3f} to {found.high:.3f}") for name, found in measures.items()]
-        blocks += [Heading(f"{head}: how faithful the explanations are"), Table([("on average", True), ("", True), ("95 %", True)], rows)]
+    counts = [f"{summary.n_records:,} records"]
+    counts += [f"{summary.n_errors:,} error records"] if summary.n_errors else []
+    counts += [f"{summary.n_unexplained:,} without an explanation"] if summary.n_unexplained else []
+    blocks: list[Block] = [Heading(title, 1), Line(", ".join([*counts, *summary.how]))]
     for label in summary.labels:
-        blocks.append(Heading(f"{name_label(label.head, label.label)}: {label.n:,} texts"))
-        for words, way in ((label.speaking_for, "for"), (label.speaking_against, "against")):
-            if words:
-                blocks += [Heading(f"words that speak {way} it", 3), _word_table(words)]
-        if not label.speaking_for and not label.speaking_against:
-            blocks.append(Line(f"of {label.n_ranked:,} words none is clear of chance"))
-    return [*blocks, *(Line(note, "note") for note in summary.notes), Line(summary.method, "code")]
+        blocks += [Heading(name_label(label.head, label.label)), Line(f"{label.n:,} texts, {label.n_ranked:,} words in enough of them")]
+        for way, words in (("speaking for it", label.speaking_for), ("speaking against it", label.speaking_against)):
+            blocks.append(_word_table(way, words) if words else Line(f"no word is clearly {way}"))
+    if summary.faithfulness:
+        rows = [(head, measure.replace("_", " "), f"{mean.n:,}", f"{mean.mean:.3f}", _mean_interval(mean)) for head, measures in summary.faithfulness.items()
+                for measure, mean in measures.items()]
+        blocks += [Heading("Faithfulness"), Table([("head", True), ("measure", True), ("texts", True), ("mean", True), ("95 %", True)], rows, frozenset({0, 1}))]
+    return blocks + _closing(summary)
 
 
-def _word_table(words: list[WordFigures]) -> Table:
-    table = Table([("word", True), ("texts", True), ("evidence", True), ("interval", True), ("for", False), ("see", False)], texts=frozenset({0, 5}))
+def _word_table(title: str, words: list[WordFigures]) -> Table:
+    table = Table([(title, True), ("texts", True), ("evidence", True), ("interval", True), ("for", False), ("see", False)], texts=frozenset({0, 5}))
     for word in words:
-        table.rows.append((word.word, f"{word.n:,}", f"{word.mean:+.2f}", f"{word.low:+.2f} to {word.high:+.2f}", f"{word.share_for:.0%}", ", ".join(word.examples)))
+        table.rows.append((word.word, f"{word.n:,}", f"{word.mean:+.3f}", f"{word.low:+.3f} to {word.high:+.3f}", f"{word.share_for:.0%}", ", ".join(word.examples)))
     return table
 
 
-def describe_contrast(contrast: Contrast, title: str, files: tuple[str, str]) -> list[Block]:
-    what = name_label(contrast.head, contrast.label)
-    blocks: list[Block] = [Heading(title, 1), Line(f"{files[1]} ({contrast.after[1]:,} texts) beside {files[0]} ({contrast.before[1]:,} texts): {what}")]
+def _mean_interval(mean: Mean) -> str:
+    return "–" if mean.low is None else f"{mean.low:.3f} to {mean.high:.3f}"
+
+
+def describe_contrast(contrast: Contrast, title: str, files: tuple[str, ...]) -> list[Block]:
+    blocks: list[Block] = [Heading(title, 1), Line(f"{name_label(contrast.head, contrast.label)}: {files[1]} beside {files[0]}")]
     if contrast.label is not None:
-        rows = [(name, f"{n:,}", f"{hits:,}", f"{hits / n:.1%}", "{:.1%} to {:.1%}".format(*wilson(hits, n)))
-                for name, (hits, n) in zip(("before", "after"), (contrast.before, contrast.after))]
-        blocks += [Table([("", True), ("texts", True), (what, True), ("share", True), ("95 %", True)], rows),
-                   Line(f"share {contrast.share.value:+.1%} [{contrast.share.low:+.1%} to {contrast.share.high:+.1%}], "
-                        f"evidence per text {_change(contrast.evidence)}")]
-    if not contrast.words:
-        blocks.append(Line(f"of {contrast.n_tested:,} words none moved it beyond chance"))
-    else:
-        table = Table([("word", True), ("evidence per text", True), ("interval", True), ("by frequency", True), ("by evidence", True), ("before", True),
-                       ("after", True), ("see", False)], texts=frozenset({0, 7}), whole_width=110)
+        (hits1, n1), (hits2, n2) = contrast.before, contrast.after
+        share = contrast.share
+        blocks.append(Line(f"share: {hits1 / n1:.1%} of {n1:,} texts before, {hits2 / n2:.1%} of {n2:,} after: "
+                           f"{100 * share.value:+.1f} points [{100 * share.low:+.1f} to {100 * share.high:+.1f}]"))
+    blocks.append(Line(f"evidence per text, all words together: {_change(contrast.evidence)}"))
+    blocks.append(Line(f"{len(contrast.words)} words moved it, of {contrast.n_tested:,} looked at" if contrast.words else
+                       f"no word clearly moved it, of {contrast.n_tested:,} looked at"))
+    if contrast.words:
+        table = Table([("word", True), ("change", True), ("interval", False), ("by frequency", True), ("by evidence", True), ("in texts", True),
+                       ("mean evidence", False), ("see", False)], texts=frozenset({0, 7}), whole_width=130)
         for word in contrast.words:
-            table.rows.append((word.word, f"{word.change.value:+.3f}", f"{word.change.low:+.3f} to {word.change.high:+.3f}", f"{word.by_frequency.value:+.3f}",
-                               f"{word.by_evidence.value:+.3f}", *(f"{share:.1%}" for share in word.shares), ", ".join(word.examples)))
-        blocks += [Heading(f"words that moved it, of {contrast.n_tested:,} looked at", 3), table]
-    return [*blocks, *(Line(note, "note") for note in contrast.notes), Line(contrast.method, "code")]
+            table.rows.append((word.word, f"{word.change.value:+.4f}", f"{word.change.low:+.4f} to {word.change.high:+.4f}", f"{word.by_frequency.value:+.4f}",
+                               f"{word.by_evidence.value:+.4f}", " → ".join(f"{share:.1%}" for share in word.shares),
+                               " → ".join("–" if mean is None else f"{mean:+.2f}" for mean in word.means), ", ".join(word.examples)))
+        blocks.append(table)
+    return blocks + _closing(contrast)
+
+
+def _closing(found: Summary | Contrast) -> list[Block]:
+    return [*(Line(note, "note") for note in found.notes), Line(f"method: {found.method}", "code")]
 
 
 def _change(change: Change) -> str:
-    return f"{change.value:+.3f} [{change.low:+.3f} to {change.high:+.3f}]"
+    return f"{change.value:+.3f} nats [{change.low:+.3f} to {change.high:+.3f}]"
 
 
 def to_json(found: Summary | Contrast, **about: Any) -> str:

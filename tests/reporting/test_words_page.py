@@ -6,9 +6,11 @@ import pytest
 
 from doxa.explaining.contrast import contrast
 from doxa.explaining.summary import summarize
-from doxa.reporting.explanation_summary.page import FORMATS, render
+from doxa.reporting.blocks import to_markdown, to_terminal
+from doxa.reporting.explanations.words import describe_contrast, describe_summary, to_json
 from explained import explained
 
+FORMATS = ("terminal", "markdown", "json")
 EVIL = "<b>|\x1b[31m[red]x`=1"
 
 
@@ -17,6 +19,13 @@ def texts(n: int, word: str, every: int, label: str = "negative") -> list:
     for record in records:
         record.fields["id"] = f"{EVIL}{record.fields['id']}"
     return records
+
+
+def render(found, kind: str, width: int = 100) -> str:
+    if kind == "json":
+        return to_json(found)
+    blocks = describe_summary(found, "Words") if hasattr(found, "labels") else describe_contrast(found, "Moved", (EVIL, "after.jsonl"))
+    return to_markdown(blocks) if kind == "markdown" else to_terminal(blocks, width)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,7 @@ def test_text_from_records_is_harmless(which, kind, request):
     page = render(request.getfixturevalue(which), kind)
     assert "\x1b" not in page
     if kind == "markdown":
-        assert "<b>" not in page and all(line.replace("\\|", "").count("|") in (7, 9) for line in page.split("\n") if line.startswith("|"))
+        assert "<b>" not in page and all(line.replace("\\|", "").count("|") in (7, 9, 6) for line in page.split("\n") if line.startswith("|"))
     if kind == "json":
         content = json.loads(page)
         words = [word["word"] for word in (content["labels"][0]["speaking_for"] if which == "summary" else content["words"])]

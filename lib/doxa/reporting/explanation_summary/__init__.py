@@ -1,1 +1,0 @@
-"""What explanations of a whole corpus say, and what moved between two windows, as pages."""

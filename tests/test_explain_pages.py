@@ -100,11 +100,24 @@ def fingerprint(folder) -> str:
     return (folder / "why.html").read_text().partition("model:")[2][:12]
 
 
+def test_rules_learnt_from_predictions_are_a_file_of_rules(tiny_model, tmp_path):
+    records = [{"text": f"The {'bank defaulted' if i % 2 else 'merger closed'} on day {i}", "prediction": {"topic": {"label": "credit" if i % 2 else "merger", "score": 0.9}}}
+               for i in range(200)]
+    done = explain(records, "--learn-rules", "--head", "topic", "-o", tmp_path / "rules.toml")
+    assert (done.code, done.out) == (0, b"") and "held-out texts" in done.err
+    assert "100.0%" in done.err
+    texts = lines([{"text": record["text"]} for record in records[:4]])
+    said = run("explain", "--model", tiny_model, "--method", "occlusion", "--no-faithfulness", "--head", "topic", "--rules", tmp_path / "rules.toml", "-q", stdin=texts)
+    fired = [json.loads(line)["explanation"]["topic"]["rules"] for line in said.lines]
+    assert said.code == 0 and any(fired)
+    assert explain(records, "--learn-rules").code == 2 and explain(records[:9], "--learn-rules", "--head", "topic").code == 1
+
+
 @pytest.mark.parametrize("args, says", [
     ((), "give the model that is to be explained: --model DIR"),
     (("--to", "json"), "--to json is for --summary and --contrast"),
     (("--summary", "--to", "html"), "it comes as terminal, markdown or json"),
-    (("--summary", "--contrast"), "two pages: ask for one"),
+    (("--summary", "--contrast"), "pages of their own: ask for one"),
     (("--contrast",), "--contrast compares two files"),
     (("--contrast", "a", "b"), "--contrast is about one label"),
     (("--summary", "--rules", "r.toml"), "give --model DIR as well"),

@@ -31,6 +31,8 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
 @click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Tell beside each explanation which rules of FILE fire, and whether the model agrees.")
 @click.option("--summary", is_flag=True, help="Instead of records, show which words speak for and against each label over all texts.")
 @click.option("--contrast", is_flag=True, help="Show which words moved a label between two FILEs, the earlier first (with --head and --label).")
+@click.option("--learn-rules", is_flag=True, help="Write a short list of rules that says what the model said in `prediction` (with --head), as a file for --rules, "
+              "with how often it agrees on held-out texts.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Words, or texts of a label, that a page shows.")
 @click.option("--title", help="Title of the page.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which pages name a record.")
@@ -43,7 +45,7 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
 @click.option("--to", type=click.Choice(RECORDS + PAGES), help="Format: of records jsonl, arrow, parquet or csv; html for a page of coloured texts; of --summary and "
               "--contrast terminal, markdown or json. Else by the suffix of --output; else jsonl, and terminal for words.")
 def explain(files, from_format, text_field, max_record_bytes, text_pair_field, model, heads, label, method, unit, baseline, steps, samples,
-            no_faithfulness, rules_path, summary, contrast, top, title, id_field, seed, long_policy, no_verify, engine, device, precision, batch_tokens, on_error, max_errors, require_input, output, to,
+            no_faithfulness, rules_path, summary, contrast, learn_rules, top, title, id_field, seed, long_policy, no_verify, engine, device, precision, batch_tokens, on_error, max_errors, require_input, output, to,
             quiet, verbose):
     """Say which words speak for the label that a model gives.
 
@@ -56,13 +58,19 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
       explain --to html --output why.html why.jsonl
       explain --summary why.jsonl
       explain --model out/ --head topic --label credit --contrast last-week.jsonl this-week.jsonl
+      explain --learn-rules --head topic predicted.jsonl > rules.toml
     """
     from doxa.explaining.output import ExplainedBefore, check_contrast, choose_output
     from doxa.records.reader import read_records
 
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("explain", quiet, verbose)
-    kind = choose_output(output, to, summary, contrast)
+    kind = choose_output(output, to, summary, contrast, learn_rules)
+    if learn_rules:
+        if len(heads) != 1 or model is not None:
+            raise UsageError("--learn-rules reads what predict said: give --head NAME, and no --model")
+        _learn(_options.source(files, from_format, max_record_bytes), heads[0], text_field, seed, output, terminal)
+        return
     if contrast:
         check_contrast(files, heads)
     elif model is None and kind in RECORDS:
@@ -106,6 +114,17 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
                 raise DoxaError("the input holds no record (--require-input)")
             write_page(page, output)
     tally.finish()
+
+
+def _learn(source, head, text_field, seed, output, terminal):
+    from doxa.explaining.surrogate import learn_rules
+    from doxa.records.reader import read_records
+    from doxa.records.writer import write_page
+
+    found = learn_rules(read_records(source), head, text_field, seed)
+    write_page(found.to_toml(), output)
+    terminal.note(f"{len(found.rules)} rules say what the model says in {found.fidelity} of {found.fidelity.n:,} held-out texts; "
+                  f'always "{found.otherwise}" would in {found.majority}')
 
 
 def _load(request, verify, wanted, how, rules_path, terminal):

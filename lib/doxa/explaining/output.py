@@ -14,12 +14,16 @@ AT_ONCE = 256
 _PAGE_SUFFIXES = {".md": "markdown", ".json": "json", ".txt": "terminal"}
 
 
-def choose_output(output: str | None, to: str | None, summary: bool, contrast: bool) -> str:
+def choose_output(output: str | None, to: str | None, summary: bool, contrast: bool, learn_rules: bool = False) -> str:
     """The format by `--to`, else by the suffix of `--output`: of words one of WORDS, of texts html, of records any other.
 
     Raises UsageError for one that what was asked for does not come in."""
-    if summary and contrast:
-        raise UsageError("--summary and --contrast are two pages: ask for one")
+    if summary + contrast + learn_rules > 1:
+        raise UsageError("--summary, --contrast and --learn-rules are pages of their own: ask for one")
+    if learn_rules and to is not None:
+        raise UsageError("--learn-rules writes a file of rules: it takes no --to")
+    if learn_rules:
+        return "rules"
     suffix = os.path.splitext(output or "")[1]
     if summary or contrast:
         kind = to or _PAGE_SUFFIXES.get(suffix, "terminal")

@@ -88,7 +88,7 @@ def test_the_same_shares_give_the_same_colours_in_a_louder_text_but_nothing_weak
     assert [style for _, style in only(explained("a b", 30, 15))["coloured"]] == ["for3", "for2"]
     assert [style for _, style in only(explained("a b", 0.19, 0.09))["coloured"]] == ["for2", "for1"]
     assert [style for _, style in only(explained("a b", 0.01, 0.001))["coloured"]] == ["for1"]
-    assert only(explained("a b", 0, 0))["coloured"] == [] and "No word stands out." in only(explained("a b", 0, 0))["all"]
+    assert only(explained("a b", 0.004, -0.004))["coloured"] == only(explained("a b", 0, 0))["coloured"] == [] and "No word stands out." in only(explained("a b", 0, 0))["all"]
 
 
 def test_score_runner_up_and_what_is_known_stand_beside_the_label():
@@ -137,11 +137,14 @@ def test_counts_stand_in_the_contents_and_lead_to_their_groups():
     assert "explanations 40 of 39 texts doubtful 8" in page.text and "mistakes 10 of 36 with a gold label" in page.text
 
 
-def test_weak_explanations_are_called_so():
-    better, worse = faithfulness(0.3, 0.1, 0.2, 0.2), faithfulness(0.2, 0.1, 0.2, 0.2)
-    assert "weak" not in only(explained("a", 1, faithfulness=better))["all"]
-    assert "weak: random words do as well" in only(explained("a", 1, faithfulness=worse))["all"]
-    assert "weak: random words do as well" in only(explained("a", 1, faithfulness=faithfulness(0.3, 0.2, 0.2, 0.2)))["all"]
+@pytest.mark.parametrize("figures, is_weak", [
+    ((0.3, 0.1, 0.2, 0.2), False), ((0.2, 0.1, 0.2, 0.2), False), ((0.3, 0.2, 0.2, 0.2), False), ((0.2, 0.2, 0.2, 0.2), True),
+    ((0.1, 0.1, 0.2, 0.2), True), ((0.3, 0.3, 0.2, 0.2), True), ((0.3, 0.201, 0.2, 0.2), False), ((0.201, 0.2, 0.2, 0.2), True)])
+def test_weak_explanations_are_called_so(figures, is_weak):
+    assert ("weak: random words do as well" in only(explained("a", 1, faithfulness=faithfulness(*figures)))["all"]) == is_weak
+
+
+def test_faithfulness_is_told_in_words():
     article = only(explained("a", 1, faithfulness=faithfulness(-0.1, 0.001, 0.2, 0.2)))
     assert "Without its strongest words the score rises by 0.10" in article["all"] and "from them alone it stays" in article["all"]
 

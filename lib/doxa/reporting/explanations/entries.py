@@ -23,8 +23,12 @@ class Faithfulness:
 
     @property
     def is_weak(self) -> bool:
-        """Whether the named words do no better than random ones, in taking them away or in keeping them alone."""
-        return self.comprehensiveness <= self.random_comprehensiveness or self.sufficiency >= self.random_sufficiency
+        """Whether the named words do worse than random ones, in being taken away or in being kept alone, or no better in both.
+
+        Two decimals count, as they are shown: where the model gives the same score whatever it reads, all words alone keep it."""
+        gains = ((self.comprehensiveness, self.random_comprehensiveness), (self.random_sufficiency, self.sufficiency))
+        signs = [round(own, 2) - round(other, 2) for own, other in gains]
+        return min(signs) < 0 or max(signs) <= 0
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from doxa.reporting.explanations.passages import Unit
 # its words counted; with one scale for a page a single loud text would bleach all others, and the same text would look
 # otherwise on another page. Nor would a fixed scale do: a text of 20 words shares out as much evidence as one of 2,000.
 STEPS = (0.15, 0.4, 0.7)
-# In nats of log-odds: from where on shades 2 and 3 may be. Where even the strongest word moves the odds by less than a tenth, nothing is loud.
-LOUD = (0.1, 0.2)
+# In nats of log-odds: from where on shades 1 to 3 may be. What would print as ×1.00 is nothing, and where even the strongest word
+# moves the odds by less than a tenth, nothing is loud.
+AT_LEAST = (0.005, 0.1, 0.2)
 MOST_WORDS = 5
 _UNSPACED = ("zh", "ja")
 
@@ -46,7 +47,7 @@ class Scale:
     def _step(self, score: float) -> int:
         size = abs(score)
         step = sum(size / self.largest >= edge for edge in STEPS) if self.largest > 0 else 0
-        return min(step, 1 + sum(size >= nats for nats in LOUD)) if self.kind == "odds" else step
+        return min(step, sum(size >= nats for nats in AT_LEAST)) if self.kind == "odds" else step
 
     def name_words(self, texts: Iterable[list[Unit]], side: str) -> list[Word]:
         """The strongest words of a side (for, against, look) among the coloured ones; Chinese characters beside each other make one word."""

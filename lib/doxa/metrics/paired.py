@@ -1,13 +1,14 @@
 """Tests of two predictions of the same rows, and many of them at once."""
 
 import numpy as np
-from scipy.stats import binom
 
 
 def mcnemar(n_worse: int, n_better: int) -> float:
     """The exact two-sided p-value (McNemar 1947, by the binomial) of rows right before and wrong after, and the other way round."""
-    n = n_worse + n_better
-    return min(1.0, 2.0 * float(binom.cdf(min(n_worse, n_better), n, 0.5))) if n else 1.0
+    n, least = n_worse + n_better, min(n_worse, n_better)
+    steps = np.arange(least)
+    log_chances = np.cumsum(np.append(-n * np.log(2.0), np.log(n - steps) - np.log(steps + 1)))  # of 0, 1, ... rows worse
+    return float(min(1.0, 2.0 * np.exp(log_chances).sum()))
 
 
 def bootstrap_p(differences: np.ndarray, bound: float = 0.0) -> float:

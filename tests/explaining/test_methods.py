@@ -10,6 +10,7 @@ from captum.attr import FeatureAblation, LayerGradientXActivation, LayerIntegrat
 from doxa.commands.explain import METHODS as COMMAND_METHODS
 from doxa.explaining.attention import explain_by_raw_attention, explain_by_rollout
 from doxa.explaining.gradient_input import explain_by_gradient_input
+from doxa.explaining.gradients import load_gradients
 from doxa.explaining.integrated_gradients import explain_by_integrated_gradients
 from doxa.explaining.methods import METHODS
 from doxa.explaining.occlusion import explain_by_occlusion
@@ -208,3 +209,11 @@ def test_results_do_not_depend_on_batches(setting):
 
 def test_the_command_offers_every_method():
     assert set(COMMAND_METHODS) == set(METHODS)
+
+
+def test_bf16_gradients_are_those_of_fp32_but_for_rounding(setting, tiny_model):
+    """Within 15 % of what the units' scores come to in absolute terms, on weights as wide as these; MiniLM has 0.8 % in the median, 2.2 % at most of 40 texts."""
+    mixed = setting.with_tools(gradients=load_gradients(str(tiny_model), "cpu", None, torch.bfloat16, 1), steps=128)
+    tasks = [setting.task(*texts, unit="word") for texts in CASES]
+    for one, other in zip(explain_by_integrated_gradients(tasks, setting.with_tools(steps=128).tools), explain_by_integrated_gradients(tasks, mixed.tools)):
+        assert 0 < np.abs(one.scores - other.scores).sum() < 0.15 * np.abs(one.scores).sum()

@@ -16,7 +16,8 @@ Pull = Callable[[list[int], np.ndarray], np.ndarray]
 
 
 class Gradients(Lanes):
-    """Values and slopes of a classifier at points. `mixed` computes in another precision than that of the weights.
+    """Values and slopes of a classifier at points. `mixed` computes in another precision than that of the weights: in bf16, integrated
+    gradients of MiniLM differed from those in fp32 by 0.8 % of their absolute sum in the median of 40 texts, by 2.2 % at most.
 
     Points of one length make a batch, so nothing is padded: the steps of one text already fill it."""
 

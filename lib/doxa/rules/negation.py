@@ -10,16 +10,17 @@ from doxa.rules.phrases import Hit
 from doxa.rules.words import PARTS_A_WORD, Layout
 
 NEGATIONS = (
-    "no", "not", "never", "neither", "nor", "none", "without", "cannot", "*n't", "avoid*", "deny", "denies", "denied", "denying", "reject*", "rule out",
-    "rules out", "ruled out", "unlikely", "no longer", "instead of", "rather than", "free of",
-    "不", "没", "没有", "未", "未曾", "尚未", "并未", "无", "毫无", "并非", "绝非", "不会", "不是", "否认", "避免", "排除", "从未", "免于", "无关", "勿",
+    "no", "not", "never", "neither", "nor", "none", "without", "cannot", "*n't", "avoid*", "deny", "denies", "denied", "denying", "reject*",
+    "rule out", "rules out", "ruled out", "unlikely", "no longer", "instead of", "rather than", "free of", "不", "没", "没有", "未", "未曾",
+    "尚未", "并未", "无", "毫无", "并非", "绝非", "不会", "不是", "否认", "避免", "排除", "从未", "免于", "无关", "勿",
 )
 # They hold such a word and take nothing back.
 SEEMING = (
-    "not only", "not just", "not merely", "no doubt", "no wonder", "not without", "no matter", "not to mention", "cannot help", "cannot rule out",
-    "not rule out", "not ruled out", "not avoid", "no less than", "cannot deny", "not deny", "not unlikely",
-    "不仅", "不但", "不只", "不光", "不断", "不得不", "不少", "不同", "不久", "不管", "不论", "不良", "不过", "不如", "不排除", "不否认", "不可避免", "无法避免",
-    "不无", "无论", "无疑", "无不", "未来", "未必不", "没准", "未免", "难免", "不禁", "不愧", "不料", "不足", "不利", "不满", "无良",
+    "not only", "not just", "not merely", "no doubt", "no wonder", "not without", "no matter", "not to mention", "cannot help",
+    "cannot rule out", "not rule out", "not ruled out", "not avoid", "no less than", "cannot deny", "not deny", "not unlikely", "不仅", "不但",
+    "不只", "不光", "不断", "不得不", "不少", "不同", "不久", "不管", "不论", "不良", "不过", "不如", "不排除", "不否认", "不可避免",
+    "无法避免", "不无", "无论", "无疑", "无不", "未来", "未必不", "没准", "未免", "难免", "不禁", "不愧", "不料", "不足", "不利", "不满",
+    "无良",
 )
 
 

@@ -34,8 +34,18 @@ def unit(gradient):
     return torch.stack([row / row.norm() for row in gradient])
 
 
+def sizes(model, epsilon):
+    """Epsilon of each text in units of the mean norm of its tokens' embeddings."""
+    norms = model.embeddings(IDS).detach().norm(dim=-1)
+    return [epsilon * float(norms[row][MASK[row] == 1].mean()) for row in range(2)]
+
+
+def times(values, unit_rows):
+    return torch.stack([value * row for value, row in zip(values, unit_rows)])
+
+
 def into_ball(delta, epsilon):
-    return torch.stack([row if row.norm() <= epsilon else row * epsilon / row.norm() for row in delta])
+    return torch.stack([row if row.norm() <= size else row * size / row.norm() for row, size in zip(delta, epsilon)])
 
 
 def gradient_at(model, delta):
@@ -52,23 +62,24 @@ def zero():
 
 
 def fgm(model, epsilon):
-    return [loss_of(model), loss_of(model, epsilon * unit(gradient_at(model, zero())))]
+    return [loss_of(model), loss_of(model, times(sizes(model, epsilon), unit(gradient_at(model, zero()))))]
 
 
 def pgd(model, epsilon):
-    delta = zero()
+    delta, ball = zero(), sizes(model, epsilon)
     for _ in range(3):
-        delta = into_ball(delta + 0.4 * epsilon * unit(gradient_at(model, delta)), epsilon)
+        delta = into_ball(delta + 0.4 * times(ball, unit(gradient_at(model, delta))), ball)
     return [loss_of(model), loss_of(model, delta)]
 
 
 def freelb(model, epsilon):
     torch.manual_seed(11)
-    delta = (torch.rand(2, 4, 5) * 2 - 1) * MASK[:, :, None] * epsilon / (MASK.sum(1)[:, None, None] * 5).sqrt()
+    ball = sizes(model, epsilon)
+    delta = times(ball, (torch.rand(2, 4, 5) * 2 - 1) * MASK[:, :, None] / (MASK.sum(1)[:, None, None] * 5).sqrt())
     losses = []
     for _ in range(3):
         losses.append(loss_of(model, delta) / 3)
-        delta = into_ball(delta + 0.4 * epsilon * unit(gradient_at(model, delta)), epsilon)
+        delta = into_ball(delta + 0.4 * times(ball, unit(gradient_at(model, delta))), ball)
     return losses
 
 

@@ -61,7 +61,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--adversarial", type=click.Choice(("none", "fgm", "pgd", "freelb")), default="none", show_default=True,
               help="Train on disturbed embeddings, against small changes of wording; no gain on plain test texts was seen. A step costs 2 (fgm), 4 (pgd) or 3 (freelb) times as much.")
 @click.option("--adversarial-epsilon", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True,
-              help="Largest L2 norm of the disturbance of a text's embeddings.")
+              help="Largest L2 norm of the disturbance of a text's embeddings, as a multiple of the norm of one token's.")
 @click.option("--target-precision", type=click.FloatRange(0, 1, min_open=True),
               help="Heads of many labels: set thresholds so that dev precision is at least this.  [default: best F1]")
 @click.option("--peft", type=click.Choice(("none", "lora", "adalora", "adapter")), default="none", show_default=True,

@@ -11,7 +11,9 @@ NAMES = ("fgm", "pgd", "freelb")
 
 @dataclass(frozen=True)
 class Adversary:
-    """How to disturb. `epsilon` is the largest L2 norm of the disturbance of one text's embeddings (T, d).
+    """How to disturb. `epsilon` is the largest L2 norm of the disturbance of one text's embeddings (T, d), in units of the mean norm of
+    its tokens' own: what is little to a pretrained base would drown the small embeddings of one that starts from nothing (Miyato et al.
+    normalise embeddings for the like reason).
 
     `fgm`: one step along the gradient (Miyato et al. 2017), its loss added to the plain one. `pgd`: `n_steps` steps
     of `step_size` projected back into the ball (Madry et al. 2018), the last one's loss added to the plain one.
@@ -69,6 +71,7 @@ class _Disturbance:
         self.delta: torch.Tensor | None = None
         self.direction: torch.Tensor | None = None
         self.radius: float | None = None
+        self.scale: torch.Tensor | None = None  # (B, 1, 1), the norm of a token's embedding in the mean of its text
 
     def __enter__(self) -> "_Disturbance":
         self.hook = self.embeddings.register_forward_hook(self._add)
@@ -79,10 +82,12 @@ class _Disturbance:
 
     def _add(self, module: nn.Module, inputs, output: torch.Tensor) -> torch.Tensor:
         if self.delta is None:
+            norms = output.detach().norm(dim=-1, keepdim=True) * self.mask
+            self.scale = norms.sum(dim=(1, 2), keepdim=True) / self.mask.sum(dim=(1, 2), keepdim=True).clamp_min(1)
             self.delta = torch.zeros_like(output, requires_grad=False)
             if self.radius is not None:  # uniform in the cube, scaled by 1 / sqrt(tokens * d): inside the ball (Zhu et al. 2020)
                 n_values = self.mask.sum(dim=(1, 2), keepdim=True) * output.shape[-1]
-                self.delta = (torch.rand_like(output) * 2 - 1) * self.mask * self.radius / n_values.sqrt()
+                self.delta = (torch.rand_like(output) * 2 - 1) * self.mask * self.radius * self.scale / n_values.sqrt()
         self.delta = self.delta.detach().requires_grad_()
         return output + self.delta
 
@@ -96,9 +101,9 @@ class _Disturbance:
     def step(self, size: float, epsilon: float) -> None:
         """Move `delta` by `size` along its gradient, each text's scaled to norm 1, back into the ball of `epsilon`."""
         gradient = self.delta.grad * self.mask
-        moved = self.delta.detach() + size * gradient / _norms(gradient).clamp_min(1e-12)
+        moved = self.delta.detach() + size * self.scale * gradient / _norms(gradient).clamp_min(1e-12)
         norms = _norms(moved)
-        self.delta = moved * (epsilon / norms.clamp_min(1e-12)).clamp_max(1.0)
+        self.delta = moved * (epsilon * self.scale / norms.clamp_min(1e-12)).clamp_max(1.0)
 
 
 def _norms(values: torch.Tensor) -> torch.Tensor:

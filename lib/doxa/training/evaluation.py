@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from doxa.metrics.classification import (
-    Estimate, bootstrap_label_scores, confusion_matrix, interval, macro_f1, macro_f1_many, resample_rows)
+from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
+from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1, macro_f1_many
+from doxa.metrics.label_figures import accuracy, averages, tally_labels
 from doxa.model.heads import Head, head_slices, probabilities
 
 
@@ -60,17 +61,19 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
     rows = _labelled(target)
     gold, methods = target[rows], list(decisions)
     if head.kind == "label":
-        figures = bootstrap_label_scores(gold, [decisions[m][rows] for m in methods], len(head.labels))
+        cells, weights = draw_cells(np.stack([gold, *(decisions[m][rows] for m in methods)], axis=1).astype(int))
+        tallies = [tally_labels(cells[:, 0], said, weights, len(head.labels) + 1) for said in cells.T[1:]]  # one more: unseen labels
+        figures = np.stack([(accuracy(tally), averages(tally)["macro_f1"]) for tally in tallies])
         names = ("accuracy", "macro-F1")
     else:
-        weights = np.concatenate([np.ones((1, len(gold)), dtype=int), resample_rows(len(gold))])
+        weights = draw_rows(np.zeros(len(gold), int), most=len(gold)).weights
         compute = _many_figures if head.kind == "labels" else _number_figures
         figures = np.stack([compute(gold, decisions[m][rows], weights) for m in methods])
         names = ("exact match", "macro-F1") if head.kind == "labels" else ("MAE", "R2")
-    scores = {method: {name: interval(values[0], values[1:]) for name, values in zip(names, figure)}
+    scores = {method: {name: estimate(values[0], values) for name, values in zip(names, figure)}
               for method, figure in zip(methods, figures)}
     difference = figures[methods.index("model")][1] - figures[methods.index("tfidf")][1]
-    return HeadFigures(head.name, head.kind, int(rows.sum()), scores, interval(difference[0], difference[1:]))
+    return HeadFigures(head.name, head.kind, int(rows.sum()), scores, estimate(difference[0], difference))
 
 
 def count_confusion(head: Head, target: np.ndarray, decision: np.ndarray) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Compa
     pairs = [_compare(seen[0], other, (names[0], name), settings) for other, name in zip(seen[1:], names[1:])]
     deciding = [figure for pair in pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
     if len(deciding) * LEAST_P >= settings.alpha:
-        raise UsageError(f"--alpha {settings.alpha:g}: {len(deciding)} figures decide, and {N_RESAMPLES:,} resamples could call none of them worse; "
+        raise UsageError(f"--alpha {settings.alpha:g}: {N_RESAMPLES:,} resamples cannot tell whether any of {len(deciding)} deciding figures is worse; "
                          f"give more than {len(deciding) * LEAST_P:.3f}, or compare fewer files, heads or metrics")
     for figure, p in zip(deciding, holm([figure.p for figure in deciding])):
         figure.p_holm, figure.verdict = p, _judge(figure.gain, p, settings)

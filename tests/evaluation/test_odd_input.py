@@ -10,6 +10,7 @@ from doxa.errors import DoxaError
 from doxa.evaluation.evaluate import Settings, judge_heads
 from doxa.evaluation.gate import check_gates, parse_gate
 from doxa.evaluation.intake import read_evidence
+from doxa.metrics.bootstrap import draw_cells
 from doxa.records.columns import Wanted, read_columns
 from doxa.records.reader import Source
 from doxa.reporting.evaluation import FORMATS, render_evaluation
@@ -84,11 +85,12 @@ def test_lengths_are_read_row_by_row(judge):
     assert {part["value"]: part["n"] for part in slices} == {"1-16": 1, "33-64": 1, "(none)": 1}
 
 
-def test_says_that_slices_are_left_out(judge):
-    records = [{"text": "t", "n": str(i), "h": "a", "prediction": {"h": {"label": "a"}}} for i in range(1001)]
+def test_says_that_slices_are_left_out(judge, monkeypatch):
+    monkeypatch.setattr("doxa.evaluation.rows.MOST_SLICES", 4)
+    records = [{"text": "t", "n": str(i), "h": "a", "prediction": {"h": {"label": "a"}}} for i in range(5)]
     page = judge(records, by=("n",))
-    assert len(page["heads"]["h"]["slices"]["by"]) == 1000 and any("of 1,001 slices only the 1,000 largest" in note for note in page["notes"])
-    assert not any("slices" in note for note in judge(records[:1000], by=("n",))["notes"])
+    assert len(page["heads"]["h"]["slices"]["by"]) == 4 and any("of 5 slices only the 4 largest" in note for note in page["notes"])
+    assert not any("slices" in note for note in judge(records[:4], by=("n",))["notes"])
 
 
 def test_no_gate_is_passed_where_nothing_was_judged(tmp_path):
@@ -100,9 +102,9 @@ def test_no_gate_is_passed_where_nothing_was_judged(tmp_path):
     assert check_gates(evaluation, []) == []
 
 
-def test_draws_of_many_cells_come_in_small_blocks():
-    from doxa.metrics.bootstrap import BLOCK_NUMBERS, N_RESAMPLES, draw_cells
-
-    cells, blocks = draw_cells(np.random.default_rng(0).integers(0, 200, (30_000, 2)))
-    sizes = [block.size for block in blocks]
-    assert max(sizes) <= BLOCK_NUMBERS and sum(sizes) == len(cells) * (1 + N_RESAMPLES) > 4 * BLOCK_NUMBERS
+def test_figures_are_the_same_however_many_draws_are_held_at_once(judge, monkeypatch):
+    records = judged(60)
+    whole = judge(records)
+    monkeypatch.setattr("doxa.metrics.bootstrap.BLOCK_NUMBERS", 100)
+    assert {block.shape[0] for block in draw_cells(np.arange(40)[:, None])[1]} == {1, 2}
+    assert judge(records) == whole

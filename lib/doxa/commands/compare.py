@@ -53,6 +53,7 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
 
     kind = choose_page(output, to, FORMATS)
     conditions = parse_conditions(where)
+    settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
     names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
     wanted = Wanted(by, None, text_field, id_field, tuple(names), parse_gold(gold))
     sides, failures = [], []
@@ -65,7 +66,6 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
         if n_failed:
             failures.append(f"{n_failed} of {sides[-1].n_records} records of {file} could not be read or hold no prediction")
     check_metrics(metrics, [rows for side in sides for rows in side.heads.values()])
-    settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
     comparisons = compare_all(sides, list(files), settings)
     write_page(render_comparison(comparisons, kind, page_width() if output is None else 100, output is None and stdout_takes_colour()), output)
     terminal.explain(comparisons.signature)

@@ -98,7 +98,7 @@ class _Intake:
         heads = self.reader.heads
         for name in self.asked:
             if name not in heads:
-                raise UsageError(f'--head {name}: the predictions have no such head; there are: {", ".join(sorted(heads))}')
+                raise UsageError(f'--head {name}: the first predictions have no such head; there are: {", ".join(sorted(heads))}')
         self.parts = {name: _HeadIntake(name, heads[name], self.reader.gold_field(name), self.reader.labels.get(name, []), self.n_mistakes)
                       for name in (self.asked or heads)}
         self.names = GroupNames(len(self.reader.by))
@@ -106,8 +106,9 @@ class _Intake:
     def _remember(self, table: pa.Table, places: np.ndarray) -> None:
         """Ids for pairing; and a running hash of each column that tells one test set from another."""
         self.places.append(places)
+        every_row = pa.array(np.arange(table.num_rows))
         for name, chunks in self.kept_columns.items():
-            chunks += table.column(name).chunks
+            chunks += table.column(name).take(every_row).chunks  # a copy: a column of DuckDB keeps all columns of its block in memory
         for name in ("id", "text", *dict.fromkeys(f"field:{part.field}" for part in self.parts.values())):
             column = table.column(name).combine_chunks()
             sizes, contents = self.prints.setdefault(name, [hashlib.sha256(), hashlib.sha256()])

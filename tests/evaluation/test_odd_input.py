@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from judged import judged, lines
 
@@ -68,6 +70,21 @@ def test_scores_that_are_no_shares_give_no_figures(judge, entry):
     assert found["n"] == 60 and "macro_f1" in found["figures"] and found["reliability"] == []
     assert not {"log_loss", "brier", "roc_auc", "calibration_error"} & set(found["figures"])
     assert any("no numbers from 0 to 1" in note for note in page["notes"])
+
+
+def test_tables_whose_predictions_are_no_numbers_or_lists(tmp_path):
+    """A cell of CSV, or a column of strings in Parquet, that does not read as it should is missing."""
+    path = tmp_path / "predicted.csv"
+    path.write_text('id,text,h,prediction.h.label,prediction.h.score,prediction.n.score,n,prediction.t.labels,t\n'
+                    '1,t,a,a,high,-1.5e0,1,"[""x""]",x\n2,t,a,a,0.5,about 3,3,x and y,x\n3,t,a,a,nan,+2.,2,"[""x"", 1, null]",x\n')
+    evaluation = judge_heads(read_evidence(read_columns(Source((str(path),)), Wanted(gold={}))), Settings())
+    assert {head.head: head.n for head in evaluation.heads} == {"h": 3, "n": 2, "t": 2}
+    assert evaluation.heads[1].figures["mae"].value == pytest.approx(1.25)
+    entries = pa.StructArray.from_arrays([pa.array(["a", "a"]), pa.array(["high", "0.5"])], ["label", "score"])
+    path = tmp_path / "predicted.parquet"
+    pq.write_table(pa.table({"h": ["a", "b"], "prediction": pa.StructArray.from_arrays([entries], ["h"])}), path)
+    [head] = judge_heads(read_evidence(read_columns(Source((str(path),)), Wanted(gold={}))), Settings()).heads
+    assert head.n == 2 and head.figures["accuracy"].value == 0.5
 
 
 @pytest.mark.parametrize("said", [{"label": "a"}, {"labels": ["a"]}])

@@ -72,7 +72,8 @@ def test_more_strata_than_places():
 
 def test_cells_are_rows_drawn():
     rows = np.repeat([[0, 1], [2, 2], [0, 0]], (50, 30, 20), axis=0)
-    cells, draws = draw_cells(rows)
+    cells, blocks = draw_cells(rows)
+    draws = np.concatenate([*blocks])
     assert cells.tolist() == [[0, 0], [0, 1], [2, 2]] and draws[0].tolist() == [20, 50, 30]
     assert draws[1:].mean(axis=0) == pytest.approx([20, 50, 30], abs=0.6)
     assert draws[1:].var(axis=0) == pytest.approx([16, 25, 21], rel=0.15)  # n p (1 - p)
@@ -99,7 +100,8 @@ def test_paired_test_refuses_as_often_as_it_says():
     chance, refused, n = np.random.default_rng(5), 0, 300
     for draw in range(400):
         first, second = chance.random(n) < 0.7, chance.random(n) < 0.7
-        cells, draws = draw_cells(np.stack([first, second], axis=1), draw)
+        cells, blocks = draw_cells(np.stack([first, second], axis=1), draw)
+        draws = np.concatenate([*blocks])
         differences = mean_of(cells[:, 1].astype(float), draws) - mean_of(cells[:, 0].astype(float), draws)
         refused += bootstrap_p(differences[1:]) < 0.05
     assert 8 <= refused <= 36  # 20 expected; 0.1 % tails of the binomial

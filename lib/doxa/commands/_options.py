@@ -104,14 +104,17 @@ def output_options(function):
     return function
 
 
-def page_options(function):
-    for option in reversed((
-        click.option("--to", type=click.Choice(("terminal", "markdown", "html", "json")), help="Format; else by the suffix of --output; else terminal."),
-        click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
-        click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all."),
-    )):
-        function = option(function)
-    return function
+def page_options_of(*formats: str):
+    def add_options(function):
+        for option in reversed((
+            click.option("--to", type=click.Choice(formats), help="Format; else by the suffix of --output; else terminal."),
+            click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Write to FILE, whole or not at all, instead of stdout."),
+            click.option("--require-input", is_flag=True, help="Fail (exit 1) when there is no record at all."),
+        )):
+            function = option(function)
+        return function
+
+    return add_options
 
 
 def device_options(function):

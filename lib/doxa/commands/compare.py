@@ -11,7 +11,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--head", "heads", multiple=True, metavar="NAME", help="Compare this head only; repeatable.  [default: all with gold labels]")
 @click.option("--gold", multiple=True, metavar="HEAD=FIELD", help="Where the gold label of a head is.  [default: the field of the head's name]")
 @click.option("--metric", "metrics", multiple=True, metavar="FIGURE", help="Figure that decides, by a name of evaluate --to json; repeatable.  "
-              "[default: macro_f1; mae of numbers]")
+              "[default, and of heads without it: macro_f1; mae of numbers]")
 @click.option("--margin", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="X", help="How much worse the new may be.")
 @click.option("--alpha", type=click.FloatRange(min=0, max=0.5, min_open=True), default=0.05, show_default=True, metavar="A",
               help="Chance of any verdict that is wrong; shared by Holm's method among all that decide.")
@@ -22,7 +22,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which records are paired; else by order.")
 @click.option("--title", default="Comparison", show_default=True, help="Title of the page.")
-@_options.page_options
+@_options.page_options_of("terminal", "markdown", "json")
 def compare(files, from_format, text_field, max_record_bytes, heads, gold, metrics, margin, alpha, by, by_length, where, n_flips, seed, id_field, title,
             to, output, require_input, quiet, verbose):
     """Tell whether new predictions are better or worse than old ones.
@@ -53,6 +53,7 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
 
     kind = choose_page(output, to, FORMATS)
     conditions = parse_conditions(where)
+    settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
     names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
     wanted = Wanted(by, None, text_field, id_field, tuple(names), parse_gold(gold))
     sides, failures = [], []
@@ -65,7 +66,6 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
         if n_failed:
             failures.append(f"{n_failed} of {sides[-1].n_records} records of {file} could not be read or hold no prediction")
     check_metrics(metrics, [rows for side in sides for rows in side.heads.values()])
-    settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
     comparisons = compare_all(sides, list(files), settings)
     write_page(render_comparison(comparisons, kind, page_width() if output is None else 100, output is None and stdout_takes_colour()), output)
     terminal.explain(comparisons.signature)

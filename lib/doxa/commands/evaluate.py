@@ -19,7 +19,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
 @click.option("--title", default="Evaluation", show_default=True, help="Title of the page.")
-@_options.page_options
+@_options.page_options_of("terminal", "markdown", "html", "json")
 def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, where, n_mistakes, at_least, at_most, seed, id_field, title,
              to, output, require_input, quiet, verbose):
     """Judge predictions against gold labels.

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from doxa import __version__
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.intake import Seen
 from doxa.evaluation.measures import HEADLINE, HIGHER_IS_WORSE, Measured, measure_both
 from doxa.evaluation.pairing import pair_head, pair_records
 from doxa.evaluation.rows import HeadRows
 from doxa.evaluation.slices import FEW
-from doxa.metrics.bootstrap import estimate
+from doxa.metrics.bootstrap import N_RESAMPLES, estimate
 from doxa.metrics.classification import Estimate
-from doxa.metrics.paired import bootstrap_p, holm, mcnemar
+from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, mcnemar
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Settings:
     title: str = "Comparison"
     by: str | None = None
     conditions: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not np.isfinite(self.margin):
+            raise UsageError(f"--margin {self.margin:g}: give a finite number")
 
 
 @dataclass
@@ -75,6 +79,7 @@ class HeadComparison:
     labels: list[Difference] = field(default_factory=list)
     slices: dict[str, list[tuple[int, Difference]]] = field(default_factory=dict)
     flips: list[Flip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -106,14 +111,19 @@ class Comparisons:
 
 
 def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Comparisons:
-    """Compare every later file with the first. Raises DoxaError where they cannot be paired."""
+    """Compare every later file with the first. Raises DoxaError where they cannot be paired or a deciding figure is not there,
+    UsageError where so many figures decide that none could be told from chance."""
     pairs = [_compare(seen[0], other, (names[0], name), settings) for other, name in zip(seen[1:], names[1:])]
     deciding = [figure for pair in pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
+    if len(deciding) * LEAST_P >= settings.alpha:
+        raise UsageError(f"--alpha {settings.alpha:g}: {N_RESAMPLES:,} resamples cannot tell whether any of {len(deciding)} deciding figures is worse; "
+                         f"give more than {len(deciding) * LEAST_P:.3f}, or compare fewer files, heads or metrics")
     for figure, p in zip(deciding, holm([figure.p for figure in deciding])):
         figure.p_holm, figure.verdict = p, _judge(figure.gain, p, settings)
     models = [f"{name}:{'+'.join(sorted({m for rows in one.heads.values() for m in rows.models})) or 'unstamped'}" for name, one in zip(names, seen)]
-    signature = " ".join([f"data:{seen[0].fingerprint}", *models, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
-                          f"holm:{len(deciding)}", "test:paired-bootstrap1000-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
+    where = [f"where:{condition}" for condition in settings.conditions]
+    signature = " ".join([f"data:{seen[0].fingerprint}", *models, *where, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
+                          f"holm:{len(deciding)}", f"test:paired-bootstrap{N_RESAMPLES}-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
     return Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
 
 
@@ -133,17 +143,22 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
         sides = pair_head(old.heads[head], new.heads[head], first, second, (old, new), names)
         if not sides[0].n:
             raise DoxaError(f'no record of head "{head}" is in both {names[0]} and {names[1]}')
-        heads.append(_compare_head(sides, (old, new), settings))
+        heads.append(_compare_head(sides, (old, new), names, settings))
     return Comparison(*names, how, len(first), (old.n_good - len(first), new.n_good - len(second)), heads)
 
 
-def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], settings: Settings) -> HeadComparison:
+def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings) -> HeadComparison:
     old, new = sides
     found = HeadComparison(old.head, old.kind, old.n)
     before, after = measure_both(list(sides), settings.seed)
-    deciding = [name for name in settings.metrics if name in before.exact and name in after.exact] or [HEADLINE[old.kind]]
-    names = [name for name in before.exact if name in after.exact and not np.isnan(before.exact[name]) and not np.isnan(after.exact[name])]
-    for name in sorted(names, key=lambda name: name not in deciding):
+    known, shared = before.exact | after.exact, [name for name in before.exact if _is_defined(name, before) and _is_defined(name, after)]
+    deciding = [name for name in settings.metrics if name in known] or [HEADLINE[old.kind]]
+    for name in deciding:
+        if name not in shared:
+            where = " and ".join(file for file, measured in zip(names, (before, after)) if not _is_defined(name, measured))
+            raise DoxaError(f'--metric {name} is not defined for head "{old.head}" in {where}; figures of scores need predict --scores, others labels or '
+                            "numbers that differ")
+    for name in sorted(shared, key=lambda name: name not in deciding):
         figure = _difference(name, before.exact[name], after.exact[name], before.values[name], after.values[name], _bound(name, settings))
         figure.verdict = "open" if name in deciding else None
         found.figures.append(figure)
@@ -153,8 +168,13 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], set
         found.p_mcnemar = mcnemar(found.n_worse, found.n_better)
         found.labels = _label_differences(old, before, after)
     found.flips = _flips(old, new, seen, settings.n_flips)
+    found.notes = [note for slicing in old.slices for note in old.tell_cut(slicing)]
     found.slices = {name: _slice_differences(old, new, name, settings.seed) for name in old.slices}
     return found
+
+
+def _is_defined(name: str, measured: Measured) -> bool:
+    return not np.isnan(measured.exact.get(name, np.nan))
 
 
 def _slice_differences(old: HeadRows, new: HeadRows, name: str, seed: int) -> list[tuple[int, Difference]]:
@@ -190,6 +210,7 @@ def _notes(pairs: list[Comparison]) -> list[str]:
         for n, name in zip(pair.n_alone, (pair.old, pair.new)):
             if n:
                 notes.append(f"{n:,} judged records of {name} have no partner in {pair.new if name == pair.old else pair.old} and are left out")
+        notes += [note for head in pair.heads for note in head.notes]
     return notes
 
 
@@ -204,10 +225,10 @@ def _difference(name: str, old: float, new: float, old_values: np.ndarray, new_v
 
 
 def _label_differences(rows: HeadRows, before: Measured, after: Measured) -> list[Difference]:
-    """F1 of every label that occurs, the largest loss first."""
-    found = []
+    """F1 of every label that some row holds, the largest loss first."""
+    found, held = [], rows.count(rows.gold)
     for i, label in enumerate(rows.labels):
         old, new = before.exact_by_label["f1"][i], after.exact_by_label["f1"][i]
-        if old or new or (rows.gold == i).any():
+        if old or new or held[i]:
             found.append(_difference(label, old, new, before.values_by_label["f1"][:, i], after.values_by_label["f1"][:, i]))
     return sorted(found, key=lambda figure: figure.more.value)

@@ -19,19 +19,18 @@ from doxa.metrics.score_figures import N_BINS, bin_of
 
 @dataclass(frozen=True)
 class Settings:
-    """`seed` of the resampling; the signature names `by` and `conditions`."""
+    """`seed` of the resampling; `by` and `conditions` as they were asked, for the page."""
 
     title: str = "Evaluation"
     by: str | None = None
     conditions: tuple[str, ...] = ()
     seed: int = 0
-    model: dict[str, str] | None = None
 
 
 def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
     """Judge every head of what was read."""
     heads = [_judge(rows, seen, settings) for rows in seen.heads.values()]
-    notes = [note for head in heads for note in _notes(head)]
+    notes = [note for head, rows in zip(heads, seen.heads.values()) for note in _notes(head, rows)]
     notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
     if seen.n_unmet:
         notes.append(f"{seen.n_unmet:,} records are left out by --where {' and '.join(settings.conditions)}")
@@ -61,12 +60,11 @@ def estimate_all(measured: Measured) -> dict[str, Estimate]:
 
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
     """Every label that occurs in gold or prediction."""
-    n_labels = len(rows.labels)
-    held, said = ((np.bincount(part, minlength=n_labels) if rows.kind == "label" else part.sum(axis=0)) for part in (rows.gold, rows.said))
+    held, said = rows.count(rows.gold), rows.count(rows.said)
     return [LabelFigures(rows.labels[i], int(held[i]), int(said[i]),
                          {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
                           if not np.isnan(values[i])})
-            for i in range(n_labels) if held[i] or said[i]]
+            for i in range(len(rows.labels)) if held[i] or said[i]]
 
 
 def draw_reliability(score: np.ndarray, is_right: np.ndarray) -> list[ReliabilityBin]:
@@ -81,7 +79,7 @@ def draw_reliability(score: np.ndarray, is_right: np.ndarray) -> list[Reliabilit
     return found
 
 
-def _notes(head: HeadEvaluation) -> list[str]:
+def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     notes = [f'head "{head.head}": {n:,} records are left out, {why}' for why, n in head.lost.items()]
     never = [label.label for label in head.labels if not label.held]
     if never:
@@ -89,6 +87,9 @@ def _notes(head: HeadEvaluation) -> list[str]:
     if head.kind == "label" and head.figures["accuracy"].value == 1.0:
         notes.append(f'head "{head.head}": without a single mistake, resampling cannot tell how many there may be: '
                      f"95 % sure is an accuracy of at least {wilson(head.n, head.n)[0]:.3f} (Wilson)")
-    if "log_loss" not in head.figures and head.kind != "number":
+    notes += [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
+    if rows.has_odd_scores:
+        notes.append(f'head "{head.head}": some scores are no numbers from 0 to 1, so figures of scores are left out')
+    elif "log_loss" not in head.figures and head.kind != "number":
         notes.append(f'head "{head.head}": log loss, Brier, ROC AUC and average precision need the scores of all labels: predict --scores')
     return notes

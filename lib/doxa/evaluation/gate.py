@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from doxa.errors import UsageError
+from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation
 from doxa.evaluation.measures import HIGHER_IS_WORSE
 
@@ -36,8 +36,10 @@ def parse_gate(text: str, is_most: bool = False) -> Gate:
 
 
 def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
-    """What is missed, a sentence each. Raises UsageError where a figure or head is not there."""
+    """What is missed, a sentence each. Raises UsageError where a figure or head is not there, DoxaError where nothing was judged."""
     missed = []
+    if gates and not evaluation.heads:
+        raise DoxaError("no record was judged, so no gate is passed; give records with predictions and gold labels")
     for gate in gates:
         flag = "--at-most" if gate.is_most else "--at-least"
         heads = [head for head in evaluation.heads if gate.head in (None, head.head)]

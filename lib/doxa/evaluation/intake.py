@@ -16,6 +16,8 @@ from doxa.records.columns import ColumnReader
 from doxa.records.conditions import Condition, good_rows, select
 from doxa.records.groups import GroupNames, group_names, name_group, spread_lists
 
+MOST_NUMBER = 1e70  # farther from 0 sums of squares overflow
+ROUNDING = 1e-5  # by which the score of a float16 model may pass 1
 _KIND_WORDS = {"label": "one label", "labels": "lists of labels", "number": "numbers"}
 LENGTH_EDGES = (16, 32, 64, 128, 256, 512)
 
@@ -96,7 +98,7 @@ class _Intake:
         heads = self.reader.heads
         for name in self.asked:
             if name not in heads:
-                raise UsageError(f'--head {name}: the predictions have no such head; there are: {", ".join(sorted(heads))}')
+                raise UsageError(f'--head {name}: the first predictions have no such head; there are: {", ".join(sorted(heads))}')
         self.parts = {name: _HeadIntake(name, heads[name], self.reader.gold_field(name), self.reader.labels.get(name, []), self.n_mistakes)
                       for name in (self.asked or heads)}
         self.names = GroupNames(len(self.reader.by))
@@ -104,8 +106,9 @@ class _Intake:
     def _remember(self, table: pa.Table, places: np.ndarray) -> None:
         """Ids for pairing; and a running hash of each column that tells one test set from another."""
         self.places.append(places)
+        every_row = pa.array(np.arange(table.num_rows))
         for name, chunks in self.kept_columns.items():
-            chunks += table.column(name).chunks
+            chunks += table.column(name).take(every_row).chunks  # a copy: a column of DuckDB keeps all columns of its block in memory
         for name in ("id", "text", *dict.fromkeys(f"field:{part.field}" for part in self.parts.values())):
             column = table.column(name).combine_chunks()
             sizes, contents = self.prints.setdefault(name, [hashlib.sha256(), hashlib.sha256()])
@@ -119,8 +122,7 @@ class _Intake:
             rows, columns = spread_lists([table.column(named.column).combine_chunks() for named in self.reader.by])
             found["by"] = rows, self.names.encode(columns)
         if self.by_length:
-            lengths = pc.cast(table.column("field:n_tokens"), pa.float64(), safe=False) if _has_numbers(table) else pc.utf8_length(table.column("text"))
-            found["length"] = None, np.searchsorted(LENGTH_EDGES, pc.fill_null(lengths, 0).to_numpy())
+            found["length"] = None, _encode_lengths(table)
         return found
 
     def finish(self) -> Seen:
@@ -162,12 +164,14 @@ class _HeadIntake:
         self.lost: Counter = Counter()
         self.codes: dict[str, int] = {}
         self.parts: dict[str, list[np.ndarray]] = {}
-        self.has_scores, self.models = bool(scored), set()
+        self.has_scores, self.has_odd_scores, self.models = bool(scored), False, set()
         self.mistakes = MistakeKeeper(n_mistakes)
 
     def add(self, table: pa.Table, first: int, places: np.ndarray, slices: dict) -> None:
         gold, is_bad = read_gold(table.column(f"field:{self.field}").combine_chunks(), self.kind)
         said = table.column(f"{'score' if self.kind == 'number' else self.kind}:{self.name}").combine_chunks()
+        if self.kind == "number":
+            said = pc.if_else(pc.less_equal(pc.abs(said), MOST_NUMBER), said, None)
         has_gold, has_said = gold.is_valid().to_numpy(zero_copy_only=False), said.is_valid().to_numpy(zero_copy_only=False)
         self.lost.update({"gold of another kind": int(is_bad.sum()), "without a gold label": int((~has_gold & ~is_bad).sum()),
                           "without its prediction": int((has_gold & ~has_said).sum())})
@@ -179,6 +183,7 @@ class _HeadIntake:
         score = np.full(len(rows), np.nan)
         if self.kind == "label":
             score = pc.fill_null(chosen.column(f"score:{self.name}"), np.nan).to_numpy()
+            self.has_odd_scores |= bool((~_are_shares(score) & ~np.isnan(score)).any())
         part = {"gold": self._encode(gold), "said": self._encode(said), "score": score, "records": first + rows}
         self._add_scores(chosen, part)
         self.models.update(chosen.column(f"model:{self.name}").unique().drop_null().to_pylist())
@@ -214,6 +219,7 @@ class _HeadIntake:
             self.parts.pop("scores", None)
         else:
             part["scores"] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(self.scored))
+            self.has_odd_scores |= not _are_shares(part["scores"]).all()
 
     def finish(self, names: dict[str, list[str]]) -> HeadRows:
         joined = {name: values for name, values in self.parts.items() if name not in ("gold", "said")}
@@ -225,10 +231,12 @@ class _HeadIntake:
         labels = list(self.codes)
         scores = self._spread_scores(whole.get("scores"), len(labels))
         score = whole.get("score", np.empty(0))
+        if self.has_odd_scores:
+            score, scores = np.full(len(score), np.nan), None
         if scores is None and self.kind == "label" and len(labels) == 2 and not np.isnan(score).any():
             scores = np.where(np.arange(2) == said[:, None], score[:, None], 1.0 - score[:, None])
         rows = HeadRows(self.name, self.kind, labels, gold, said, score, scores, whole.get("records", np.empty(0, int)),
-                        models=tuple(sorted(self.models)))
+                        models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores)
         for key, values in joined.items():
             if key.startswith("slice:"):
                 rows.slices[key[6:]] = np.concatenate([pairs + [[start], [0]] for start, pairs in zip(np.cumsum([0, *sizes]), values)], axis=1)
@@ -257,40 +265,47 @@ def read_gold(texts: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray]:
 
     An empty text is no label. A head of many labels takes the text of a single one for a list of it."""
     if kind == "label":
-        is_list = pc.and_(pc.starts_with(texts, "["), pc.ends_with(texts, "]"))
-        bad = pc.fill_null(is_list, False).to_numpy(zero_copy_only=False) if pc.any(is_list).as_py() else np.zeros(len(texts), bool)
-        if bad.any():
-            bad = np.array([bool(is_bad and _parse_list(text) is not None) for is_bad, text in zip(bad, texts.to_pylist())])
+        is_nested = pc.fill_null(pc.match_substring_regex(texts, r"(?s)^(\[.*\]|\{.*\})$"), False).to_numpy(zero_copy_only=False)
+        bad = is_nested.copy()
+        bad[is_nested] = [_parse_nested(text) is not None for text in texts.filter(pa.array(is_nested)).to_pylist()]
         return pc.if_else(pc.or_(pc.equal(texts, ""), pa.array(bad)), None, texts), bad
-    if kind == "number":
-        values = [_number(text) for text in texts.to_pylist()]
-        bad = np.array([value is None and text not in (None, "") for value, text in zip(values, texts.to_pylist())], bool)
-        return pa.array(values, pa.float64()), bad
-    lists = [None if text in (None, "") else _parse_list(text) if text.startswith("[") else [text] for text in texts.to_pylist()]
-    bad = np.array([found is None and text not in (None, "") for found, text in zip(lists, texts.to_pylist())], bool)
-    return pa.array(lists, pa.list_(pa.string())), bad
+    parse, values_type = (_parse_number, pa.float64()) if kind == "number" else (_parse_labels, pa.list_(pa.string()))
+    said = [text or None for text in texts.to_pylist()]
+    values = [None if text is None else parse(text) for text in said]
+    return pa.array(values, values_type), np.array([value is None and text is not None for value, text in zip(values, said)], bool)
 
 
-def _parse_list(text: str) -> list[str] | None:
-    """The labels of a JSON list of texts, None for anything else."""
+def _parse_nested(text: str) -> list | dict | None:
+    """The list or object that a text is as JSON, None for anything else."""
     try:
-        values = orjson.loads(text)
+        return orjson.loads(text) if text.startswith(("[", "{")) else None
     except orjson.JSONDecodeError:
         return None
-    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else None
 
 
-def _number(text: str | None) -> float | None:
+def _parse_labels(text: str) -> list[str] | None:
+    """The labels of a list of texts, or of the text of one; None for a list or object of anything else, or one that is cut off."""
+    if not text.startswith("["):
+        return [text] if _parse_nested(text) is None else None
+    values = _parse_nested(text)
+    return values if values is not None and all(isinstance(value, str) for value in values) else None
+
+
+def _parse_number(text: str) -> float | None:
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return value if abs(value) <= MOST_NUMBER else None
+
+
+def _are_shares(scores: np.ndarray) -> np.ndarray:
+    return (scores >= -ROUNDING) & (scores <= 1.0 + ROUNDING)
 
 
 def _in_order(rows: HeadRows) -> HeadRows:
     """Labels by how many rows hold them, the most first; those that nothing holds and nothing was given last."""
-    held, said = (np.bincount(side, minlength=len(rows.labels)) if rows.kind == "label" else side.sum(axis=0) for side in (rows.gold, rows.said))
+    held, said = rows.count(rows.gold), rows.count(rows.said)
     order = np.array(sorted(range(len(rows.labels)), key=lambda i: (-held[i], said[i] == 0, rows.labels[i])), int)
     place = np.argsort(order)
     if rows.kind == "label":
@@ -315,12 +330,15 @@ def _members(spread: np.ndarray | None, codes: np.ndarray, rows: np.ndarray) -> 
 
 def _length_names() -> list[str]:
     starts = (1, *(edge + 1 for edge in LENGTH_EDGES))
-    return [f"{start}-{edge}" for start, edge in zip(starts, LENGTH_EDGES)] + [f"{starts[-1]} and more"]
+    return [f"{start}-{edge}" for start, edge in zip(starts, LENGTH_EDGES)] + [f"{starts[-1]} and more", "(none)"]
 
 
-def _has_numbers(table: pa.Table) -> bool:
-    column = table.column("field:n_tokens")
-    return column.null_count == 0 and pc.all(pc.match_substring_regex(column, r"^\d{1,9}$")).as_py()
+def _encode_lengths(table: pa.Table) -> np.ndarray:
+    """Places (N,) among _length_names: by n_tokens, by characters where it is no number, the last where there is no text either."""
+    tokens, none = table.column("field:n_tokens"), len(LENGTH_EDGES) + 1
+    tokens = pc.if_else(pc.match_substring_regex(tokens, r"^\d{1,9}$"), tokens, None).cast(pa.int32())
+    lengths = pc.coalesce(tokens, pc.utf8_length(table.column("text")))
+    return np.where(lengths.is_valid().to_numpy(), np.searchsorted(LENGTH_EDGES, pc.fill_null(lengths, 0).to_numpy()), none)
 
 
 def _bytes_of(texts: pa.Array) -> memoryview:

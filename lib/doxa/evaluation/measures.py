@@ -37,9 +37,11 @@ def measure_both(sides: list[HeadRows], seed: int = 0, with_scores: bool = True)
     found = [Measured({}, {}, {}, {}) for _ in sides]
     first = sides[0]
     if first.kind == "label":
-        cells, weights = draw_cells(np.stack([first.gold, *(side.said for side in sides)], axis=1), seed)
-        for measured, said in zip(found, cells.T[1:]):
-            _add_label_figures(measured, label_figures.tally_labels(cells[:, 0], said, weights, len(first.labels)), is_one=True)
+        cells, draws = draw_cells(np.stack([first.gold, *(side.said for side in sides)], axis=1), seed)
+        gold, *said = cells.T
+        blocks = [[label_figures.tally_labels(gold, own, weights, len(first.labels)) for own in said] for weights in draws]
+        for measured, tallies in zip(found, zip(*blocks)):
+            _add_label_figures(measured, Tally(*map(np.concatenate, zip(*tallies))))
     needs_rows = first.kind != "label" or with_scores and any(_has_confidence(side) for side in sides)
     if needs_rows:
         draws = draw_rows(first.strata(), seed)
@@ -55,10 +57,8 @@ def _has_confidence(rows: HeadRows) -> bool:
     return rows.kind == "label" and not np.isnan(rows.score).any()
 
 
-def _add_label_figures(measured: Measured, tally: Tally, is_one: bool) -> None:
-    figures = ({"accuracy": label_figures.accuracy(tally)} if is_one else {}) | label_figures.averages(tally)
-    if is_one:
-        figures["matthews"] = label_figures.matthews(tally)
+def _add_label_figures(measured: Measured, tally: Tally) -> None:
+    figures = {"accuracy": label_figures.accuracy(tally)} | label_figures.averages(tally) | {"matthews": label_figures.matthews(tally)}
     _keep(measured, figures, label_figures.label_scores(tally), True, True)
 
 

@@ -13,7 +13,7 @@ class HeadRows:
 
     `labels` (K) are those that occur in gold, prediction or scores. `score` (N,) is that of the label said, NaN where there is
     none; `scores` (N, K) those of all labels, None unless every record has them. `records` (N,) are their places among the good
-    records of the input, `models` who predicted. `slices` maps a slicing to pairs (2, M): a row, the code of a slice it is in,
+    records of the input, `models` who predicted. With `has_odd_scores` some were outside of 0..1, and all are left out. `slices` maps a slicing to pairs (2, M): a row, the code of a slice it is in,
     which `slice_names` calls by name."""
 
     head: str
@@ -27,6 +27,7 @@ class HeadRows:
     slices: dict[str, np.ndarray] = field(default_factory=dict)
     slice_names: dict[str, list[str]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    has_odd_scores: bool = False
 
     @property
     def n(self) -> int:
@@ -44,6 +45,15 @@ class HeadRows:
         values, starts = np.unique(codes[order], return_index=True)
         parts = zip(values.tolist(), np.split(places[order], starts[1:])) if len(values) else ()
         return [(self.slice_names[slicing][code], rows) for code, rows in sorted(parts, key=lambda part: -len(part[1]))[:MOST_SLICES]]
+
+    def tell_cut(self, slicing: str) -> list[str]:
+        """A sentence where `split` leaves slices out."""
+        n = len(np.unique(self.slices[slicing][1]))
+        return [f'head "{self.head}": of {n:,} slices only the {MOST_SLICES:,} largest are shown'] if n > MOST_SLICES else []
+
+    def count(self, side: np.ndarray) -> np.ndarray:
+        """How many rows of gold or prediction have each label (K)."""
+        return np.bincount(side, minlength=len(self.labels)) if self.kind == "label" else side.sum(axis=0)
 
     def value(self, side: np.ndarray, row: int) -> str | float | list[str]:
         """What gold or prediction holds in a row, in words."""

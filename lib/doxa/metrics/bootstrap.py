@@ -1,6 +1,7 @@
 """Resampled rows as weights: the bootstrap, and beyond a few thousand rows the bag of little bootstraps."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from doxa.metrics.classification import Estimate
 
 N_RESAMPLES = 1000
 MOST_ROWS = 5000
+BLOCK_NUMBERS = 1 << 22  # draws held at once
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,19 @@ def _fill(sizes: np.ndarray, most: int) -> np.ndarray:
     return taken
 
 
-def draw_cells(columns: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The same for rows of a few integers each (N, m), of which many are equal: the different rows (C, m) and their draws
-    (1 + N_RESAMPLES, C), from a multinomial, which is drawing rows with replacement."""
+def draw_cells(columns: np.ndarray, seed: int = 0) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """The same for rows of a few integers each (N, m), of which many are equal: the different rows (C, m) and their draws, from a
+    multinomial, which is drawing rows with replacement. The draws (1 + N_RESAMPLES, C) come in blocks of some resamples."""
     cells, counts = np.unique(columns, axis=0, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(columns), counts / max(1, len(columns)), size=N_RESAMPLES)
-    return cells, np.concatenate([counts[None], draws]).astype(float)
+    return cells, _draw_counts(counts, seed)
+
+
+def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    yield counts[None].astype(float)
+    generator, n = np.random.default_rng(seed), counts.sum()
+    step = max(1, BLOCK_NUMBERS // max(1, len(counts)))
+    for start in range(0, N_RESAMPLES, step):
+        yield generator.multinomial(n, counts / max(1, n), size=min(step, N_RESAMPLES - start)).astype(float)
 
 
 def estimate(value: float, resampled: np.ndarray) -> Estimate:

@@ -1,12 +1,11 @@
 """Precision, recall, F1 and their kin from counts per label, for many weightings of the rows at once."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     """Weights (R, K): rows that hold a label and were given it (`hits`), that hold it, that were given it; `n` (R) of all rows."""
 
     hits: np.ndarray

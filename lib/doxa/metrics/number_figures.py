@@ -6,13 +6,11 @@ import numpy as np
 def number_figures(gold: np.ndarray, said: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Mean absolute error, root of the mean squared error, R2, Pearson's and Spearman's correlation (R each).
 
-    R2 and the correlations are NaN where a side does not vary."""
+    R2 is NaN where gold does not vary, the correlations where a side does not. The numbers are at most 1e70: products of four are doubles."""
     n = weights.sum(axis=1)
     squared = weights @ (said - gold) ** 2
-    mean = weights @ gold / n
-    spread = (weights * (gold - mean[:, None]) ** 2).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = np.where(spread > 0, 1.0 - squared / spread, np.nan)
+    _, spread = _centre(np.broadcast_to(gold, weights.shape), weights)
+    r2 = 1.0 - np.divide(squared, spread, out=np.full(len(weights), np.nan), where=spread > 0)
     ranks = [_ranks(values, weights) for values in (gold, said)]
     return {"mae": weights @ np.abs(said - gold) / n, "rmse": np.sqrt(squared / n), "r2": r2,
             "pearson": _correlation(*(np.broadcast_to(values, weights.shape) for values in (gold, said)), weights),
@@ -29,9 +27,13 @@ def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    n = weights.sum(axis=1, keepdims=True)
-    x, y = (values - (weights * values).sum(axis=1, keepdims=True) / n for values in (x, y))
-    covariance, spread_x, spread_y = ((weights * product).sum(axis=1) for product in (x * y, x * x, y * y))
+    (x, spread_x), (y, spread_y) = _centre(x, weights), _centre(y, weights)
     spread = np.sqrt(spread_x * spread_y)
-    tiny = 1e-12 * np.sqrt(((weights * (x * x + y * y)).sum(axis=1)))
-    return np.divide(covariance, spread, out=np.full(len(weights), np.nan), where=spread > np.minimum(tiny, 1e-12))
+    return np.divide((weights * x * y).sum(axis=1), spread, out=np.full(len(weights), np.nan), where=spread > 0)
+
+
+def _centre(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values (R, b) less their mean, and the sum of their squares (R): 0 where they differ by no more than rounding."""
+    centred = values - (weights * values).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+    spread = (weights * centred**2).sum(axis=1)
+    return centred, np.where(spread > 1e-26 * (weights * values**2).sum(axis=1), spread, 0.0)

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from doxa.metrics.bootstrap import N_RESAMPLES
+
+LEAST_P = 2 / (N_RESAMPLES + 1)  # of bootstrap_p
+
 
 def mcnemar(n_worse: int, n_better: int) -> float:
     """The exact two-sided p-value (McNemar 1947, by the binomial) of rows right before and wrong after, and the other way round."""
@@ -14,7 +18,7 @@ def mcnemar(n_worse: int, n_better: int) -> float:
 def bootstrap_p(differences: np.ndarray, bound: float = 0.0) -> float:
     """Two-sided p-value that the true difference is `bound`, by inverting the percentile interval: `differences` (R) of resamples.
 
-    At least 2 / (R + 1)."""
+    At least 2 / (R + 1): resamples cannot show less."""
     differences = differences[~np.isnan(differences)]
     n = len(differences)
     below, above = (differences <= bound).sum(), (differences >= bound).sum()

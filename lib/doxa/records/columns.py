@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
-from doxa.records.entries import HeadColumns, as_text, find_kind, member
+from doxa.records.entries import HeadColumns, as_text, find_kind, member, read_numbers
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.reader import Source, open_streams
@@ -273,6 +273,15 @@ def _text(column: pa.Array | None, n: int) -> pa.Array:
     return pa.array([as_text(value) for value in tables.python_values(column)], pa.string())
 
 
+def _read_labels(cell: str | None) -> list[str | None] | None:
+    """The labels that a cell of CSV holds as a JSON list; None where it holds no list."""
+    try:
+        values = orjson.loads(cell or "null")
+    except orjson.JSONDecodeError:
+        return None
+    return [as_text(value) for value in values] if isinstance(values, list) else None
+
+
 def _nest_prediction(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Undo the flat column names of our CSV (`prediction.topic.label`); an empty cell is null."""
     members: dict[str, dict[str, pa.Array]] = {}
@@ -285,14 +294,13 @@ def _nest_prediction(batch: pa.RecordBatch) -> pa.RecordBatch:
             head, _, key = name.removeprefix("prediction.").rpartition(".")
             if ".scores." in name:
                 head, _, label = name.removeprefix("prediction.").partition(".scores.")
-                scores.setdefault(head, {})[label] = column.cast(pa.float64())
+                scores.setdefault(head, {})[label] = read_numbers(column)
             elif key in ("label", "model"):
                 members.setdefault(head, {})[key] = column
             elif key == "score":
-                members.setdefault(head, {})[key] = column.cast(pa.float64())
+                members.setdefault(head, {})[key] = read_numbers(column)
             elif key == "labels":
-                values = [orjson.loads(value) if value else None for value in column.to_pylist()]
-                members.setdefault(head, {})[key] = pa.array(values, pa.list_(pa.string()))
+                members.setdefault(head, {})[key] = pa.array(map(_read_labels, column.to_pylist()), pa.list_(pa.string()))
         elif name == "error.code":
             codes = column
         else:

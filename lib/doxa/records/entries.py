@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from doxa.records.record import dump_exact
 
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
 
 
@@ -93,8 +94,15 @@ def member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int)
     """A member of a struct column, null where the struct is; a column of nulls where there is none."""
     if column is not None and pa.types.is_struct(column.type) and column.type.get_field_index(name) >= 0:
         found = pc.struct_field(column, name)
+        if kind == pa.float64() and (pa.types.is_string(found.type) or pa.types.is_large_string(found.type)):
+            return read_numbers(found)
         return found if kind is None or found.type == kind else found.cast(kind)
     return None if kind is None else pa.nulls(n, kind)
+
+
+def read_numbers(texts: pa.Array) -> pa.Array:
+    """Texts as doubles, null where one is no finite number."""
+    return pc.if_else(pc.match_substring_regex(texts, _NUMBER), texts, None).cast(pa.float64())
 
 
 def as_text(value: Any) -> str | None:

@@ -14,7 +14,6 @@ from doxa.reporting.markdown import escape, escape_cell
 from doxa.terminal import visible
 
 
-
 @dataclass(frozen=True)
 class Heading:
     text: str

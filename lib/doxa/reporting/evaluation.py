@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from doxa.evaluation.evaluate import N_BINS
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, Slice
 from doxa.evaluation.measures import HEADLINE, SMALL
 from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
+from doxa.metrics.score_figures import N_BINS
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
 from doxa.reporting.evaluation_page import render_evaluation_html

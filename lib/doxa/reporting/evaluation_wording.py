@@ -11,7 +11,7 @@ TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weight
           "log_loss": "log loss", "brier": "Brier", "roc_auc": "ROC AUC", "average_precision": "average precision",
           "calibration_error": "calibration error", "exact_match": "exact match", "mae": "MAE", "rmse": "RMSE", "r2": "R2",
           "pearson": "Pearson", "spearman": "Spearman", "f1": "F1"}
-SLICINGS = {"length": "tokens"}
+SLICINGS = {"length": "length in tokens, else characters"}
 
 
 def title_of(figure: str) -> str:
@@ -19,7 +19,10 @@ def title_of(figure: str) -> str:
 
 
 def number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
+    size = abs(value)
+    if 1e-9 < size < 0.0005:
+        return f"{value:.1e}"  # an error in a small unit; below is rounding
+    return f"{value:.3f}" if size < 1000 else f"{value:,.1f}" if size < 1e9 else f"{value:.3e}"
 
 
 def bounds(found: Estimate) -> str:

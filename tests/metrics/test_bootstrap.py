@@ -7,7 +7,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import accuracy_score, f1_score
 
 from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
-from doxa.metrics.label_figures import accuracy, averages, tally_labels
+from doxa.metrics.label_figures import accuracy, averages, tally_drawn
 from doxa.metrics.paired import bootstrap_p, holm, mcnemar
 
 
@@ -25,7 +25,7 @@ def test_interval_is_that_of_another_implementation():
 
 def label_figures_of(gold: np.ndarray, said: np.ndarray, n_labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     cells, draws = draw_cells(np.stack([gold, said], axis=1), seed)
-    tally = tally_labels(cells[:, 0], cells[:, 1], draws, n_labels)
+    [tally] = tally_drawn(cells, draws, n_labels)
     return accuracy(tally), averages(tally)["macro_f1"]
 
 

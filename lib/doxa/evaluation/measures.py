@@ -38,10 +38,8 @@ def measure_both(sides: list[HeadRows], seed: int = 0, with_scores: bool = True)
     first = sides[0]
     if first.kind == "label":
         cells, draws = draw_cells(np.stack([first.gold, *(side.said for side in sides)], axis=1), seed)
-        gold, *said = cells.T
-        blocks = [[label_figures.tally_labels(gold, own, weights, len(first.labels)) for own in said] for weights in draws]
-        for measured, tallies in zip(found, zip(*blocks)):
-            _add_label_figures(measured, Tally(*map(np.concatenate, zip(*tallies))))
+        for measured, tally in zip(found, label_figures.tally_drawn(cells, draws, len(first.labels))):
+            _add_label_figures(measured, tally)
     needs_rows = first.kind != "label" or with_scores and any(_has_confidence(side) for side in sides)
     if needs_rows:
         draws = draw_rows(first.strata(), seed)

@@ -1,5 +1,6 @@
 """Precision, recall, F1 and their kin from counts per label, for many weightings of the rows at once."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,13 @@ def tally_labels(gold: np.ndarray, said: np.ndarray, weights: np.ndarray, n_labe
         given[:, label] = weights[:, is_given].sum(axis=1)
         hits[:, label] = weights[:, is_held & is_given].sum(axis=1)
     return Tally(hits, held, given, weights.sum(axis=1))
+
+
+def tally_drawn(cells: np.ndarray, draws: Iterable[np.ndarray], n_labels: int) -> list[Tally]:
+    """The same of several predictions: cells (C, 1 + m) hold gold and each said, draws their weights in blocks (see draw_cells)."""
+    gold, *said = cells.T
+    blocks = [[tally_labels(gold, own, weights, n_labels) for own in said] for weights in draws]
+    return [Tally(*map(np.concatenate, zip(*tallies))) for tallies in zip(*blocks)]
 
 
 def tally_many(gold: np.ndarray, said: np.ndarray, weights: np.ndarray) -> Tally:

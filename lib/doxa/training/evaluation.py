@@ -7,7 +7,7 @@ import numpy as np
 
 from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
 from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1, macro_f1_many
-from doxa.metrics.label_figures import accuracy, averages, tally_labels
+from doxa.metrics.label_figures import accuracy, averages, tally_drawn
 from doxa.model.heads import Head, head_slices, probabilities
 
 
@@ -61,8 +61,8 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
     rows = _labelled(target)
     gold, methods = target[rows], list(decisions)
     if head.kind == "label":
-        cells, weights = draw_cells(np.stack([gold, *(decisions[m][rows] for m in methods)], axis=1).astype(int))
-        tallies = [tally_labels(cells[:, 0], said, weights, len(head.labels) + 1) for said in cells.T[1:]]  # one more: unseen labels
+        cells, draws = draw_cells(np.stack([gold, *(decisions[m][rows] for m in methods)], axis=1).astype(int))
+        tallies = tally_drawn(cells, draws, len(head.labels) + 1)  # one more: labels training never saw
         figures = np.stack([(accuracy(tally), averages(tally)["macro_f1"]) for tally in tallies])
         names = ("accuracy", "macro-F1")
     else:

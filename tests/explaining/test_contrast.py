@@ -118,9 +118,18 @@ def test_share_of_the_label_by_prediction_or_by_scores():
     assert (found.share.value, found.share.low, found.share.high) == pytest.approx((0.3, -0.1176, 0.6010), abs=2e-4)
 
 
+@pytest.mark.parametrize("prediction", ["negative", {"sentiment": "negative"}, {"sentiment": {"labels": "negative"}}, {"sentiment": {"labels": 5}}])
+def test_a_prediction_that_predict_did_not_write_tells_no_share(prediction):
+    windows = [[explained(i, {"a": 1.0}, score=0.2, runner_up={"label": "neutral", "score": 0.8}) for i in range(3)] for _ in range(2)]
+    for record in windows[0]:
+        record.fields["prediction"] = prediction
+    assert run(*windows).before == (0, 3)
+
+
 @pytest.mark.parametrize("before, says", [
     ([explained(i, {"a": 1.0}, label="neutral") for i in range(3)], "before: 3 of 3 records hold no explanation of sentiment=negative; run both"),
-    ([explained(0, {"a": 1.0})], "before holds 1 explained records")])
+    ([explained(0, {"a": 1.0})], "before holds 1 explained records"),
+    ([explained(i, {"a": 1.0}, method="occlusion") for i in range(3)], "different ways.*: integrated-gradients by word, occlusion by word; explain both")])
 def test_windows_that_cannot_be_contrasted(before, says):
     with pytest.raises(UsageError, match=says):
         run(before, [explained(i, {"a": 1.0}) for i in range(3)])

@@ -75,10 +75,22 @@ def test_heads_of_many_labels_and_numbers():
     assert [(label.head, label.label, label.n) for label in summarize([record]).labels] == [("rating", None, 1), ("tags", "x", 1), ("tags", "y", 1)]
 
 
-@pytest.mark.parametrize("explanation", ["text", {"a": "b"}, {"a": {"label": "x"}}, [1]])
+TOKEN = {"text": "a", "start": 0, "end": 1, "score": 1.0}
+ALTERED = [{"tokens": "a"}, {"tokens": None}, {"tokens": ["a"]}, {"score": "high"}, {"score": None}, {"label": ["x"]}, {"runner_up": "y"}, {"labels": "x"},
+           *({"tokens": [TOKEN | change]} for change in ({"text": 5}, {"score": "1"}, {"score": None}, {"score": 10**400}, {"score": 1e308}, {"start": None},
+                                                         {"field": []}))]
+
+
+@pytest.mark.parametrize("explanation", ["text", {"a": "b"}, {"a": {"label": "x"}}, [1], {"a": [1]},
+                                         *({"a": {"label": "x", "score": 0.5, "tokens": [TOKEN]} | change} for change in ALTERED)])
 def test_an_explanation_that_explain_did_not_write(explanation):
     with pytest.raises(UsageError, match='made:3: the field "explanation" is not what explain writes'):
         summarize([Record("made", 3, None, {"explanation": explanation})])
+
+
+@pytest.mark.parametrize("faithfulness", [[1], "good", {"comprehensiveness": "good"}, {"comprehensiveness": 10**400}, {"comprehensiveness": None}])
+def test_faithfulness_that_is_none_is_left_out(faithfulness):
+    assert summarize([explained(0, {"a": 1.0}, faithfulness=faithfulness)]).faithfulness == {}
 
 
 def test_no_explanation_at_all():

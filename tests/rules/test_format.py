@@ -19,6 +19,7 @@ MISTAKES = [
     (HEAD + "pattern = '('", "no regular expression"), (HEAD + "pattern = 'a*'", "finds the empty text"), (HEAD + "pattern = 1", "pattern must be a text"),
     (HEAD + "number = 5", "number must be a table"), (HEAD + "number = { near = ['a'] }", "needs a bound"), (HEAD + "number = { above = '5' }", "above must be a number"),
     (HEAD + "number = { above = inf }", "above must be a number"), (HEAD + "number = { above = true }", "above must be a number"),
+    (HEAD + f"number = {{ above = 1{'0' * 400} }}", "above must be a number"), (HEAD + f"number = {{ above = 1{'0' * 5000} }}", "is not TOML"),
     (HEAD + "number = { above = 5, below = 3 }", "no number is above 5"), (HEAD + "number = { above = 5, over = 3 }", 'unknown key "over"'),
     (HEAD + "number = { above = 5, unit = '' }", "unit must be a text"), (HEAD + "number = { above = 5, within = 2 }", "within goes with near"),
     (HEAD + "number = { above = 5, near = ['a'], within = 0 }", "within must be a whole number"),
@@ -55,6 +56,10 @@ def test_files_that_cannot_be_read(raw, says, tmp_path):
         path.write_bytes(raw)
     with pytest.raises(UsageError, match=says):
         read_rules(str(path))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file():
+    assert parse_rules(b"\xef\xbb\xbf" + (HEAD + "any = ['a']").encode(), "")[0].any == ("a",)
 
 
 def test_the_fingerprint_follows_the_bytes(tmp_path):

@@ -128,6 +128,35 @@ def test_a_pattern_cannot_hang_a_text_and_ends_the_work_when_it_always_would(mon
     assert time.monotonic() - started_s < 5
 
 
+@pytest.mark.parametrize("body, text", [
+    ('number = { near = ["fell"], above = 1 }', "fell 5 " * 20_000), ('any = ["loss"]\nnegation = true', "not only loss " * 20_000),
+    ('any = ["loss"]\nnegation = true', "not , loss " * 20_000), ('number = { above = 1, unit = "%" }', "二" * 100_000)], ids=("near", "seeming", "negated", "figures"))
+def test_a_long_text_takes_time_by_its_length_alone(body, text):
+    book, times = book_of(body), []
+    for part in (text[: len(text) // 8], text):
+        start = time.process_time()
+        book.find(part)
+        times.append(time.process_time() - start)
+    assert times[1] < 24 * times[0] + 0.1  # 8 times as long; of quadratic time it would be 64
+
+
+def test_numbers_near_phrases_are_those_that_looking_at_all_pairs_finds():
+    """Phrases of one to three words, over each other, beside a reference that only counts words."""
+    generator, phrases = random.Random(5), ("x", "x y", "y x y", "y")
+    for _ in range(100):
+        words = [generator.choice(("x", "y", "z", "7", "0")) for _ in range(12)]
+        places = {i: sum(len(word) + 1 for word in words[:i]) for i in range(13)}
+        wanted = set()
+        for i in (i for i, word in enumerate(words) if word == "7"):
+            for phrase in (phrase.split() for phrase in phrases):
+                for j in (j for j in range(12) if words[j : j + len(phrase)] == phrase):
+                    last = j + len(phrase) - 1
+                    if min(abs(i - j), abs(i - last)) <= 2:
+                        wanted |= {(places[i], places[i + 1] - 1), (places[j], places[last + 1] - 1)}
+        firings = book_of(f'number = {{ near = [{", ".join(map(repr, phrases))}], within = 2, above = 1 }}').find(" ".join(words))
+        assert [span for firing in firings for span in firing.spans] == sorted(wanted)
+
+
 def test_many_phrases_at_once_find_what_each_finds_alone():
     """Against a plain search by regular expressions, on texts of few words so that phrases overlap."""
     generator = random.Random(4)

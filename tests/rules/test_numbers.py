@@ -30,6 +30,6 @@ def test_other_spellings(text, value):
     assert read_han(text) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["点", "点五", "五点", "百", "一一十", "一十百", "五点十"])
+@pytest.mark.parametrize("text", ["点", "点五", "五点", "百", pytest.param("二" * 400, id="400 figures"), pytest.param("三点" + "二" * 5000, id="5000 figures"), "一一十", "一十百", "五点十"])
 def test_what_is_no_numeral(text):
     assert read_han(text) is None

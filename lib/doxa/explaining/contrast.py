@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import WordSums, WordTable, name_record, read_entries, sum_words
+from doxa.explaining.corpus_words import WordSums, WordTable, name_record, name_way, read_entries, sum_words
 from doxa.explaining.summary import name_label
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.metrics.intervals import wilson
@@ -67,6 +67,7 @@ class Window:
     def __init__(self, name: str, head: str, label: str | None, id_field: str = "id"):
         self.name, self.head, self.label, self.id_field = name, head, label, id_field
         self.table, self.totals = WordTable(), WordSums()
+        self.ways: set[str] = set()
         self.n_hits = self.n_other = self.n_errors = 0
 
     def add(self, record: Record) -> None:
@@ -79,6 +80,7 @@ class Window:
         if own is None:
             self.n_other += 1
             return
+        self.ways.add(name_way(own))
         evidence = sum_words(own["tokens"])
         self.table.add(evidence, name_record(record, self.id_field))
         total = sum(evidence.values())
@@ -103,7 +105,7 @@ def contrast(before: Iterable[Record], after: Iterable[Record], head: str, label
     A word's evidence per text is the share p of texts that hold it times its mean evidence e in those. Its change is split in two as by
     Oaxaca (1973) and Blinder (1973), both windows weighing the same: (p2 - p1)(e1 + e2)/2 by frequency, (p1 + p2)/2 (e2 - e1) by evidence;
     a word that a window lacks takes e from the other. Over all words the changes sum up to that of the evidence of whole texts. Raises
-    UsageError where a window has texts without an explanation of the label, or fewer than two."""
+    UsageError where a window has texts without an explanation of the label, or fewer than two, and where texts were explained in different ways."""
     windows = [Window(name, head, label, id_field) for name in names]
     for window, records in zip(windows, (before, after)):
         for record in records:
@@ -113,7 +115,10 @@ def contrast(before: Iterable[Record], after: Iterable[Record], head: str, label
 
 
 def conclude(before: Window, after: Window, top: int = 20) -> Contrast:
-    """The figures of two windows that have seen all their texts."""
+    """The figures of two windows that have seen all their texts. Raises UsageError where they were not explained in one way."""
+    ways = sorted(before.ways | after.ways)
+    if len(ways) > 1:
+        raise UsageError(f'the texts were explained in different ways, whose evidence does not compare: {", ".join(ways)}; explain both windows in one')
     pairs, is_rare = _words_of_both(before.table, after.table)
     moved = [_Moved(word, *sums, before.table.n_texts, after.table.n_texts) for word, sums in pairs.items()]
     p_values = np.array([one.p_value for one in moved])
@@ -191,8 +196,10 @@ def _is_label(record: Record, head: str, label: str | None, entry: dict) -> bool
         return False
     prediction = record.get("prediction")
     own = prediction.get(head) if isinstance(prediction, dict) else None
-    if isinstance(own, dict) and ("labels" in own or "label" in own):
-        return label in own["labels"] if own.get("labels") is not None else own.get("label") == label
+    if isinstance(own, dict) and isinstance(own.get("labels"), list):
+        return label in own["labels"]
+    if isinstance(own, dict) and "label" in own:
+        return own["label"] == label
     other = entry.get("runner_up")
     return entry["score"] >= (other["score"] if other else 0.5)
 

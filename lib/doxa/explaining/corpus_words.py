@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doxa.errors import UsageError
+from doxa.records.figures import finite
 from doxa.records.record import MISSING, Record
 
 MOST_WORDS = 100_000
 N_EXAMPLES = 2
+MOST_NATS = 1e100  # beyond it squares have no sum
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
@@ -21,13 +23,33 @@ def read_entries(record: Record) -> Iterator[tuple[str, str | None, dict[str, An
     explanation = record.get("explanation")
     if explanation is MISSING or explanation is None:
         return
-    try:
-        for head, entry in explanation.items():
-            for one in [] if entry is None else entry["labels"] if entry.get("labels") is not None else [entry]:
-                one["tokens"], one["score"]  # noqa: B018 (what every entry holds)
-                yield head, one.get("label"), one
-    except (AttributeError, KeyError, TypeError):
-        raise UsageError(f'{record.place}: the field "explanation" is not what explain writes; run the records through explain first') from None
+    for head, entry in explanation.items() if isinstance(explanation, dict) else [("", explanation)]:
+        parts = [] if entry is None else entry["labels"] if isinstance(entry, dict) and entry.get("labels") is not None else [entry]
+        for one in parts if isinstance(parts, list) else [parts]:
+            if not _is_sound(one):
+                raise UsageError(f'{record.place}: the field "explanation" is not what explain writes; run the records through explain first')
+            yield head, one.get("label"), one
+
+
+def _is_sound(entry: Any) -> bool:
+    """Whether an entry holds what is read of it here: other tools write explanations too, and records get altered."""
+    if not isinstance(entry, dict) or finite(entry.get("score")) is None or not isinstance(entry.get("tokens"), list):
+        return False
+    other = entry.get("runner_up")
+    return (isinstance(entry.get("label"), str | None) and (other is None or isinstance(other, dict) and finite(other.get("score")) is not None)
+            and all(map(_is_sound_token, entry["tokens"])))
+
+
+def _is_sound_token(token: Any) -> bool:
+    if not isinstance(token, dict) or not isinstance(token.get("text"), str) or not isinstance(token.get("field"), str | None):
+        return False
+    score = finite(token.get("score"))
+    return score is not None and abs(score) <= MOST_NATS and type(token.get("start")) is int and type(token.get("end")) is int
+
+
+def name_way(entry: dict[str, Any]) -> str:
+    """How an explanation was made."""
+    return f"{entry.get('method', 'unknown method')} by {entry.get('unit', 'word')}"
 
 
 def name_record(record: Record, id_field: str) -> str:

@@ -16,6 +16,7 @@ class Ruling:
         names = {head.name for head in heads if head.labels}
         self.notes = check_heads(file.rules, {head.name: head.labels for head in heads}, file.path)
         self.names, self.text_field = names, text_field
+        self.thresholds = {head.name: dict(zip(head.labels, head.thresholds or [0.5] * len(head.labels))) for head in heads}
         self.book = RuleBook(rule for rule in file.rules if rule.head in names)
 
     def apply(self, outcomes: list[Outcome]) -> None:
@@ -24,14 +25,14 @@ class Ruling:
             explanation = outcome.added.get("explanation")
             if explanation is None:
                 continue
-            said = {head: _said(entry) for head, entry in explanation.items() if head in self.names}
+            said = {head: _said(entry, self.thresholds[head]) for head, entry in explanation.items() if head in self.names}
             for head, fired in beside(self.book, outcome.record.get_text(self.text_field), said).items():
                 explanation[head]["rules"] = fired
 
 
-def _said(entry: dict[str, Any]) -> dict[str, Any]:
+def _said(entry: dict[str, Any], thresholds: dict[str, float]) -> dict[str, Any]:
     """What the model predicts, which is not what is explained where that was asked for."""
     if "labels" in entry:
-        return {"labels": [part["label"] for part in entry["labels"]]}
+        return {"labels": [part["label"] for part in entry["labels"] if part["score"] >= thresholds[part["label"]]]}
     other = entry.get("runner_up")
     return other if other is not None and other["score"] > entry["score"] else {"label": entry.get("label")}

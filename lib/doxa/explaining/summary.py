@@ -8,8 +8,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import WordSums, WordTable, name_record, read_entries, sum_words
+from doxa.explaining.corpus_words import MOST_NATS, WordSums, WordTable, name_record, name_way, read_entries, sum_words
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
+from doxa.records.figures import finite
 from doxa.records.record import Record
 
 LEAST_TEXTS = 5  # of a word that is ranked
@@ -89,11 +90,13 @@ class Summarizer:
         self.n_unexplained += not entries
         name = name_record(record, self.id_field)
         for head, label, entry in entries:
-            self.how.setdefault(f"{entry.get('method', 'unknown method')} by {entry.get('unit', 'word')}")
+            self.how.setdefault(name_way(entry))
             table = self.tables.setdefault((head, label), WordTable(**self.bounds))
             table.add(sum_words(entry["tokens"]), name)
-            for measure, value in (entry.get("faithfulness") or {}).items():
-                if measure in FAITHFULNESS and value is not None:
+            judged = entry.get("faithfulness")
+            for measure in FAITHFULNESS if isinstance(judged, dict) else ():
+                value = finite(judged.get(measure))
+                if value is not None and abs(value) <= MOST_NATS:
                     sums = self.faithfulness.setdefault((head, measure), WordSums())
                     sums.n, sums.total, sums.squares = sums.n + 1, sums.total + value, sums.squares + value * value
 

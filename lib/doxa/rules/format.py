@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 import tomllib
 from dataclasses import dataclass
 from typing import Any
@@ -75,10 +76,10 @@ def read_rules(path: str) -> RuleFile:
 def parse_rules(raw: bytes, path: str) -> tuple[Rule, ...]:
     """The rules of a file's bytes; `path` stands in messages. Raises UsageError."""
     try:
-        content = tomllib.loads(raw.decode("utf-8"))
+        content = tomllib.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8; convert it with iconv") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, and so is what a number of 5,000 digits raises
         raise UsageError(f"{path} is not TOML: {error}") from None
     _check_keys(content, ("words", "rules"), path)
     lists = _Lists(content.get("words", {}), path)
@@ -159,7 +160,7 @@ def _parse_number(table: Any, lists: _Lists, place: str) -> NumberRange:
     _check_keys(table, _NUMBER_KEYS, place)
     bounds = {key: table[key] for key in _BOUNDS if key in table}
     for key, value in bounds.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:  # an integer may be past it
             raise UsageError(f"{place}: {key} must be a number")
     if not bounds:
         raise UsageError(f"{place} needs a bound: above, at_least, below or at_most")

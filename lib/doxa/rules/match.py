@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, chain, islice, takewhile
 
 from doxa.errors import DoxaError
 from doxa.rules.format import NumberRange, Rule
@@ -88,9 +88,10 @@ class RuleBook:
     def _numbers(self, parts: "_RuleParts", view: "_View") -> Iterator[tuple[int, int]]:
         """Numbers in the range, and the words they stand near."""
         wanted: NumberRange = parts.rule.number
-        near = [hit for phrase in parts.near for hit in view.standing(phrase, parts)]
+        near = sorted((hit for phrase in parts.near for hit in view.standing(phrase, parts)), key=lambda hit: hit.first)
         if wanted.near and not near:
             return
+        reach = list(accumulate((hit.last for hit in near), max))  # how far the first n of them go
         for number in find_numbers(parts.number_pattern, view.folded):
             if not wanted.holds(number.value):
                 continue
@@ -99,10 +100,14 @@ class RuleBook:
                 if not view.is_negated(first, parts):
                     yield number.start, number.end
                 continue
-            for hit in near:
-                if view.are_near(Hit(-1, first, last), hit, wanted.within):
+            place = Hit(-1, first, last)
+            middle = bisect_left(near, first, key=lambda hit: hit.first)
+            before = takewhile(lambda n: reach[n] >= first or view.is_within(reach[n], first, wanted.within), range(middle - 1, -1, -1))
+            after = takewhile(lambda n: near[n].first <= last or view.is_within(last, near[n].first, wanted.within), range(middle, len(near)))
+            for n in chain(before, after):
+                if view.are_near(place, near[n], wanted.within):
                     yield number.start, number.end
-                    yield view.span(hit)
+                    yield view.span(near[n])
 
     def _pattern(self, parts: "_RuleParts", view: "_View") -> Iterator[tuple[int, int]]:
         name, text = parts.rule.name, view.text
@@ -176,4 +181,7 @@ class _View:
         before, after = (one, other) if one.first <= other.first else (other, one)
         if after.first <= before.last:
             return True
-        return self.layout.parts_between(before.last, after.first) < PARTS_A_WORD * within and self.layout.share_sentence(before.last, after.first)
+        return self.is_within(before.last, after.first, within) and self.layout.share_sentence(before.last, after.first)
+
+    def is_within(self, first: int, second: int, within: int) -> bool:
+        return self.layout.parts_between(first, second) < PARTS_A_WORD * within

@@ -5,6 +5,7 @@ included. What is denied afterwards ("the default was denied", 违约一事被�
 """
 
 from bisect import bisect_right
+from itertools import accumulate
 
 from doxa.rules.phrases import Hit
 from doxa.rules.words import PARTS_A_WORD, Layout
@@ -26,13 +27,16 @@ SEEMING = (
 
 def standing(negations: list[Hit], seeming: list[Hit]) -> list[Hit]:
     """The negations that are no part of a phrase which only seems to hold one."""
-    return [hit for hit in negations if not any(other.first <= hit.first and hit.last <= other.last for other in seeming)]
+    seeming = sorted(seeming, key=lambda hit: hit.first)
+    reach = [-1, *accumulate((hit.last for hit in seeming), max)]  # how far the first n of them go
+    return [hit for hit in negations if hit.last > reach[bisect_right(seeming, hit.first, key=lambda other: other.first)]]
 
 
 def is_negated(place: int, negations: list[Hit], layout: Layout, scope: int) -> bool:
     """Whether word number `place` is one of the `scope` words after a negation (twice as many characters in scripts without
     spaces), in the same clause. `negations` stand in the order of their last word."""
-    for hit in reversed(negations[: bisect_right(negations, place - 1, key=lambda hit: hit.last)]):
+    for number in range(bisect_right(negations, place - 1, key=lambda hit: hit.last) - 1, -1, -1):
+        hit = negations[number]
         if layout.parts_between(hit.last, place) >= PARTS_A_WORD * scope:
             return False
         if layout.share_clause(hit.last, place):

@@ -15,8 +15,10 @@ _HAN = "零〇一二两三四五六七八九十百千点"
 _SCALE = (r"(?:\s?(?P<scale>" + "|".join(sorted((name for name in _SCALES if name.isascii()), key=len, reverse=True)) + r")\b|(?P<scale>"
           + "|".join(sorted((name for name in _SCALES if not name.isascii()), key=len, reverse=True)) + r"))?")
 _PERCENT = r"\s?(?:%|percentage points?\b|per ?cent\b|pct\b|pp\b|个?百分点|(?P<hundredth>basis points?\b|bps?\b|个?基点))"
-_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|(?P<han>[{_HAN}]+)){_PERCENT}|百分之(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
+_HAN_NUMBER = rf"(?<![{_HAN}])(?P<han>[{_HAN}]+)"  # whole runs only, so that a long one is looked at once
+_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER}){_PERCENT}|百分之(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
 _FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+MOST_FIGURES = 30  # of a Chinese numeral; a longer run of figures is no number that somebody wrote
 _TENS = {"十": 10, "百": 100, "千": 1000}
 
 
@@ -37,7 +39,7 @@ def number_pattern(unit: str | None) -> regex.Pattern:
         return _PERCENT_NUMBER
     own = fold(unit.strip())
     literal, ends_word = regex.escape(own), r"\b" if own[-1].isalnum() and own[-1].isascii() else ""
-    return regex.compile(rf"(?:{_DIGITS}{_SCALE}|(?P<han>[{_HAN}]+)(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={literal}\s?){_DIGITS}{_SCALE}")
+    return regex.compile(rf"(?:{_DIGITS}{_SCALE}|{_HAN_NUMBER}(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={literal}\s?){_DIGITS}{_SCALE}")
 
 
 def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
@@ -54,7 +56,7 @@ def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
 def read_han(text: str) -> float | None:
     """A Chinese numeral below ten thousand, such as 二十三点五; None for characters that make no number."""
     whole, dot, fraction = text.partition("点")
-    if dot and not (fraction and all(character in _FIGURES for character in fraction)) or not whole:
+    if len(text) > MOST_FIGURES or dot and not (fraction and all(character in _FIGURES for character in fraction)) or not whole:
         return None
     total, figure, last_ten, is_after_zero = 0, None, 10_000, False
     if all(character in _FIGURES for character in whole):  # digit by digit, 二〇二六

@@ -1,9 +1,10 @@
 """The entries of an explanation, every value checked: a record may have been altered since it was explained."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from doxa.records.figures import finite
 
 DOUBT = 0.2  # a label that leads by less is doubtful
 EVEN = 0.5  # where a label of many says neither yes nor no
@@ -117,16 +118,6 @@ def _read_entry(head: str, kind: str, content: dict, gold: Any) -> Entry | None:
     return Entry(head, kind, None if kind == "number" else label, score, _text(content.get("method")) or "method not told",
                  _text(content.get("unit")) or "word", _runner_up(content.get("runner_up")), _gold(kind, gold),
                  _faithfulness(content.get("faithfulness")), tuple(_rules(content.get("rules"))), finite(content.get("delta")), tokens)
-
-
-def finite(value: Any) -> float | None:
-    """A finite number as a float; None for anything else, also an integer past the largest float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from doxa.reporting.explanations.entries import finite
+from doxa.records.figures import finite
 from doxa.reporting.template import Passage
 
 LONGEST = 1500  # characters; a longer text is shortened to about as many

@@ -48,7 +48,7 @@ def describe_contrast(contrast: Contrast, title: str, files: tuple[str, ...]) ->
                        f"no word clearly moved it, of {contrast.n_tested:,} looked at"))
     if contrast.words:
         table = Table([("word", True), ("change", True), ("interval", False), ("by frequency", True), ("by evidence", True), ("in texts", True),
-                       ("mean evidence", False), ("see", False)], texts=frozenset({0, 7}), whole_width=130)
+                       ("mean evidence", False), ("see", False)], texts=frozenset({0, 7}), whole_width=132)
         for word in contrast.words:
             table.rows.append((word.word, f"{word.change.value:+.4f}", f"{word.change.low:+.4f} to {word.change.high:+.4f}", f"{word.by_frequency.value:+.4f}",
                                f"{word.by_evidence.value:+.4f}", " → ".join(f"{share:.1%}" for share in word.shares),

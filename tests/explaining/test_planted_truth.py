@@ -75,7 +75,7 @@ def first_shares(directory, tests, methods=METHODS):
     """For each method, in how many of the texts the marker has the highest score."""
     shares = {}
     for method in methods:
-        stream, _, _ = load_explainer(Request(str(directory), "cpu", "torch"), Wanted((), method=method, with_faithfulness=False), 32, 128, 0, None)
+        stream, _, _ = load_explainer(Request(str(directory), "cpu", "torch"), Wanted((), method=method, with_faithfulness=False), 32, 512, 0, None)
         answers = stream.explainer.explain([(text,) for text, _, _ in tests])
         best = [max(answer["sentiment"]["tokens"], key=lambda unit: unit["score"]) for answer in answers]
         assert all(answer["sentiment"]["label"] == label for answer, (_, label, _) in zip(answers, tests))
@@ -84,10 +84,10 @@ def first_shares(directory, tests, methods=METHODS):
 
 
 def test_the_marker_comes_first(marked_model, record_property):
-    shares = first_shares(marked_model, make_marked(60, 1))
+    shares = first_shares(marked_model, make_marked(60, 1), [method for method in METHODS if method != "shapley"])  # the slow check has it
     for method, share in shares.items():
         record_property(method, share)  # pytest --junit-xml
-    assert all(shares[method] > 0.95 for method in ("integrated-gradients", "occlusion", "shapley")), shares
+    assert all(shares[method] > 0.95 for method in ("integrated-gradients", "occlusion")), shares
 
 
 @pytest.mark.slow

@@ -35,7 +35,8 @@ def many_model(tmp_path_factory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("many") / "model", heads=heads)
 
 
-@pytest.mark.parametrize("method, adds", [("integrated-gradients", {"steps", "delta"}), ("shapley", {"samples"}), ("occlusion", set())])
+@pytest.mark.parametrize("method, adds", [("integrated-gradients", {"steps", "delta"}), ("shapley", {"samples"}),
+                                          pytest.param("occlusion", set(), marks=pytest.mark.slow)])
 def test_what_it_adds(tiny_model, method, adds):
     done = run("explain", "--model", tiny_model, "--method", method, "--precision", "fp32", "-q", stdin=RECORD)
     assert done.out.startswith(RECORD.rstrip(b"}\n"))
@@ -113,6 +114,7 @@ def test_records_with_token_ids_are_explained_by_their_text(tiny_model):
 # --- explained twice
 
 
+@pytest.mark.slow
 def test_a_record_keeps_its_explanations_and_gains_heads(tiny_model):
     call = f"explain -q --model {tiny_model} {' '.join(FAST)} --head"
     done = shell(f"{call} topic | {call} sentiment", stdin=RECORD)
@@ -124,6 +126,7 @@ def test_a_record_keeps_its_explanations_and_gains_heads(tiny_model):
     assert other.code == 2 and 'the field "explanation" holds no object' in other.err
 
 
+@pytest.mark.slow
 def test_columns_hold_it_and_give_it_back(many_model, plain, tmp_path):
     path = tmp_path / "out.parquet"
     assert run("explain", "--model", many_model, "-q", "-o", path, stdin=THREE).code == plain.code == 3
@@ -172,7 +175,7 @@ def test_long_texts_are_read_whole_or_cut(tiny_model):
     assert json.loads(run(*call, "--long", "error", stdin=stdin).out)["error"]["code"] == "too_long_text"
 
 
-@pytest.mark.parametrize("number, code, says", [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+@pytest.mark.parametrize("number, code, says", [(signal.SIGINT, 130, "interrupted"), pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow)])
 def test_a_signal_ends_it_in_the_middle_of_a_text(tiny_model, number, code, says):
     """Gradients of a long text take minutes; it stops at once."""
     process = start("explain", "--model", tiny_model, "--steps", 512, "--no-faithfulness", "-q")

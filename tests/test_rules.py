@@ -130,7 +130,7 @@ def test_tokens_go_with_rules_where_the_text_is_there(tiny_model, rules, plain):
     assert error["code"] == "missing_field" and "--rules reads the text" in error["message"]
 
 
-@pytest.mark.parametrize("change", ["rules", "no rules", "scores"])
+@pytest.mark.parametrize("change", ["rules", pytest.param("no rules", marks=pytest.mark.slow), pytest.param("scores", marks=pytest.mark.slow)])
 def test_resume_does_not_mix_rules(change, tiny_model, rules, tmp_path):
     """A run that failed at its last record left its partial output; other rules do not go on with it."""
     output = tmp_path / "out.jsonl"

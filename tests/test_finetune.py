@@ -128,6 +128,7 @@ def test_dev_confusions_are_what_predict_confuses_and_correct_a_report(trained, 
         assert "dev n=60 of doxa.json" in page["signature"] and corrected["low"] <= corrected["share"] <= corrected["high"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights(tmp_path):
     """Weights and vocabulary, from texts rich enough that the vocabulary has ties to break."""
     sample = Path(__file__).parents[1] / "lib/doxa/sample/train.jsonl"

@@ -89,7 +89,7 @@ def test_adalora_moves_ranks_and_keeps_its_budget(trained):
     assert len(set(found.tolist())) > 1 and found.max() <= 6 and abs(int(found.sum()) - 4 * len(found)) <= 1
 
 
-@pytest.mark.parametrize("method", ["adalora", pytest.param("adapter", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", [pytest.param("adalora", marks=pytest.mark.slow), pytest.param("adapter", marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_to_the_same_weights(method, tiny_model, tmp_path):
     flags = (*FLAGS, "--base", tiny_model, "--peft", method, "--peft-rank", 4, "--logging-steps", 1)
     assert run("finetune", *flags, "-o", tmp_path / "whole", TRAIN).code == 0
@@ -110,7 +110,7 @@ def test_a_missing_library_is_named(monkeypatch):
         load_extra("peft", "peft", "--peft lora")
 
 
-@pytest.mark.parametrize("adversary", [pytest.param("fgm", marks=pytest.mark.slow), "freelb"])
+@pytest.mark.parametrize("adversary", [pytest.param("fgm", marks=pytest.mark.slow), pytest.param("freelb", marks=pytest.mark.slow)])
 def test_few_weights_and_an_adversary_go_together(adversary, tiny_model, tmp_path):
     done = run("finetune", *FLAGS, "--base", tiny_model, "--peft", "lora", "--adversarial", adversary, "--gradient-checkpointing",
                "-o", tmp_path / "out", TRAIN)

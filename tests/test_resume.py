@@ -43,7 +43,7 @@ def start_and_wait_for(output: Path, n_steps: int, *more):
     return process
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_resume_ends_with_the_same_weights(number, code, undisturbed, tmp_path):
     output = tmp_path / "out"
     process = start_and_wait_for(output, 7)
@@ -119,7 +119,8 @@ def test_a_damaged_checkpoint_is_skipped_and_said(stopped, undisturbed):
 
 
 @pytest.mark.parametrize("flags, train, words", [
-    (("--seed", 7), TRAIN, "--seed is not what the checkpoint"), (("--learning-rate", 1e-5), TRAIN, "--learning-rate is not"),
+    pytest.param(("--seed", 7), TRAIN, "--seed is not what the checkpoint", marks=pytest.mark.slow),
+    (("--learning-rate", 1e-5), TRAIN, "--learning-rate is not"),
     ((), SAMPLE / "test.jsonl", "the training data is not")], ids=["seed", "rate", "data"])
 def test_other_data_or_flags_are_refused(flags, train, words, stopped):
     before = sorted(os.listdir(stopped))

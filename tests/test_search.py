@@ -86,6 +86,7 @@ def test_a_stopped_search_goes_on_to_the_same_trials_and_weights(n_rows, searche
     assert not list(output.glob("stage-*")) and not list(output.glob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_few_weights_are_searched_too(tiny_model, tmp_path):
     done = run("finetune", *FLAGS, "--base", tiny_model, "--peft", "lora", "--keep-adapter", "--search", 3, "--space", "peft-rank=2,4,8",
                "-o", tmp_path / "out", TRAIN)

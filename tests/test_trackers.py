@@ -53,6 +53,7 @@ def test_tensorboard_has_every_row_also_of_a_run_that_was_stopped(tmp_path):
     assert tensorboard_scalars(output / "runs/tensorboard") == expected_scalars(rows_of(output))
 
 
+@pytest.mark.slow
 def test_tensorboard_goes_where_its_variable_says(tmp_path):
     done = run("finetune", *FLAGS, "--report-to", "tensorboard", "--report-to", "none", "-o", tmp_path / "out", TRAIN,
                env={"TENSORBOARD_LOGGING_DIR": str(tmp_path / "elsewhere")})

@@ -131,7 +131,7 @@ def test_a_kept_form_is_taken_as_it_is(kept, monkeypatch):
     label(kept)
 
 
-@pytest.mark.parametrize("name, at", [("model.bin", 100), ("model.xml", 50), ("form.json", 5)])
+@pytest.mark.parametrize("name, at", [("model.bin", 100), pytest.param("model.xml", 50, marks=pytest.mark.slow), pytest.param("form.json", 5, marks=pytest.mark.slow)])
 def test_a_damaged_form_is_made_again(kept, name, at):
     expected = scores(label(kept)[0])
     shutil.rmtree(os.environ["XDG_CACHE_HOME"])

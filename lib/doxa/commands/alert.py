@@ -92,15 +92,14 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
             reader, n_read, n_alerts, n_kept = _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to)
         else:
             reader, n_read, n_alerts, n_kept = _watch(store, source, wanted, asked, require_input, terminal, hand, say, prometheus)
-    n_failed = reader.n_unreadable + reader.n_unpredicted
     if n_kept:
         raise DoxaError(f"{n_kept} lines could not be handed to --exec")
-    if n_failed and n_failed == n_read:
-        raise DoxaError(f"{n_failed} of {n_read} records could not be read or hold no prediction")
+    if reader.n_failed and reader.n_failed == n_read:
+        raise DoxaError(reader.tell_failed(n_read))
     if fail and n_alerts:
         raise GateRefused(f"{n_alerts} alert{'s' if n_alerts > 1 else ''}")
-    if n_failed:
-        raise RecordsFailed(f"{n_failed} of {n_read} records could not be read or hold no prediction")
+    if reader.n_failed:
+        raise RecordsFailed(reader.tell_failed(n_read))
 
 
 def _show(state: str, to: str) -> None:

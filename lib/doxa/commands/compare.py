@@ -42,11 +42,11 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
         raise UsageError("- is given twice, and standard input can be read once")
 
     from doxa.evaluation.compare import Settings, compare_all
-    from doxa.evaluation.intake import parse_gold, read_evidence
+    from doxa.evaluation.intake import read_evidence, want_evidence
     from doxa.evaluation.measures import check_metrics
-    from doxa.records.columns import Wanted, read_columns
+    from doxa.records.columns import read_columns
     from doxa.records.conditions import parse_conditions
-    from doxa.records.standard import page_width, stdout_takes_colour
+    from doxa.records.standard import page_look
     from doxa.records.writer import write_page
     from doxa.reporting.comparison import FORMATS, render_comparison
     from doxa.reporting.page import choose_page
@@ -54,20 +54,18 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
     kind = choose_page(output, to, FORMATS)
     conditions = parse_conditions(where)
     settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
-    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
-    wanted = Wanted(by, None, text_field, id_field, tuple(names), parse_gold(gold))
+    wanted = want_evidence(by, by_length, conditions, gold, text_field, id_field)
     sides, failures = [], []
     for file in files:
         reader = read_columns(_options.source((file,), from_format, max_record_bytes), wanted)
         sides.append(read_evidence(reader, heads, conditions, by_length, keep_texts=True))
         if not sides[-1].n_good:
             raise DoxaError(f"{file} holds no record to compare")
-        n_failed = reader.n_unreadable + reader.n_unpredicted
-        if n_failed:
-            failures.append(f"{n_failed} of {sides[-1].n_records} records of {file} could not be read or hold no prediction")
+        if reader.n_failed:
+            failures.append(reader.tell_failed(sides[-1].n_records, file))
     check_metrics(metrics, [rows for side in sides for rows in side.heads.values()])
     comparisons = compare_all(sides, list(files), settings)
-    write_page(render_comparison(comparisons, kind, page_width() if output is None else 100, output is None and stdout_takes_colour()), output)
+    write_page(render_comparison(comparisons, kind, *page_look(output)), output)
     terminal.explain(comparisons.signature)
     worse = [f"{pair.new} is worse than {pair.old}: {head.head} {figure.name} {figure.old:.4f} -> {figure.new:.4f}" for pair, head, figure in comparisons.worse]
     if worse:

@@ -38,10 +38,10 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
 
     from doxa.evaluation.evaluate import Settings, judge_heads
     from doxa.evaluation.gate import check_gates, parse_gate
-    from doxa.evaluation.intake import parse_gold, read_evidence
-    from doxa.records.columns import Wanted, read_columns
+    from doxa.evaluation.intake import read_evidence, want_evidence
+    from doxa.records.columns import read_columns
     from doxa.records.conditions import parse_conditions
-    from doxa.records.standard import page_width, stdout_takes_colour
+    from doxa.records.standard import page_look
     from doxa.records.writer import write_page
     from doxa.reporting.evaluation import FORMATS, render_evaluation
     from doxa.reporting.page import choose_page
@@ -49,17 +49,15 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     kind = choose_page(output, to, FORMATS)
     gates = [parse_gate(text) for text in at_least] + [parse_gate(text, True) for text in at_most]
     conditions = parse_conditions(where)
-    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
-    reader = read_columns(source, Wanted(by, None, text_field, id_field, tuple(names), parse_gold(gold)))
+    reader = read_columns(source, want_evidence(by, by_length, conditions, gold, text_field, id_field))
     seen = read_evidence(reader, heads, conditions, by_length, n_mistakes)
     if not seen.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
     evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), seed))
     missed = check_gates(evaluation, gates)
-    write_page(render_evaluation(evaluation, kind, page_width() if output is None else 100, output is None and stdout_takes_colour()), output)
-    n_failed = reader.n_unreadable + reader.n_unpredicted
-    failure = f"{n_failed} of {seen.n_records} records could not be read or hold no prediction" if n_failed else ""
-    if n_failed and n_failed == seen.n_records:
+    write_page(render_evaluation(evaluation, kind, *page_look(output)), output)
+    failure = reader.tell_failed(seen.n_records)
+    if failure and reader.n_failed == seen.n_records:
         raise DoxaError(failure)
     if missed:
         raise GateRefused("; ".join([*missed, *([failure] if failure else [])]))

@@ -102,13 +102,13 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
                     writer.write(outcomes)
         else:
             from doxa.explaining.output import records_of
-            from doxa.records.standard import page_width, stdout_takes_colour
+            from doxa.records.standard import page_look
             from doxa.records.writer import write_page
             from doxa.reporting.explanations.pages import PageWanted, render_explained
 
             about = "contrast" if contrast else "summary" if summary else "texts"
             wanted = PageWanted(about, kind, title, stream.signature, stream.text_field, stream.text_pair_field, id_field, top, heads[0] if heads else None,
-                                label, files, page_width() if output is None else 100, output is None and stdout_takes_colour())
+                                label, files, *page_look(output))
             page = render_explained([records_of(outcomes_of(source, progress)) for source in sources], wanted)
             if not tally.n_records and require_input:
                 raise DoxaError("the input holds no record (--require-input)")

@@ -62,7 +62,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     from doxa.monitoring.times import parse_bound
     from doxa.records.columns import Wanted, read_columns
     from doxa.records.conditions import parse_conditions
-    from doxa.records.standard import page_width, stdout_takes_colour
+    from doxa.records.standard import page_look
     from doxa.records.writer import write_page
     from doxa.reporting.page import choose_page, render
 
@@ -94,13 +94,11 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
         raise DoxaError("the input holds no record (--require-input)")
     if known:
         correct(figures, settings, known)
-    to_stdout = output is None
-    write_page(render(figures, kind, page_width() if to_stdout else 100, to_stdout and stdout_takes_colour()), output)
+    write_page(render(figures, kind, *page_look(output)), output)
     if kind == "csv":  # rows have no place for them
         for note in figures.notes:
             terminal.note(note)
     terminal.explain(figures.signature)
-    n_failed = reader.n_unreadable + reader.n_unpredicted
-    if n_failed:
-        failure = DoxaError if n_failed == figures.n_records else RecordsFailed
-        raise failure(f"{n_failed} of {figures.n_records} records could not be read or hold no prediction")
+    if reader.n_failed:
+        failure = DoxaError if reader.n_failed == figures.n_records else RecordsFailed
+        raise failure(reader.tell_failed(figures.n_records))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from doxa.errors import UsageError
 from doxa.evaluation.mistakes import MistakeKeeper
 from doxa.evaluation.rows import HeadRows
-from doxa.records.columns import ColumnReader
+from doxa.records.columns import ColumnReader, Wanted
 from doxa.records.conditions import Condition, good_rows, select
 from doxa.records.groups import GroupNames, group_names, name_group, spread_lists
 
@@ -53,7 +53,13 @@ def read_evidence(reader: ColumnReader, heads: tuple[str, ...] = (), conditions:
     return intake.finish()
 
 
-def parse_gold(texts: tuple[str, ...]) -> dict[str, str]:
+def want_evidence(by: tuple[str, ...], by_length: bool, conditions: tuple[Condition, ...], gold: tuple[str, ...], text_field: str, id_field: str) -> Wanted:
+    """The columns that read_evidence needs; `gold` are HEAD=FIELD. Raises UsageError."""
+    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
+    return Wanted(by, None, text_field, id_field, tuple(names), _parse_gold(gold))
+
+
+def _parse_gold(texts: tuple[str, ...]) -> dict[str, str]:
     """Parse HEAD=FIELD. Raises UsageError."""
     found = {}
     for text in texts:

@@ -72,7 +72,7 @@ class Window:
 
     def add(self, record: Record) -> None:
         """Count a record; one that carries an error is left out. Raises UsageError for an `explanation` that explain did not write."""
-        if record.error is not None or record.carries_error:
+        if record.is_error:
             self.n_errors += 1
             return
         entries = [(label, entry) for head, label, entry in read_entries(record) if head == self.head]

@@ -23,13 +23,14 @@ def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, s
         known.table.heads = [replace(known.table.heads[0], name=wanted.heads[0])]
     wanted = _check(wanted, known)
     labeller, reasons = load_labeller(request, known)
-    tools = Tools(labeller.memory, labeller.reading, _absent_id(baseline, known), steps, samples, seed, **_load_tool(request, wanted, known, reasons))
+    device, _ = choose_device(request.device)
+    tool = _load_tool(device, request, wanted, known, reasons)
+    tools = Tools(labeller.memory, labeller.reading, _absent_id(baseline, known), steps, samples, seed, **tool)
     second_field = request.text_pair_field or known.table.text_pair_field
     explainer = Explainer(wanted, tools, known.heads, known.tokenizer, second_field)
-    device, _ = choose_device(request.device)
     window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
     text_field = request.text_field or known.table.text_field
-    return ExplainedStream(explainer, text_field, second_field, window_records, f"model:{known.fingerprint()}"), known, reasons
+    return ExplainedStream(explainer, text_field, second_field, window_records, known.fingerprint), known, reasons
 
 
 def _check(wanted: Wanted, known: Known) -> Wanted:
@@ -57,9 +58,8 @@ def _absent_id(baseline: str | None, known: Known) -> int:
     return known.config.get("pad_token_id") or 0
 
 
-def _load_tool(request: Request, wanted: Wanted, known: Known, reasons: list[str]) -> dict:
+def _load_tool(device: str, request: Request, wanted: Wanted, known: Known, reasons: list[str]) -> dict:
     """The gradients or attention maps that the method needs, by the name that Tools has for them."""
-    device, _ = choose_device(request.device)
     needs = METHODS[wanted.method].needs
     if needs == "gradients":
         import torch

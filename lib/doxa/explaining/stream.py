@@ -1,6 +1,6 @@
 """Records to records with explanations, in order, while later ones are being read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from doxa.errors import RecordError
@@ -19,11 +19,16 @@ class ExplainedStream:
     """Adds `explanation`, with the rules of `ruling` that fire, if there is one."""
 
     def __init__(self, explainer: Explainer, text_field: str = "text", text_pair_field: str | None = None, window_records: int = WINDOW_RECORDS,
-                 signature: str = ""):
+                 fingerprint: Callable[[], str] = str):
         self.explainer, self.text_field, self.text_pair_field, self.window_records = explainer, text_field, text_pair_field, window_records
-        self.signature = signature
+        self._fingerprint = fingerprint
         self.ruling: Ruling | None = None
         self._lane = ThreadPoolExecutor(1, "explainer")  # aside, so that signals find this thread awake
+
+    @property
+    def signature(self) -> str:
+        """Names the model; found when a page asks for it, for which foreign weights are read whole."""
+        return f"model:{self._fingerprint()}"
 
     def explain(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
         """Yield lists of outcomes in the order of the records. Raises UsageError when a record already explains one of the heads."""
@@ -35,13 +40,11 @@ class ExplainedStream:
         readable, questions = [], []
         for outcome in outcomes:
             record = outcome.record
-            if record.error is not None or record.carries_error:
+            if record.is_error:
                 continue
             refuse_second_head(record, self.explainer.wanted.heads, "explanation")
             try:
-                texts = [record.get_text(self.text_field)]
-                if self.text_pair_field:
-                    texts.append(record.get_text(self.text_pair_field, "--text-pair-field"))
+                texts = record.get_texts(self.text_field, self.text_pair_field)
             except RecordError as error:
                 outcome.error = error
                 continue

@@ -83,7 +83,7 @@ class Summarizer:
     def add(self, record: Record) -> None:
         """Count a record. Raises UsageError for an `explanation` that explain did not write."""
         self.n_records += 1
-        if record.error is not None or record.carries_error:
+        if record.is_error:
             self.n_errors += 1
             return
         entries = list(read_entries(record))

@@ -99,7 +99,7 @@ class Sample:
 
     def add(self, record: Record) -> None:
         """Take a record in; one without a text or a label is left out. Raises UsageError for a head that does not give one label."""
-        prediction = record.get("prediction") if record.error is None and not record.carries_error else None
+        prediction = record.get("prediction") if not record.is_error else None
         entry = prediction.get(self.head) if isinstance(prediction, dict) else None
         if not isinstance(entry, dict):
             return

@@ -48,7 +48,7 @@ class Predictor:
         questions: list[Question] = []
         for position, outcome in enumerate(outcomes):
             record = outcome.record
-            if record.error is not None or record.carries_error:
+            if record.is_error:
                 continue
             self._refuse_clash(record)
             try:
@@ -75,10 +75,7 @@ class Predictor:
     def _question(self, record: Record) -> Question:
         if record.get("input_ids") not in (MISSING, None):
             return Question(ids=self._given_ids(record))
-        texts = [record.get_text(self.text_field)]
-        if self.text_pair_field:
-            texts.append(record.get_text(self.text_pair_field, "--text-pair-field"))
-        return Question(tuple(texts))
+        return Question(tuple(record.get_texts(self.text_field, self.text_pair_field)))
 
     def _given_ids(self, record: Record) -> tuple[list[int], list[int] | None]:
         """The ids that `tokenize` left in a record, when they come from the model's own tokenizer."""

@@ -73,6 +73,15 @@ class ColumnReader:
         self._parser: CleanParser | None = None
         self._early_errors: list[str] = []  # codes of error records that came before anything told the schema
 
+    @property
+    def n_failed(self) -> int:
+        return self.n_unreadable + self.n_unpredicted
+
+    def tell_failed(self, n_records: int, source: str = "") -> str:
+        """How many of the records read (of a source) failed, in words; nothing where none did."""
+        of_source = f" of {source}" if source else ""
+        return f"{self.n_failed} of {n_records} records{of_source} could not be read or hold no prediction" if self.n_failed else ""
+
     def __iter__(self) -> Iterator[pa.Table]:
         for table in self._read():
             if self._early_errors:

@@ -39,6 +39,11 @@ class Record:
         error = self.fields.get("error") if self.fields is not None else None
         return isinstance(error, dict) and isinstance(error.get("code"), str) and "message" in error
 
+    @property
+    def is_error(self) -> bool:
+        """Whether no record could be made of the line, or an earlier command has marked it as failed."""
+        return self.error is not None or self.carries_error
+
     def get(self, name: str) -> Any:
         """Return the value of a field, or MISSING."""
         return self.fields.get(name, MISSING)
@@ -53,6 +58,10 @@ class Record:
         if value is MISSING:
             raise RecordError("missing_field", f'field "{name}" is missing; name the field with {flag}')
         raise RecordError("not_text", f'field "{name}" is {json_type(value)}, not a text; name the field with {flag}')
+
+    def get_texts(self, name: str, pair_name: str | None = None) -> list[str]:
+        """Return the text of one field, or the texts of two. Raises RecordError as get_text does."""
+        return [self.get_text(name)] + ([self.get_text(pair_name, "--text-pair-field")] if pair_name else [])
 
 
 def json_type(value: Any) -> str:

@@ -147,5 +147,10 @@ def page_width() -> int:
     return 100
 
 
+def page_look(output: str | None) -> tuple[int, bool]:
+    """Characters in a line and whether there is colour, for a page that goes to stdout (None) or to a file."""
+    return (page_width(), stdout_takes_colour()) if output is None else (100, False)
+
+
 def stdout_takes_colour() -> bool:
     return stdout_is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

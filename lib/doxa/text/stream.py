@@ -32,14 +32,12 @@ class TokenizedStream:
         texts: list[str] = []
         for outcome in outcomes:
             record = outcome.record
-            if record.error is not None or record.carries_error:
+            if record.is_error:
                 continue
             for key in ADDED_TYPES:
                 refuse_own_key(record, key, "tokenize")
             try:
-                fresh = [record.get_text(self.text_field)]
-                if self.text_pair_field:
-                    fresh.append(record.get_text(self.text_pair_field, "--text-pair-field"))
+                fresh = record.get_texts(self.text_field, self.text_pair_field)
             except RecordError as error:
                 outcome.error = error
                 continue

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
-from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1, macro_f1_many
-from doxa.metrics.label_figures import accuracy, averages, tally_drawn
+from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1_many
+from doxa.metrics.label_figures import accuracy, averages, tally_drawn, tally_labels
 from doxa.model.heads import Head, head_slices, probabilities
 
 
@@ -50,7 +50,8 @@ def head_score(head: Head, target: np.ndarray, decision: np.ndarray) -> float:
     rows = _labelled(target)
     gold, said = target[rows], decision[rows]
     if head.kind == "label":
-        return float(macro_f1(confusion_matrix(gold, said, len(head.labels))))
+        tally = tally_labels(gold.astype(int), said.astype(int), np.ones((1, len(gold))), len(head.labels) + 1)
+        return float(averages(tally)["macro_f1"][0])
     if head.kind == "labels":
         return macro_f1_many(gold, said)
     return 1.0 - float(np.mean((said - gold) ** 2) / max(np.var(gold), 1e-12))

@@ -45,7 +45,7 @@ def read_examples(records: Iterable[Record], requests: list[HeadRequest], text_f
     found = LabelledSet()
     for record in records:
         outcome = Outcome(record)
-        if record.error is None and not record.carries_error:
+        if not record.is_error:
             try:
                 example = _read_example(record, requests, text_fields)
                 if example is None:
@@ -79,7 +79,7 @@ def read_unlabelled(records: Iterable[Record], text_fields: tuple[str, ...], n_h
     flags = ("--text-field", "--text-pair-field")
     for record in records:
         outcome = Outcome(record)
-        if record.error is None and not record.carries_error:
+        if not record.is_error:
             try:
                 texts = tuple(record.get_text(name, flag) for name, flag in zip(text_fields, flags))
                 found.setdefault(texts, Example(record.place, texts, (None,) * n_heads))

@@ -1,0 +1,1 @@
+"""Kinds of heads: what each reads, asks a stock network, and says."""

@@ -188,7 +188,7 @@ def test_predictions_in_columnar_formats_hold_the_same(trained, tmp_path, suffix
         cells = [{name: value for name, value in row.items() if name.startswith(f"prediction.{trained.head}.{key}")} for row in rows]
         assert all(cells) and len(cells) == len(plain)
         return
-    table = pyarrow.parquet.read_table(path) if suffix == "parquet" else pyarrow.ipc.open_file(path).read_all()
+    table = pyarrow.parquet.read_table(path) if suffix == "parquet" else pyarrow.ipc.open_stream(path).read_all()
     seen = [row["prediction"][trained.head] for row in table.to_pylist()]
     assert [without_nulls(entry) for entry in seen] == [without_nulls(entry) for entry in plain]
 
@@ -207,7 +207,7 @@ def test_a_record_that_does_not_hold_what_is_asked_is_an_error_in_its_place(trai
 
 def test_what_belongs_to_other_kinds_is_refused_in_one_line(trained, tmp_path):
     rules = tmp_path / "rules.toml"
-    rules.write_text('[[rule]]\nname = "r"\nhead = "%s"\nlabel = "x"\nfirm = true\nwords = ["a"]\n' % trained.head)
+    rules.write_text('[[rules]]\nname = "r"\nhead = "%s"\nlabel = "O"\nfirm = true\nphrases = ["a"]\n' % trained.head)
     for command in (("explain", "--model", trained.directory), ("predict", "--rules", rules, "--model", trained.directory)):
         done = run(*command, stdin=lines(trained.records[:1]))
         assert done.code == 2 and done.out == b"" and done.err.count("\n") == 1 and "label" in done.err, done.err

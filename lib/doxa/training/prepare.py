@@ -14,7 +14,7 @@ from doxa.device.libraries import keep_freed_memory
 from doxa.errors import DoxaError
 from doxa.inference.torch_engine import TORCH_TYPES
 from doxa.model.bases import SCRATCH, find_model
-from doxa.model.classifier import build_classifier, build_scratch
+from doxa.model.classifier import build_classifier, build_scratch, output_layer
 from doxa.model.heads import Head
 from doxa.text.frame import Reading, Window
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
@@ -95,8 +95,8 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     train_targets = [encode_targets(head, train.column(i)) for i, head in enumerate(heads)]
     dev_targets = [encode_targets(head, dev.column(i)) for i, head in enumerate(heads)]
     free_texts = [reading.read(*ids)[0] for ids in token_ids(tokenizer, unlabelled, plan.base, base is None, listener.warn)]
-    scale, shift = number_scales(heads, train_targets)
     model = _build_model(plan, heads, base, tokenizer)
+    scale, shift = number_scales(heads, train_targets, output_layer(model).bias is not None)
     n_examples = len(windows) + (len(free_texts) if plan.teachers else 0)
     settings = settle(plan, base is None, model.config.hidden_size, n_examples, most_labels(heads), processes.count)
     adaptation = adapt(model, plan.peft, plan.peft_rank, settings.n_steps(n_examples))

@@ -1,6 +1,5 @@
 """The torch engine: any device, any architecture."""
 
-import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from doxa.inference.engine import Engine, pad
 from doxa.inference.lanes import OutOfMemory
 from doxa.model.classifier import load_classifier
 from doxa.model.first_token import shorten_last_layer
+from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
@@ -73,11 +73,6 @@ def told_of_memory(device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     raise OutOfMemory
-
-
-def takes_token_types(model: PreTrainedModel) -> bool:
-    """Whether the model reads token type ids; DistilBERT, for one, does not though its tokenizer gives them."""
-    return "token_type_ids" in inspect.signature(model.forward).parameters
 
 
 def collate(windows: list[Window], pad_id: int, device: torch.device, with_types: bool = True, max_length: int = 0) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from doxa.errors import DoxaError
 from doxa.inference.engine import pad
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
 from doxa.model.classifier import ADAPTER_FOLDER, load_classifier, load_pretrained
+from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
 from doxa.training.extras import load_extra
 
@@ -46,9 +47,9 @@ def compare_reloaded(directory: str, windows: list[list[Window]], expected: np.n
 def _answer(directory: str, base: str, question: str, answer: str) -> None:
     with np.load(question) as file:
         inputs = {name: torch.from_numpy(file[name]) for name in file.files}
-    if not inputs["token_type_ids"].any():
-        del inputs["token_type_ids"]
     models = {"model": load_classifier(directory)}
+    if not inputs["token_type_ids"].any() or not takes_token_types(models["model"]):
+        del inputs["token_type_ids"]
     if base:
         models["adapter alone"] = load_with_adapter(base, directory)
     with torch.inference_mode():

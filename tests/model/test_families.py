@@ -1,0 +1,143 @@
+"""Every family of FAMILIES as a base: its token ids, its training, and its predictions against stock transformers, text by text."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from families import FAMILIES, build_base
+from scipy.special import softmax
+from shell import run
+
+from doxa.errors import DoxaError
+from doxa.inference.loading import Request, load_predictor
+from doxa.model.heads import Head
+from doxa.records.record import Record
+from doxa.text.tokenizer import load_tokenizer
+
+QUICK = ("mpnet", "xlm-roberta", "bart", "qwen2")  # word pieces, likely pieces, an encoder-decoder, a decoder in bf16 by pairs of bytes
+FAMILY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
+# What OpenVINO cannot run, and why it says so.
+NOT_CONVERTED: dict[str, str] = {}
+
+HARD = ("Profit rose 12%!", "利润上升了12%，股价涨停🚀", "e\u0301clair caf\u00e9 CAFÉ", "👩‍👩‍👧‍👦 family", "tab\there\nline\r\nend  two   three ", "ﬁnance ①②③ Ｆｕｌｌ　ｗｉｄｔｈ",
+        "नमस्ते مرحبا שלום", "don't re-enter U.S.A. $3.50", " a space before", "a\u200bb\u200dc\ufeffd", "x" * 150)
+MARKS = ("[CLS]", "[SEP]", "[PAD]", "[MASK]", "<s>", "</s>", "<pad>", "<mask>", "<unk>", "<|endoftext|>", "<|im_end|>", "<|begin_of_text|>", "<|end_of_text|>")
+TEXTS = (*HARD, *(f"results {mark} again {mark}" for mark in MARKS), "good gain rally " * 3, "bad loss " * 30, "好" * 90)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    root = tmp_path_factory.mktemp("families")
+    return cache(lambda family: build_base(family, root / family))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ids_equal_autotokenizer(base, family):
+    from transformers import AutoTokenizer
+
+    ours, theirs = load_tokenizer(str(base(family))), AutoTokenizer.from_pretrained(base(family))
+    encoded = ours.encode(TEXTS)
+    assert [ours.frame.single(ids) for ids in encoded] == theirs(list(TEXTS))["input_ids"]
+    expected = theirs(list(TEXTS), list(TEXTS[::-1]), return_token_type_ids=True)
+    for first, second, ids, types in zip(encoded, encoded[::-1], expected["input_ids"], expected["token_type_ids"]):
+        assert ours.frame.pair(first, second) == (ids, types if any(types) else None)
+    plain = encoded[: len(HARD)]  # those that hold no special token of their own
+    for first, second in zip(plain, plain[::-1]):
+        assert ours.frame.unframe(ours.frame.single(first)) == first
+        assert ours.frame.unframe_pair(*ours.frame.pair(first, second)) == (first, second)
+
+
+def records(n: int, is_pair: bool) -> list[dict]:
+    generator = np.random.default_rng(3)
+    made = []
+    for i in range(n):
+        is_good = bool(generator.random() < 0.5)
+        words = generator.choice(("good gain rally growth relief great" if is_good else "bad loss crash slump default poor").split(), generator.integers(2, 9))
+        made.append({"text": " ".join(words), "mood": "good" if is_good else "bad", "rating": 20.0 + 3.0 * is_good} | ({"context": "the year"[: 3 + i % 6]} if is_pair else {}))
+    return made
+
+
+def train(base_folder, output, is_pair: bool = False, **more) -> list[str]:
+    """Fine-tune as the command does, two heads of two kinds; return what was told."""
+    from doxa.training.examples import Example, LabelledSet
+    from doxa.training.finetune import finetune
+    from doxa.training.plan import Listener, Plan
+
+    fields = ("text", "context") if is_pair else ("text",)
+    made = [Example(f"r:{i}", tuple(record[name] for name in fields), (record["mood"], record["rating"])) for i, record in enumerate(records(48, is_pair))]
+    told: list[str] = []
+    loop = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "seed": 1, "layerwise_lr_decay": 0.9}
+    plan = Plan(str(base_folder), str(output), fields, 1e-3, None, "cpu", "fp32", False, **{"loop": loop} | more)
+    was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        finetune(plan, [Head("mood", "label", ("bad", "good")), Head("rating", "number")], LabelledSet(made[:40]), LabelledSet(made[40:]), LabelledSet(),
+                 Listener(told.append, told.append, lambda progress: None, lambda rows: ""))
+    finally:
+        torch.use_deterministic_algorithms(was[0], warn_only=was[1])
+    return told
+
+
+def predict(model, engine: str, asked: list[dict]) -> tuple[list[dict], list[str]]:
+    predictor, _, reasons = load_predictor(Request(str(model), "cpu", engine, "fp32", with_scores=True))
+    outcomes = predictor.predict_window([Record("t", i, b"", record) for i, record in enumerate(asked)])
+    assert not any(outcome.error for outcome in outcomes)
+    return [outcome.added["prediction"] for outcome in outcomes], reasons
+
+
+def stock_outputs(model, asked: list[dict], max_length: int) -> list[np.ndarray]:
+    """What transformers alone makes of each text, one at a time, as its own tokenizer reads it; None for one that is too long."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    network, info = AutoModelForSequenceClassification.from_pretrained(model, output_loading_info=True)
+    assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    assert network.dtype == torch.float32
+    network, tokenizer = network.eval(), AutoTokenizer.from_pretrained(model)
+    found = []
+    for record in asked:
+        inputs = tokenizer(record["text"], record.get("context"), return_tensors="pt")
+        with torch.inference_mode():
+            found.append(network(**inputs).logits[0].double().numpy() if inputs["input_ids"].shape[1] <= max_length else None)
+    batch = [record for record, outputs in zip(asked, found) if outputs is not None][:4]  # and it can pad by itself
+    inputs = tokenizer([record["text"] for record in batch], [record["context"] for record in batch] if "context" in asked[0] else None,
+                       padding=True, padding_side="right", return_tensors="pt")
+    with torch.inference_mode():
+        assert np.abs(network(**inputs).logits.numpy() - np.array([outputs for outputs in found if outputs is not None][:4])).max() < 1e-3
+    return found
+
+
+def check(family, base_folder, output, is_pair: bool) -> None:
+    told = train(base_folder, output, is_pair)
+    asked = [{"text": text} | ({"context": TEXTS[-1 - i]} if is_pair else {}) for i, text in enumerate(TEXTS)]
+    said, _ = predict(output, "torch", asked)
+    table = json.loads((output / "doxa.json").read_text())
+    expected = stock_outputs(output, asked, table["reading"]["max_length"])
+    assert sum(outputs is not None for outputs in expected) >= (15 if is_pair else 20)
+    for prediction, outputs in zip(said, expected):
+        if outputs is not None:
+            assert list(prediction["mood"]["scores"].values()) == pytest.approx(softmax(outputs[:2] / table["heads"][0]["temperature"]), abs=2e-5)
+            assert prediction["rating"]["score"] == pytest.approx(outputs[2], abs=1e-3)
+    assert len({prediction["mood"]["score"] for prediction in said}) > len(said) // 2
+    if family in NOT_CONVERTED:
+        assert any(NOT_CONVERTED[family] in line for line in told), told
+        assert any(NOT_CONVERTED[family] in reason for reason in predict(output, "auto", asked)[1])
+        with pytest.raises(DoxaError, match=NOT_CONVERTED[family]):
+            predict(output, "openvino", asked)
+        return
+    converted, reasons = predict(output, "openvino", asked)
+    assert any("engine openvino" in reason for reason in reasons)
+    for ours, theirs in zip(said, converted):
+        assert ours["mood"]["scores"] == pytest.approx(theirs["mood"]["scores"], abs=1e-3) and ours["rating"]["score"] == pytest.approx(theirs["rating"]["score"], abs=5e-2)
+        assert ours["mood"]["label"] == theirs["mood"]["label"] or abs(ours["mood"]["score"] - 0.5) < 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILY)
+def test_trains_and_gives_what_stock_gives(base, family, tmp_path):
+    check(family, base(family), tmp_path / "out", is_pair=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pairs_give_what_stock_gives(base, family, tmp_path):
+    check(family, base(family), tmp_path / "out", is_pair=True)

@@ -6,20 +6,30 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from families import FAMILIES, build_base
+from families import FAMILIES, POSITIONS, build_base
 from scipy.special import softmax
-from shell import run
 
 from doxa.errors import DoxaError
 from doxa.inference.loading import Request, load_predictor
 from doxa.model.heads import Head
 from doxa.records.record import Record
-from doxa.text.tokenizer import load_tokenizer
+from doxa.text.padding import read_pad_id
+from doxa.text.tokenizer import load_tokenizer, read_max_length
+from doxa.training.adversary import Adversary
+from doxa.training.optimizer import make_optimizer
 
-QUICK = ("mpnet", "xlm-roberta", "bart", "qwen2")  # word pieces, likely pieces, an encoder-decoder, a decoder in bf16 by pairs of bytes
+QUICK = ("mpnet", "xlm-roberta", "bart", "llama")  # word pieces, likely pieces, an encoder-decoder, a decoder in bf16 by pairs of bytes
 FAMILY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
 # What OpenVINO cannot run, and why it says so.
 NOT_CONVERTED: dict[str, str] = {}
+# Ways to train that meet an architecture's own names and layers.
+WAYS = {
+    "fgm": dict(adversary=Adversary("fgm", 1.0)), "freelb": dict(adversary=Adversary("freelb", 1.0)), "mlm": dict(head_start="mlm", head_start_epochs=1),
+    "checkpointing": dict(has_gradient_checkpointing=True), "lora": dict(peft="lora", peft_rank=2, keeps_adapter=True),
+    "adalora": dict(peft="adalora", peft_rank=2, keeps_adapter=True), "adapter": dict(peft="adapter", peft_rank=4, keeps_adapter=True)}
+WAYS_OF = [("t5", "fgm"), ("bart", "freelb"), ("bart", "mlm"), ("deberta-v3", "mlm"), ("qwen3", "checkpointing"), ("t5", "checkpointing"), ("gpt2", "lora"),
+           ("albert", "lora"), ("llama", "lora"), ("t5", "lora"), ("gpt2", "adalora"), ("mpnet", "adapter")]
+REFUSED = {("mpnet", "checkpointing"): "transformers has none for mpnet", ("gpt2", "adapter"): "use --peft lora", ("gpt2", "mlm"): "no mask token"}
 
 HARD = ("Profit rose 12%!", "利润上升了12%，股价涨停🚀", "e\u0301clair caf\u00e9 CAFÉ", "👩‍👩‍👧‍👦 family", "tab\there\nline\r\nend  two   three ", "ﬁnance ①②③ Ｆｕｌｌ　ｗｉｄｔｈ",
         "नमस्ते مرحبا שלום", "don't re-enter U.S.A. $3.50", " a space before", "a\u200bb\u200dc\ufeffd", "x" * 150)
@@ -141,3 +151,85 @@ def test_trains_and_gives_what_stock_gives(base, family, tmp_path):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pairs_give_what_stock_gives(base, family, tmp_path):
     check(family, base(family), tmp_path / "out", is_pair=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family, way", WAYS_OF)
+def test_ways_to_train(base, family, way, tmp_path):
+    """With few weights trained, a fresh process has compared the logits, and so it says."""
+    train(base(family), tmp_path / "out", **WAYS[way])
+    asked = [{"text": text} for text in TEXTS]
+    expected = stock_outputs(tmp_path / "out", asked, POSITIONS) if way != "adapter" else []
+    for prediction, outputs in zip(predict(tmp_path / "out", "torch", asked)[0], expected):
+        assert outputs is None or prediction["rating"]["score"] == pytest.approx(outputs[2], abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family, way", REFUSED)
+def test_ways_that_a_family_has_not_are_refused_in_words(base, family, way, tmp_path):
+    with pytest.raises(DoxaError, match=REFUSED[family, way]):
+        train(base(family), tmp_path / "out", **WAYS[way])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_positions_and_padding(base, family):
+    folder = str(base(family))
+    config = json.loads((base(family) / "config.json").read_text())
+    assert read_max_length(folder) == (512 if family == "mt5" else POSITIONS)
+    pad_id = read_pad_id(folder, config)
+    assert load_tokenizer(folder).rust.id_to_token(pad_id).lower() in ("[pad]", "<pad>", "<|endoftext|>", "<|end_of_text|>")
+    assert config.get("pad_token_id") in (None, pad_id)
+
+
+def test_padding_is_no_token_that_ends_texts(base, tmp_path):
+    """Nor one that the model has no embedding for: the unknown token is left."""
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_file(str(base("llama") / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A <|end_of_text|>", special_tokens=[("<|end_of_text|>", 1)])
+    tokenizer.add_special_tokens(["<|my_pad|>"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    config = {"model_type": "llama", "vocab_size": tokenizer.get_vocab_size(), "eos_token_id": [1, 2], "pad_token_id": -1}
+    assert read_pad_id(str(tmp_path), config) == tokenizer.token_to_id("<|my_pad|>")
+    assert read_pad_id(str(tmp_path), config | {"vocab_size": tokenizer.get_vocab_size() - 1}) == 2
+    (tmp_path / "tokenizer_config.json").write_text('{"pad_token": {"content": "<|begin_of_text|>"}}')
+    assert read_pad_id(str(tmp_path), config) == 0
+
+
+@pytest.mark.parametrize("family", ["electra", "albert", "mpnet", "t5", "bart", "gpt2", "llama"])
+def test_learning_rates_fall_from_the_heads_to_the_embeddings(base, family):
+    from doxa.model.classifier import build_classifier
+
+    model = build_classifier(str(base(family)), [Head("mood", "label", ("bad", "good"))])
+    groups = make_optimizer(model, 1.0, 0.0, layerwise_decay=0.5, head_factor=8.0).param_groups
+    factor = {id(parameter): group["lr_factor"] for group in groups for parameter in group["params"]}
+    by_name = {name: factor[id(parameter)] for name, parameter in model.named_parameters()}
+    n_layers = {"albert": 1, "t5": 4, "bart": 4}.get(family, 2)
+    assert factor[id(model.get_input_embeddings().weight)] == min(by_name.values()) == 0.5 ** (n_layers + 1)
+    assert {value for name, value in by_name.items() if name.startswith(("score", "classif"))} == {8.0}
+    assert {0.5 ** (i + 1) for i in range(n_layers)} <= set(by_name.values())
+    if family in ("t5", "bart"):
+        below, above = ([value for name, value in by_name.items() if part in name and "embed" not in name] for part in (".encoder.", ".decoder."))
+        assert max(below) < min(above)
+
+
+def test_a_class_that_builds_another_tokenizer_is_set_aside(tmp_path):
+    """transformers' DeBERTa class would leave full-width letters as they are; the file, which the base was pretrained with, folds them."""
+    from tokenizers import Tokenizer, normalizers
+    from transformers import AutoTokenizer
+
+    from doxa.model.classifier import build_classifier
+    from doxa.training.stock_tokenizer import align_stock_tokenizer
+
+    folder = build_base("deberta-v3", tmp_path / "base")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    text = "Ｔｈｅ　ｂａｎｋ ﬁne"
+    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] != tokenizer.encode(text).ids
+    remarks = align_stock_tokenizer(str(folder), load_tokenizer(str(folder)), build_classifier(str(folder), [Head("rating", "number")]), [])
+    assert len(remarks) == 1 and "DebertaV2Tokenizer reads texts otherwise" in remarks[0]
+    stock = AutoTokenizer.from_pretrained(folder)
+    assert stock(text)["input_ids"] == tokenizer.encode(text).ids and stock.pad_token == "[PAD]"
+    assert stock.model_input_names == ["input_ids", "attention_mask"]  # it has no embeddings for types

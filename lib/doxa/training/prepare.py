@@ -107,7 +107,10 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
 def _build_model(plan: Plan, heads: list[Head], base: str | None, tokenizer: TextTokenizer) -> PreTrainedModel:
     model = build_scratch(tokenizer.rust.get_vocab_size(), heads, SCRATCH_LENGTH) if base is None else build_classifier(base, heads)
     if plan.has_gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        if not model.supports_gradient_checkpointing:
+            raise DoxaError(f"--gradient-checkpointing: transformers has none for {model.config.model_type}; take a smaller --per-device-train-batch-size")
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # as older transformers call it
+        enable()
     return model
 
 

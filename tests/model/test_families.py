@@ -20,6 +20,7 @@ from doxa.training.optimizer import make_optimizer
 
 QUICK = ("mpnet", "xlm-roberta", "bart", "llama")  # word pieces, likely pieces, an encoder-decoder, a decoder in bf16 by pairs of bytes
 FAMILY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
+WITH_TYPES = ("bert", "electra", "ernie", "albert")  # that have embeddings for the first and the second text
 # What OpenVINO cannot run, and why it says so.
 NOT_CONVERTED: dict[str, str] = {}
 # Ways to train that meet an architecture's own names and layers.
@@ -104,6 +105,7 @@ def stock_outputs(model, asked: list[dict], max_length: int) -> list[np.ndarray]
     assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
     assert network.dtype == torch.float32
     network, tokenizer = network.eval(), AutoTokenizer.from_pretrained(model)
+    assert ("token_type_ids" in tokenizer.model_input_names) == (network.config.model_type in WITH_TYPES)
     found = []
     for record in asked:
         inputs = tokenizer(record["text"], record.get("context"), return_tensors="pt")

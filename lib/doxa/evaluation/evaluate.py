@@ -6,9 +6,9 @@ import numpy as np
 
 from doxa import __version__
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
-from doxa.evaluation.intake import Seen
-from doxa.evaluation.measures import Measured, measure
-from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.measures import is_defined, measure
+from doxa.evaluation.rows import HeadRows, Measured
+from doxa.evaluation.seen import Seen
 from doxa.evaluation.signature import sign
 from doxa.evaluation.slices import cut_slices
 from doxa.metrics.bootstrap import estimate
@@ -40,31 +40,30 @@ def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
 
 def _judge(rows: HeadRows, seen: Seen, settings: Settings) -> HeadEvaluation:
     measured = measure(rows, settings.seed)
-    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured))
-    if rows.kind != "number":
-        found.labels = _label_table(rows, measured)
-    if rows.kind == "label":
-        n_labels = len(rows.labels)
-        found.confusion = np.bincount(rows.gold * n_labels + rows.said, minlength=n_labels**2).reshape(n_labels, n_labels).tolist()
+    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured),
+                           rows.headline, rows.small, rows.lower_is_better)
+    found.labels, found.confusion = _label_table(rows, measured), rows.confusion()
+    if found.confusion is not None:
         found.reliability = draw_reliability(rows.score, rows.is_right())
     found.slices = {name: cut_slices(rows, name, settings.seed) for name in rows.slices}
-    found.mistakes = seen.mistakes[rows.head].gravest()
+    found.mistakes = seen.mistakes[rows.head]
     found.signature = sign(rows, seen, settings)
     return found
 
 
 def estimate_all(measured: Measured) -> dict[str, Estimate]:
     """Figures with their intervals, without those that are not defined on the rows."""
-    return {name: estimate(value, measured.values[name]) for name, value in measured.exact.items() if not np.isnan(value)}
+    return {name: estimate(value, measured.values[name]) for name, value in measured.exact.items() if is_defined(name, measured)}
 
 
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
-    """Every label that occurs in gold or prediction."""
-    held, said = rows.count(rows.gold), rows.count(rows.said)
-    return [LabelFigures(rows.labels[i], int(held[i]), int(said[i]),
-                         {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
-                          if not np.isnan(values[i])})
-            for i in range(len(rows.labels)) if held[i] or said[i]]
+    """Every label that occurs in gold or prediction, those held most first."""
+    labels, held, said = rows.support()
+    found = [LabelFigures(label, int(held[i]), int(said[i]),
+                          {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
+                           if not np.isnan(values[i])})
+             for i, label in enumerate(labels) if held[i] or said[i]]
+    return sorted(found, key=lambda label: (-label.held, label.label))
 
 
 def draw_reliability(score: np.ndarray, is_right: np.ndarray) -> list[ReliabilityBin]:
@@ -84,12 +83,5 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     never = [label.label for label in head.labels if not label.held]
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {", ".join(never[:10])}; they count as labels of precision 0')
-    if head.kind == "label" and head.figures["accuracy"].value == 1.0:
-        notes.append(f'head "{head.head}": without a single mistake, resampling cannot tell how many there may be: '
-                     f"95 % sure is an accuracy of at least {wilson(head.n, head.n)[0]:.3f} (Wilson)")
-    notes += [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
-    if rows.has_odd_scores:
-        notes.append(f'head "{head.head}": some scores are no numbers from 0 to 1, so figures of scores are left out')
-    elif "log_loss" not in head.figures and head.kind != "number":
-        notes.append(f'head "{head.head}": log loss, Brier, ROC AUC and average precision need the scores of all labels: predict --scores')
-    return notes
+    notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
+    return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]

@@ -4,8 +4,10 @@ from typing import Any
 
 from doxa.errors import DoxaError
 from doxa.model.heads import Head, read_output_names
+from doxa.model.kinds.choice import Choice
 from doxa.model.kinds.kind import Kind
 from doxa.model.kinds.slices import Slices
+from doxa.model.kinds.span import Span
 from doxa.model.kinds.tags import Tags
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (
@@ -13,6 +15,8 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Slices("labels", "labels"),
     Slices("number", "score"),
     Tags(),
+    Span(),
+    Choice(),
 )}
 ALIASES = {"multi": "labels"}
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from doxa import __version__
+from doxa.errors import UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
 from doxa.evaluation.measures import is_defined, measure
+from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.signature import sign
@@ -19,18 +21,21 @@ from doxa.metrics.score_figures import N_BINS, bin_of
 
 @dataclass(frozen=True)
 class Settings:
-    """`seed` of the resampling; `by` and `conditions` as they were asked, for the page."""
+    """`seed` of the resampling; `by` and `conditions` as they were asked, for the page; with `grouping` records are ranked, too."""
 
     title: str = "Evaluation"
     by: str | None = None
     conditions: tuple[str, ...] = ()
     seed: int = 0
+    grouping: Grouping | None = None
 
 
 def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
-    """Judge every head of what was read."""
-    heads = [_judge(rows, seen, settings) for rows in seen.heads.values()]
+    """Judge every head of what was read. Raises UsageError where records are to be ranked and no head can."""
+    rankings = _rank(seen, settings)
+    heads = [_judge(rows, seen, settings, rankings.get(rows.head)) for rows in seen.heads.values()]
     notes = [note for head, rows in zip(heads, seen.heads.values()) for note in _notes(head, rows)]
+    notes += [f'head "{name}": {remark}' for name, ranking in rankings.items() for remark in ranking.remarks]
     notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
     if seen.n_unmet:
         notes.append(f"{seen.n_unmet:,} records are left out by --where {' and '.join(settings.conditions)}")
@@ -38,16 +43,28 @@ def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
                       settings.by, __version__)
 
 
-def _judge(rows: HeadRows, seen: Seen, settings: Settings) -> HeadEvaluation:
+def _rank(seen: Seen, settings: Settings) -> dict[str, Ranking]:
+    """The ranking of every head that can."""
+    if settings.grouping is None or not seen.heads:
+        return {}
+    found = {name: rank_head(rows, seen.groups, settings.grouping, settings.seed) for name, rows in seen.heads.items()}
+    if not any(found.values()):
+        positive = settings.grouping.positive
+        asked = f'has the label "{positive}"' if positive is not None else f"has a label {', '.join(POSITIVE)}; name it with --positive"
+        raise UsageError(f"--group ranks by heads that give numbers or one of whose labels means relevant; none {asked}")
+    return {name: ranking for name, ranking in found.items() if ranking is not None}
+
+
+def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | None) -> HeadEvaluation:
     measured = measure(rows, settings.seed)
-    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured),
+    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured) | (ranking.figures if ranking else {}),
                            rows.headline, rows.small, rows.lower_is_better)
     found.labels, found.confusion = _label_table(rows, measured), rows.confusion()
     if found.confusion is not None:
         found.reliability = draw_reliability(rows.score, rows.is_right())
     found.slices = {name: cut_slices(rows, name, settings.seed) for name in rows.slices}
     found.mistakes = seen.mistakes[rows.head]
-    found.signature = sign(rows, seen, settings)
+    found.signature = sign(rows, seen, settings, ranking.signed if ranking else ())
     return found
 
 

@@ -22,19 +22,20 @@ LENGTH_EDGES = (16, 32, 64, 128, 256, 512)
 
 
 def read_evidence(reader: ColumnReader, heads: tuple[str, ...] = (), conditions: tuple[Condition, ...] = (), by_length: bool = False,
-                  n_mistakes: int = 0, keep_texts: bool = False) -> Seen:
-    """Read a stream whole. `heads` are those to judge, all that have gold labels unless told.
+                  n_mistakes: int = 0, keep_texts: bool = False, group: str | None = None) -> Seen:
+    """Read a stream whole. `heads` are those to judge, all that have gold labels unless told; `group` is a field to keep.
 
     Raises UsageError where a head is not there, or no record holds any gold label."""
-    intake = _Intake(reader, heads, conditions, by_length, n_mistakes, keep_texts)
+    intake = _Intake(reader, heads, conditions, by_length, n_mistakes, keep_texts, group)
     for table in reader:
         intake.add(table)
     return intake.finish()
 
 
-def want_evidence(by: tuple[str, ...], by_length: bool, conditions: tuple[Condition, ...], gold: tuple[str, ...], text_field: str, id_field: str) -> Wanted:
-    """The columns that read_evidence needs; `gold` are HEAD=FIELD. Raises UsageError."""
-    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else [])
+def want_evidence(by: tuple[str, ...], by_length: bool, conditions: tuple[Condition, ...], gold: tuple[str, ...], text_field: str, id_field: str,
+                  group: str | None = None) -> Wanted:
+    """The columns that read_evidence needs; `gold` are HEAD=FIELD, `group` is a field. Raises UsageError."""
+    names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else []) + ([f"field:{group}"] if group else [])
     return Wanted(by, None, text_field, id_field, tuple(names), _parse_gold(gold), kinds=kinds_by_mark())
 
 
@@ -50,9 +51,10 @@ def _parse_gold(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 class _Intake:
-    def __init__(self, reader: ColumnReader, heads, conditions, by_length, n_mistakes, keep_texts):
+    def __init__(self, reader: ColumnReader, heads, conditions, by_length, n_mistakes, keep_texts, group):
         self.reader, self.asked, self.conditions, self.by_length, self.n_mistakes = reader, heads, conditions, by_length, n_mistakes
-        self.kept_columns: dict[str, list[pa.Array]] = {name: [] for name in ("id", *(["text"] if keep_texts else []))}
+        self.kept_columns: dict[str, list[pa.Array]] = {name: [] for name in ("id", *(["text"] if keep_texts else []), *([f"field:{group}"] if group else []))}
+        self.group = group
         self.places: list[np.ndarray] = []
         self.seen = Seen()
         self.parts: dict[str, HeadIntake] = {}
@@ -125,6 +127,7 @@ class _Intake:
             names["by"] = [", ".join(by) + " (none)" if values == (None,) * len(by) else name_group(by, values) for values in self.names.values]
         kept = {name: pa.chunked_array(chunks, pa.string()) for name, chunks in self.kept_columns.items()}
         seen.ids, seen.texts, seen.places = kept["id"], kept.get("text"), np.concatenate([np.empty(0, int), *self.places])
+        seen.groups = kept.get(f"field:{self.group}")
         for name, part in self.parts.items():
             rows = part.finish()
             seen.lost[name] = part.lost

@@ -109,11 +109,19 @@ class HeadRows(ABC):
 
     def losses(self, old: "HeadRows", most: int) -> list[tuple[int, float]]:
         """The rows that became wrong since `old`, those with the highest score first, and their weight."""
-        return [(row, float(np.nan_to_num(self.score[row], nan=0.0))) for row in _by_score(old.is_right() & ~self.is_right(), self.score)[:most]]
+        was, is_right = old.is_right(), self.is_right()
+        return [] if was is None or is_right is None else self._by_score(was & ~is_right, most)
 
     def wrong(self, most: int) -> list[tuple[int, float]]:
         """The rows that are wrong, those with the highest score first, and their weight."""
-        return [(row, float(np.nan_to_num(self.score[row], nan=0.0))) for row in _by_score(~self.is_right(), self.score)[:most]]
+        is_right = self.is_right()
+        return [] if is_right is None else self._by_score(~is_right, most)
+
+    def _by_score(self, mask: np.ndarray, most: int) -> list[tuple[int, float]]:
+        """The rows of a mask and their score, 0 for those without one, which come last."""
+        rows = np.flatnonzero(mask)
+        order = np.argsort(-np.nan_to_num(self.score[rows], nan=-np.inf), kind="stable")[:most]
+        return [(row, float(np.nan_to_num(self.score[row], nan=0.0))) for row in rows[order].tolist()]
 
     # --- words
 
@@ -139,9 +147,3 @@ class HeadRows(ABC):
         """A sentence where `split` leaves slices out."""
         n = len(np.unique(self.slices[slicing][1]))
         return [f'head "{self.head}": of {n:,} slices only the {MOST_SLICES:,} largest are shown'] if n > MOST_SLICES else []
-
-
-def _by_score(mask: np.ndarray, score: np.ndarray) -> list[int]:
-    """The rows of a mask, the highest score first, those without one last."""
-    rows = np.flatnonzero(mask)
-    return rows[np.argsort(-np.nan_to_num(score[rows], nan=-np.inf), kind="stable")].tolist()

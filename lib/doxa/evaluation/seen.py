@@ -13,7 +13,7 @@ from doxa.evaluation.rows import HeadRows
 @dataclass
 class Seen:
     """What a stream held. `heads` maps a name to its rows; `lost` to how many records have no usable gold label or no prediction of
-    it, `mistakes` to the gravest. Of the M good records in order: `ids`, null where there is none, `places` in the input from 0, `texts` if they were asked for,
+    it, `mistakes` to the gravest. Of the M good records in order: `ids`, null where there is none, `places` in the input from 0, `texts` and `groups` if they were asked for,
     and a `fingerprint` of their ids, texts and gold labels; `text_print` of their texts alone."""
 
     n_records: int = 0
@@ -26,5 +26,6 @@ class Seen:
     ids: pa.ChunkedArray | None = None
     places: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     texts: pa.ChunkedArray | None = None
+    groups: pa.ChunkedArray | None = None
     fingerprint: str = ""
     text_print: str = ""

@@ -61,7 +61,9 @@ class TalliedIntake(HeadIntake):
 
     def _read_gold(self, text: str | None) -> Any:
         """Raises ValueError. What a kind refuses as a text may be a list or object that was written as one, and a number a text."""
-        value = None if text is None else orjson.loads(text)
+        if text is None:
+            return None
+        value = orjson.loads(text)
         try:
             return self.judge.read_gold(value)
         except ValueError:
@@ -89,7 +91,7 @@ class TalliedIntake(HeadIntake):
         return TalliedRows(
             head=self.name, kind=self.kind, records=np.concatenate(self.records)[kept], score=np.array([score_of(said[row]) for row in kept]),
             models=tuple(sorted(self.models)), tallied=tallied, counts=counts, right=right, golds=golds, entries=entries, places=kept,
-            needs_gold=self.judge.needs_gold)
+            needs_gold=self.judge.needs_gold, made=tuple(f"{name}:{how}" for name, how in tallied.signatures([self.golds[row] for row in kept]).items()))
 
     def joined_slices(self) -> dict[str, np.ndarray]:
         place = np.full(len(self.golds), -1)
@@ -100,7 +102,9 @@ class TalliedIntake(HeadIntake):
     def _judge(self, golds: list[Any], said: list[dict[str, Any]]) -> tuple[Tallied, np.ndarray, np.ndarray]:
         """What makes figures, counts (N, S), and whether each is right (N,)."""
         tallied = self.judge.judge(golds, said)
-        return tallied, tallied.count(golds, said), np.array([tallied.is_right(*pair) for pair in zip(golds, said)], bool)
+        counts = tallied.count(golds, said)
+        right = tallied.right_of(counts)
+        return tallied, counts, np.array([tallied.is_right(*pair) for pair in zip(golds, said)], bool) if right is None else right
 
     def _can_judge(self, gold: Any, said: dict[str, Any]) -> bool:
         try:
@@ -110,8 +114,6 @@ class TalliedIntake(HeadIntake):
         return True
 
     def gravest(self, rows: HeadRows, seen: Seen) -> list[Mistake]:
-        if not self.n_mistakes or rows.is_right() is None:
-            return []
         found = []
         for row, weight in rows.wrong(self.n_mistakes):
             record, score = int(rows.records[row]), rows.score[row]

@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 
 from doxa.evaluation.rows import HeadRows, Measured
-from doxa.metrics.bootstrap import draw_rows
+from doxa.metrics.bootstrap import Draws, draw_rows
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
 from doxa.metrics.tallied import Tallied
@@ -17,7 +17,8 @@ from doxa.metrics.tallied import Tallied
 @dataclass(kw_only=True)
 class TalliedRows(HeadRows):
     """`counts` (N, S) are what `tallied` makes figures of, `right` (N,) whether a row is wholly right. `golds` and `entries` are the gold
-    values and entries of `prediction` as JSON text, of more rows than these: `places` (N,) says which are theirs."""
+    values and entries of `prediction` as JSON text, of more rows than these: `places` (N,) says which are theirs. `made` says how some
+    figures were made."""
 
     tallied: Tallied
     counts: np.ndarray
@@ -26,6 +27,7 @@ class TalliedRows(HeadRows):
     entries: pa.ChunkedArray
     places: np.ndarray
     needs_gold: bool = True
+    made: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -42,14 +44,16 @@ class TalliedRows(HeadRows):
     @classmethod
     def measure_all(cls, sides: list["TalliedRows"], seed: int, with_scores: bool) -> list[Measured]:
         draws = draw_rows(np.zeros(sides[0].n, int), seed)
-        return [side._measure(draws.weights @ side.counts[draws.rows]) for side in sides]
+        return [side._measure(draws) for side in sides]
 
-    def _measure(self, sums: np.ndarray) -> Measured:
-        """`sums` (1 + R, S) are of the rows that stand for all, then of the resamples."""
-        whole = self.counts.sum(axis=0, keepdims=True)
-        exact = {name: float(values[0]) for name, values in self.tallied.figures(whole).items()}
-        exact_by_label = {name: values[0] for name, values in self.tallied.figures_by_label(whole).items()}
-        return Measured(exact, self.tallied.figures(sums), exact_by_label, self.tallied.figures_by_label(sums), tuple(self.tallied.labels))
+    def _measure(self, draws: Draws) -> Measured:
+        drawn, tallied = self.counts[draws.rows], self.tallied
+        sums, whole = draws.weights @ drawn, self.counts.sum(axis=0, keepdims=True)
+        exact = tallied.figures(whole) | tallied.figures_of_rows(self.counts, np.ones((1, self.n)))
+        values = tallied.figures(sums) | tallied.figures_of_rows(drawn, draws.weights)
+        exact_by_label = {name: found[0] for name, found in tallied.figures_by_label(whole).items()}
+        return Measured({name: float(found[0]) for name, found in exact.items()}, values, exact_by_label, tallied.figures_by_label(sums),
+                        tuple(tallied.labels))
 
     def support(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
         held, said = self.tallied.support_by_label(self.counts.sum(axis=0, keepdims=True))
@@ -76,7 +80,7 @@ class TalliedRows(HeadRows):
         return np.array([a != b and (a is None or b is None or orjson.loads(a) != orjson.loads(b)) for a, b in zip(*texts)], bool)
 
     def signed(self) -> list[str]:
-        return [f"kind:{self.kind}"]
+        return [f"kind:{self.kind}", *self.made]
 
     def remarks(self, figures: dict[str, Estimate]) -> list[str]:
         if not self.needs_gold or not self.right.all():

@@ -16,7 +16,7 @@ TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weight
           "pearson": "Pearson", "spearman": "Spearman"}
 AVERAGES = ("macro", "micro", "weighted", "samples")
 _ASIDE = {"score", "scores", "model", "start", "end", "tags"}  # members of an entry that do not say what was answered
-_CAPITALS = {"f1": "F1", "mrr": "MRR", "ndcg": "nDCG", "bleu": "BLEU", "chrf": "chrF", "rouge": "ROUGE", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "map": "MAP"}
+_CAPITALS = {"f1": "F1", "mrr": "MRR", "ndcg": "nDCG", "bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 SLICINGS = {"length": "length in tokens, else characters"}
 
 

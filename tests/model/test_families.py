@@ -237,3 +237,16 @@ def test_a_class_that_builds_another_tokenizer_is_set_aside(tmp_path):
     stock = AutoTokenizer.from_pretrained(folder)
     assert stock(text)["input_ids"] == tokenizer.encode(text).ids and stock.pad_token == "[PAD]"
     assert stock.model_input_names == ["input_ids", "attention_mask"]  # it has no embeddings for types
+
+
+def test_what_openvino_cannot_run_goes_to_torch_for_a_stated_reason(tiny_model, tmp_path, monkeypatch):
+    import shutil
+
+    import doxa.model.convert as convert
+
+    shutil.copytree(tiny_model, tmp_path / "model", ignore=shutil.ignore_patterns("openvino"))
+    monkeypatch.setattr(convert, "MOST_DIFFERENCE", -1.0)  # whatever it computes, it is not equal enough
+    said, reasons = predict(tmp_path / "model", "auto", [{"text": "good"}])
+    assert said and any(reason.startswith("engine torch: OpenVINO computes other logits for this bert") for reason in reasons)
+    with pytest.raises(DoxaError, match="OpenVINO computes other logits for this bert"):
+        predict(tmp_path / "model", "openvino", [{"text": "good"}])

@@ -18,8 +18,8 @@ class Prompting(Reading):
     is_continued: bool = False
     n_reserved: int = 0
 
-    def put(self, texts: list[str], tokenizer: TextTokenizer) -> list[tuple[Window, bool] | RecordError]:
-        """The window of each text, and whether some of it was cut. Special tokens count in the prompt alone: in a text their names are
+    def put(self, texts: list[str], tokenizer: TextTokenizer) -> list[tuple[Window, int] | RecordError]:
+        """The window of each text, and how many tokens it would have uncut. Special tokens count in the prompt alone: in a text their names are
         letters like others, so no text can end its own turn.
 
         Raises DoxaError where the prompt leaves no room for a text."""
@@ -37,7 +37,7 @@ class Prompting(Reading):
         return [self._place(len(before), len(text), *found, lead, trail) for text, found in zip(texts, encoded)]
 
     def _place(self, start: int, n_characters: int, ids: list[int], offsets: list[tuple[int, int]], lead: list[int], trail: list[int]
-               ) -> tuple[Window, bool] | RecordError:
+               ) -> tuple[Window, int] | RecordError:
         first = next((i for i, (_, end) in enumerate(offsets) if end > start), len(ids))
         last = next((i for i, (begin, _) in enumerate(offsets) if i >= first and begin >= start + n_characters), len(ids))
         own = ids[first:last]
@@ -51,6 +51,5 @@ class Prompting(Reading):
         if len(own) > room and self.policy == "error":
             return RecordError("too_long_text", f"the text has {len(own) + n_fixed} tokens with its prompt, the model reads "
                                                 f"{self.max_length - self.n_reserved}; see --long")
-        parts, is_cut = self._parts(own, room)  # of windows the first: what is written cannot be pooled
-        kept = parts[0]
-        return Window([*lead, *ids[:first], *kept, *ids[last:], *trail], None, len(kept)), is_cut or len(parts) > 1
+        kept = self._parts(own, room)[0][0]  # of windows the first: what is written cannot be pooled
+        return Window([*lead, *ids[:first], *kept, *ids[last:], *trail], None, len(kept)), n_fixed + len(own)

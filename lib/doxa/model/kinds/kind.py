@@ -29,7 +29,7 @@ class Stock:
     """
 
     auto_class: str
-    ending: str  # of the architecture's name in config.json
+    ending: str | tuple[str, ...]  # of the architecture's name in config.json
     mapping: str
     words: str
     outputs: tuple[str, ...] = ("logits",)

@@ -21,7 +21,7 @@ from doxa.text.tokenizer import TextTokenizer
 
 ENCODER_DECODER = Stock("AutoModelForSeq2SeqLM", "ForConditionalGeneration", "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES", "encoder-decoder that writes",
                         per_token=True)
-DECODER = Stock("AutoModelForCausalLM", "ForCausalLM", "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "decoder that writes", per_token=True,
+DECODER = Stock("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel"), "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "decoder that writes", per_token=True,
                 encoders="MODEL_FOR_MASKED_LM_MAPPING_NAMES")
 MOST_NEW_TOKENS = 128  # of models that do not say
 
@@ -72,9 +72,10 @@ class Text(Kind):
         """A text, or several of which each is right."""
         if isinstance(value, str) and value.startswith("["):  # a cell of a CSV file, or a text that begins so
             try:
-                value = orjson.loads(value)
+                listed = orjson.loads(value)
             except orjson.JSONDecodeError:
-                pass
+                listed = None
+            value = listed if listed and all(isinstance(text, str) for text in listed) else value
         if isinstance(value, str):
             return value if value.strip() else None
         if isinstance(value, list) and all(isinstance(text, str) for text in value):
@@ -92,7 +93,7 @@ class Text(Kind):
         """`about` is the tokenizer, which reads what is written."""
         assert isinstance(reading, Prompting)
         put = reading.put([question.texts[0] for question in questions], tokenizer)
-        return [found if isinstance(found, RecordError) else Layout([found[0]], len(found[0].ids), found[1], tokenizer) for found in put]
+        return [found if isinstance(found, RecordError) else Layout([found[0]], found[1], found[1] > len(found[0].ids), tokenizer) for found in put]
 
     def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
         raise NotImplementedError("what is to be written is taught by training/writing.py")

@@ -3,10 +3,20 @@
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from shell import run
 from writers import make_writer
+
+from doxa.errors import UsageError
+from doxa.inference.loading import Request, load_labeller
+from doxa.model.kinds.table import KINDS
+from doxa.records.text_fields import TextFields
+from doxa.text.question import Question
+from doxa.training.examples import LabelledSet
+from doxa.training.plan import Plan
+from doxa.training.writing import Writing
 
 WORDS = ("loan", "rate", "bank", "fund", "bond", "cash", "debt", "gain")
 
@@ -64,50 +74,57 @@ def test_stock_transformers_writes_the_same(copier, copies):
     assert table["dev"]["perplexity"]["reply"]["value"] < 2
 
 
-def test_flags_of_generation(copier):
-    lines = b'{"text": "loan bank"}\n{"text": "fund bond"}\n{"text": "loan bank"}\n'
+THREE = ("loan bank", "fund bond", "loan bank")
 
-    def predict(*flags) -> list[str]:
-        done = run("predict", "--model", copier[0], "--precision", "fp32", *flags, stdin=lines)
-        assert done.code == 0, done.err
-        return [record["prediction"]["reply"]["text"] for record in read_records(done.out)]
 
-    plain = predict()
-    assert plain == ["loan bank", "fund bond", "loan bank"]
-    assert predict("--beams", 3) == plain
-    assert predict("--stop", " b") == ["loan", "fund", "loan"]
-    assert all(len(text) < len(whole) for text, whole in zip(predict("--max-new-tokens", 3), plain))
-    drawn = predict("--sample", "--temperature", 5, "--seed", 1)
-    assert drawn == predict("--sample", "--temperature", 5, "--seed", 1) != predict("--sample", "--temperature", 5, "--seed", 2)
+def write(model: Path, texts=THREE, **settings) -> list[str]:
+    """As predict does, in this process."""
+    labeller, _ = load_labeller(Request(str(model), device="cpu", precision="fp32", settings=settings))
+    return [entry["prediction"]["reply"]["text"] for entry in labeller.label([Question((text,)) for text in texts]).entries]
+
+
+def test_manners_of_writing(copier):
+    plain = write(copier[0])
+    assert plain == list(THREE)
+    assert write(copier[0], beams=3) == plain
+    assert write(copier[0], stop=[" b"]) == ["loan", "fund", "loan"]
+    short = write(copier[0], max_new_tokens=2)
+    assert all(whole.startswith(text) and text != whole for text, whole in zip(short, plain))
+    drawn = write(copier[0], sample=True, temperature=5.0, seed=1)
+    assert drawn == write(copier[0], sample=True, temperature=5.0, seed=1) != write(copier[0], sample=True, temperature=5.0, seed=2)
     assert drawn[0] == drawn[2] != "loan bank"
+    assert write(copier[0], sample=True, temperature=5.0, seed=1, top_p=0.01) == plain
 
 
-def test_a_text_met_again_is_answered_from_memory(copier):
-    done = run("predict", "--model", copier[0], "-v", stdin=b'{"text": "loan bank"}\n{"text": "fund bond"}\n{"text": "loan bank"}\n')
+def test_flags_say_the_manner_and_a_text_met_again_is_answered_from_memory(copier):
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in THREE).encode()
+    done = run("predict", "--model", copier[0], "--precision", "fp32", "-v", "--sample", "--temperature", 4, "--top-p", 0.95, "--seed", 9, "--max-new-tokens", 5,
+               "--stop", "x", "--stop", "q", stdin=lines)
+    assert done.code == 0, done.err
+    expected = write(copier[0], sample=True, temperature=4.0, top_p=0.95, seed=9, max_new_tokens=5, stop=["x", "q"])
+    assert [record["prediction"]["reply"]["text"] for record in read_records(done.out)] == expected
     assert "1 of 3 windows had been computed before" in done.err
     assert "engine torch: it writes token by token" in done.err
 
 
 def test_workers_and_resume_write_the_same(copier, copies, tmp_path):
-    output = tmp_path / "out.jsonl"
     alone = run("predict", "--model", copier[0], "--precision", "fp32", copies)
     done = run("predict", "--model", copier[0], "--precision", "fp32", "--workers", 2, copies)
     assert (done.code, done.out) == (0, alone.out)
-    stopped = run("predict", "--model", copier[0], "--precision", "fp32", "--resume", "--max-errors", 0, "--output", output,
-                  stdin=copies.read_bytes()[:2000].rsplit(b"\n", 1)[0] + b'\n{"text": 3}\n')
-    assert stopped.code == 1 and Path(f"{output}.partial").exists()
-    first = Path(f"{output}.partial").read_bytes().splitlines()
-    (tmp_path / "two.jsonl").write_bytes(copies.read_bytes())
-    done = run("predict", "--model", copier[0], "--precision", "fp32", "--resume", "--output", output, "--beams", 2, tmp_path / "two.jsonl")
-    assert done.code != 0 and first, "what was written in another manner does not go on"
+    output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    command = ("predict", "--model", copier[0], "--precision", "fp32", "--resume", "--output", output)
+    assert run(*command, "--max-errors", 0, stdin=b'{"text": 3}\n').code == 1
+    partial.write_bytes(b"".join(alone.out.splitlines(keepends=True)[:40]))
+    refused = run(*command, "--beams", 2, copies)
+    assert refused.code == 1 and "other flags" in refused.err
+    done = run(*command, copies)
+    assert done.code == 0 and "going on after 40 records" in done.err
+    assert output.read_bytes() == alone.out
 
 
-@pytest.mark.parametrize("flags, message", [
-    (("--beams", "2"), "--beams is for heads of text"), (("--sample",), "--sample is for heads of text"), (("--stop", "x"), "--stop is for heads of text"),
-    (("--max-new-tokens", "5"), "--max-new-tokens is for heads of text")])
-def test_other_models_do_not_write(tiny_model, flags, message):
-    done = run("predict", "--model", tiny_model, *flags, stdin=b'{"text": "a"}\n')
-    assert done.code == 2 and message in done.err and "has one of label" in done.err
+def test_other_models_do_not_write(tiny_model):
+    done = run("predict", "--model", tiny_model, "--max-new-tokens", 5, stdin=b'{"text": "a"}\n')
+    assert done.code == 2 and "--max-new-tokens is for heads of text" in done.err and "has one of label" in done.err
 
 
 @pytest.mark.parametrize("flags, message", [
@@ -119,12 +136,14 @@ def test_flags_that_do_not_go_together(copier, flags, message):
     assert done.code == 2 and message in done.err
 
 
-def test_long_texts(copier):
-    line = json.dumps({"text": " ".join(WORDS * 40)}).encode() + b"\n"
-    [record] = read_records(run("predict", "--model", copier[0], stdin=line).out)
-    assert record["truncated"] is True and record["n_tokens"] > 128 and record["prediction"]["reply"]["text"]
-    done = run("predict", "--model", copier[0], "--long", "error", stdin=line)
-    assert read_records(done.out)[0]["error"]["code"] == "too_long_text"
+@pytest.mark.parametrize("policy", ["windows", "head", "error"])
+def test_long_texts(copier, policy):
+    labeller, _ = load_labeller(Request(str(copier[0]), device="cpu", long_policy=policy))
+    [entry] = labeller.label([Question((" ".join(WORDS * 40),))]).entries
+    if policy == "error":
+        assert entry.code == "too_long_text"
+    else:
+        assert entry["truncated"] is True and entry["n_tokens"] > 128 and entry["prediction"]["reply"]["text"]
 
 
 def test_a_decoder_learns_by_its_chat_template(tmp_path, copies):
@@ -159,12 +178,22 @@ def test_requests_that_make_no_sense(tmp_path, copies, flags, message):
     assert done.code == 2 and message in done.err
 
 
-@pytest.mark.parametrize("flags, message", [
-    (("--focal-gamma", 2), "--focal-gamma is for heads of label"), (("--adversarial", "fgm"), "--adversarial is for encoders"),
-    (("--head-start", "mlm"), "--head-start is for encoders")])
-def test_flags_that_heads_of_text_have_no_use_for(tmp_path, copies, flags, message):
-    done = run("finetune", "--head", "reply:text", *flags, "--base", "scratch", "--output", tmp_path / "out", copies)
-    assert done.code == 2 and message in done.err
+def test_flags_that_heads_of_text_have_no_use_for(tmp_path, copies):
+    done = run("finetune", "--head", "reply:text", "--adversarial", "fgm", "--base", "scratch", "--output", tmp_path / "out", copies)
+    assert done.code == 2 and "--adversarial is for encoders" in done.err
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"focal_gamma": 2.0}, "--focal-gamma is for heads of label"), ({"class_weights": "balanced"}, "--class-weights is for heads of label"),
+    ({"head_start": "mlm"}, "--head-start is for encoders"), ({"n_rounds": 1}, "--self-training-rounds is for heads of label")])
+def test_plans_that_heads_of_text_have_no_use_for(given, message):
+    with pytest.raises(UsageError, match=message):
+        Writing.check(SimpleNamespace(kind=KINDS["text"], train=LabelledSet()), Plan("scratch", "out", **given))
+
+
+def test_a_second_text_is_refused():
+    with pytest.raises(UsageError, match="reads one text"):
+        Writing.check(SimpleNamespace(kind=KINDS["text"], train=LabelledSet(fields=TextFields("a", "b"))), Plan("scratch", "out"))
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from doxa.model.kinds.table import KINDS, foreign_head, kind_of
 from doxa.model.safety import find_weights, read_config
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
+from doxa.text.padding import read_pad_id
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 
 ENGINES = ("auto", "openvino", "torch")
@@ -163,6 +164,7 @@ def read_model(request: Request) -> Known:
 
         table.heads = [replace(table.heads[0], settings={"prompt": find_prompt(directory, bool(config.get("is_encoder_decoder")))})]
     table.heads = _with_settings(table.heads, request)
+    config["pad_token_id"] = read_pad_id(directory, config)
     made_from = digests(directory, table.files if request.verify else {}, find_weights(directory)) if is_ours else {}
     return Known(directory, table, tokenizer, config, made_from, is_ours, verified, notes)
 

@@ -75,7 +75,8 @@ def generation_config(model: PreTrainedModel, ends: list[int], max_new_tokens: i
     kept.setdefault("pad_token_id", ends[0] if ends else 0)
     if model.config.is_encoder_decoder:
         kept.setdefault("decoder_start_token_id", kept.get("bos_token_id", kept["pad_token_id"]))
-    return GenerationConfig(**kept, eos_token_id=ends or None, max_new_tokens=max_new_tokens, num_beams=n_beams, do_sample=False)
+    return GenerationConfig(**kept, eos_token_id=ends or None, max_new_tokens=max_new_tokens, num_beams=n_beams, do_sample=False,
+                            use_cache=True)
 
 
 def _id_of(model: PreTrainedModel, name: str) -> int | None:

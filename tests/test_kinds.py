@@ -13,7 +13,7 @@ from shell import Done, run
 WHO = ("alice", "bob", "carol", "王芳", "李伟")
 WHERE = ("paris", "berlin", "lima", "北京", "杭州")
 VERBS = ("visited", "left", "likes", "went to", "talks of")
-FLAGS = ("--num-train-epochs", 25, "--learning-rate", 3e-3, "--per-device-train-batch-size", 8, "--no-int8", "--quiet")
+FLAGS = ("--num-train-epochs", 12, "--learning-rate", 3e-3, "--per-device-train-batch-size", 8, "--no-int8", "--quiet")
 
 
 @dataclass
@@ -70,7 +70,7 @@ STOCK = {"tags": "AutoModelForTokenClassification", "span": "AutoModelForQuestio
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
     texts = [" ".join((*WHO, *WHERE, *VERBS, "new . who? where? when? 😀"))] * 3
-    return make_tiny_model(tmp_path_factory.mktemp("bases") / "tiny", texts=texts)
+    return make_tiny_model(tmp_path_factory.mktemp("bases") / "tiny", texts=texts, spread=0.05)
 
 
 @pytest.fixture(scope="module", params=list(MAKE))
@@ -207,7 +207,7 @@ def test_a_record_that_does_not_hold_what_is_asked_is_an_error_in_its_place(trai
 
 def test_what_belongs_to_other_kinds_is_refused_in_one_line(trained, tmp_path):
     rules = tmp_path / "rules.toml"
-    rules.write_text('[[rules]]\nname = "r"\nhead = "%s"\nlabel = "O"\nfirm = true\nphrases = ["a"]\n' % trained.head)
+    rules.write_text('[rules.r]\nhead = "%s"\nlabel = "O"\nfirm = true\nany = ["a"]\n' % trained.head)
     for command in (("explain", "--model", trained.directory), ("predict", "--rules", rules, "--model", trained.directory)):
         done = run(*command, stdin=lines(trained.records[:1]))
         assert done.code == 2 and done.out == b"" and done.err.count("\n") == 1 and "label" in done.err, done.err

@@ -201,9 +201,9 @@ def test_padding_is_no_token_that_ends_texts(base, tmp_path):
 
 @pytest.mark.parametrize("family", ["electra", "albert", "mpnet", "t5", "bart", "gpt2", "llama"])
 def test_learning_rates_fall_from_the_heads_to_the_embeddings(base, family):
-    from doxa.model.classifier import build_classifier
+    from doxa.model.network import build_network
 
-    model = build_classifier(str(base(family)), [Head("mood", "label", ("bad", "good"))])
+    model = build_network(str(base(family)), [Head("mood", "label", ("bad", "good"))])
     groups = make_optimizer(model, 1.0, 0.0, layerwise_decay=0.5, head_factor=8.0).param_groups
     factor = {id(parameter): group["lr_factor"] for group in groups for parameter in group["params"]}
     by_name = {name: factor[id(parameter)] for name, parameter in model.named_parameters()}
@@ -221,7 +221,7 @@ def test_a_class_that_builds_another_tokenizer_is_set_aside(tmp_path):
     from tokenizers import Tokenizer, normalizers
     from transformers import AutoTokenizer
 
-    from doxa.model.classifier import build_classifier
+    from doxa.model.network import build_network
     from doxa.training.stock_tokenizer import align_stock_tokenizer
 
     folder = build_base("deberta-v3", tmp_path / "base")
@@ -230,7 +230,7 @@ def test_a_class_that_builds_another_tokenizer_is_set_aside(tmp_path):
     tokenizer.save(str(folder / "tokenizer.json"))
     text = "Ｔｈｅ　ｂａｎｋ ﬁne"
     assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] != tokenizer.encode(text).ids
-    remarks = align_stock_tokenizer(str(folder), load_tokenizer(str(folder)), build_classifier(str(folder), [Head("rating", "number")]), [])
+    remarks = align_stock_tokenizer(str(folder), load_tokenizer(str(folder)), build_network(str(folder), [Head("rating", "number")]), [])
     assert len(remarks) == 1 and "DebertaV2Tokenizer reads texts otherwise" in remarks[0]
     stock = AutoTokenizer.from_pretrained(folder)
     assert stock(text)["input_ids"] == tokenizer.encode(text).ids and stock.pad_token == "[PAD]"

@@ -12,7 +12,7 @@ from transformers.trainer_pt_utils import LabelSmoother
 from writers import ENCODER_DECODERS, FAMILIES, make_writer
 
 from doxa.errors import DoxaError, RecordError
-from doxa.inference.generator import Generator, Manner, _Draw
+from doxa.inference.generator import Generator, Manner, _Draw, _numbers
 from doxa.model.heads import Head
 from doxa.model.kinds.table import KINDS, foreign_head
 from doxa.model.kinds.text import cut_at
@@ -228,6 +228,16 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
     assert shares[2] == 0
 
 
+def test_the_least_random_number_draws_no_impossible_token():
+    drawn = _Draw(np.zeros((1, 1)), 1)(torch.zeros(1, 1, dtype=torch.long), torch.tensor([[-torch.inf, -torch.inf, 1.0, 0.0]]))
+    assert drawn.argmax().item() == 2
+
+
+def test_random_numbers_are_those_of_a_seed_and_a_text():
+    one, again, other_text, other_seed = (_numbers(Manner(max_new_tokens=50, seed=seed), ids).tolist() for seed, ids in ((1, [5, 6]), (1, [5, 6]), (1, [6, 5]), (2, [5, 6])))
+    assert one == again and not set(one) & set(other_text) and not set(one) & set(other_seed)
+
+
 def test_a_stop_ends_a_text_and_is_left_out(base):
     windows = base.windows()
     layouts = KIND.lay_out([Question((text,)) for text in TEXTS], base.tokenizer, base.reading())
@@ -243,6 +253,21 @@ def test_a_stop_ends_a_text_and_is_left_out(base):
         assert np.allclose(before[: len(rows)], rows, atol=1e-4)
         n_stopped += len(rows) < len(before)
     assert n_stopped
+
+
+def test_a_stop_saves_the_steps_behind_it(bases):
+    base = Base(bases["llama"])
+    [window] = base.windows(TEXTS[:1])
+    letter = base.tokenizer.decode(base.generator().compute([window])[0][:, 0].astype(int).tolist()).strip("\ufffd")[0]
+    steps = []
+    hook = base.model.register_forward_hook(lambda *_: steps.append(1))
+    counts = []
+    for stop in ((), (letter,)):
+        steps.clear()
+        base.generator(stop=stop, max_new_tokens=40).compute([window])
+        counts.append(len(steps))
+    hook.remove()
+    assert counts[0] == 40 + 1 and counts[1] < 16  # one pass more tells the likelihoods
 
 
 def test_the_score_is_the_perplexity_of_what_was_written(bases):

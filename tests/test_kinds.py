@@ -1,14 +1,19 @@
 """Kinds of heads through the commands: finetune, predict, stock Hugging Face loading, both engines, formats, faults."""
 
+import ast
 import json
 import random
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import make_tiny_model
-from shell import Done, run
+from shell import ROOT, Done, environment, run
+
+from doxa.model.kinds.table import KINDS
 
 WHO = ("alice", "bob", "carol", "王芳", "李伟")
 WHERE = ("paris", "berlin", "lima", "北京", "杭州")
@@ -230,3 +235,35 @@ def test_faults_of_finetune_are_one_line(base, tmp_path, flags, records, message
     done = run("finetune", "--base", base, *flags, "--output", tmp_path / "out", stdin=lines(records or make_tags(6)))
     assert done.code in (1, 2) and message in done.err.split("\n")[-2], done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_kind_that_is_added_to_the_table_works_in_every_command(base, tmp_path):
+    """finetune, predict, evaluate and compare with a kind that no file of the library knows: see another_kind.py."""
+    def call(command: str, *args, stdin: bytes = b"") -> bytes:
+        done = subprocess.run([sys.executable, ROOT / "tests" / "another_kind.py", command, *map(str, args)], input=stdin, capture_output=True, env=environment())
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    draw = random.Random(1)
+    texts = [" ".join([*draw.choices(VERBS, k=draw.randint(1, 4)), draw.choice(WHO), *draw.choices(VERBS, k=2)]) for _ in range(150)]
+    records = [{"id": i, "text": text, "who": min(text.index(name) for name in WHO if name in text)} for i, text in enumerate(texts)]
+    (tmp_path / "train.jsonl").write_bytes(lines(records))
+    call("finetune", "--base", base, "--head", "who:pointer", "--output", tmp_path / "model", *FLAGS, tmp_path / "train.jsonl")
+    predicted = call("predict", "--model", tmp_path / "model", stdin=lines(records))
+    assert np.mean([json.loads(line)["prediction"]["who"]["character"] == record["who"] for line, record in zip(predicted.splitlines(), records)]) > 0.9
+    (tmp_path / "predicted.jsonl").write_bytes(predicted)
+    figures = json.loads(call("evaluate", "--to", "json", tmp_path / "predicted.jsonl"))["heads"]["who"]
+    assert figures["kind"] == "pointer" and figures["figures"]["hit_rate"]["value"] > 0.9
+    assert b"hit rate" in call("compare", tmp_path / "predicted.jsonl", tmp_path / "predicted.jsonl")
+    call("predict", "--model", tmp_path / "model", "--output", tmp_path / "out.parquet", stdin=lines(records))
+
+
+def test_no_file_but_a_kinds_own_asks_for_it_by_name():
+    """What a kind does is in its file; the table alone names it. (label, labels and number are older than the table.)"""
+    own = {"tags", "span", "choice", "mask", "vector"} & set(KINDS)
+    for path in (ROOT / "lib" / "doxa").rglob("*.py"):
+        if path.parent.name == "kinds":
+            continue
+        compared = {constant.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Compare)
+                    for constant in ast.walk(node) if isinstance(constant, ast.Constant) and isinstance(constant.value, str)}
+        assert not compared & own, f"{path.name} compares with the name of a kind: {compared & own}"

@@ -91,7 +91,7 @@ def write_tokenizer(tokenizer: TextTokenizer, directory: str, max_length: int) -
 
 
 def read_max_length(directory: str) -> int:
-    """The most tokens the model can read, special tokens included: the smaller of what config and tokenizer say, 512 where neither does."""
+    """The most tokens the model can read, special tokens included: the smaller of what config and tokenizer say, at most 512 where the config says nothing."""
     limits = [512]
     config = _read_json(os.path.join(directory, "config.json"))
     positions = config.get("max_position_embeddings") or config.get("n_positions")  # as GPT-2 calls it

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -158,19 +159,27 @@ def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
 def best_path(scores: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
     """The likeliest sequence of BIO tags (N,) by their log probabilities (N, C) in which every I- goes on with an entity of its label (Viterbi 1967)."""
     n, n_labels = scores.shape
-    inside = np.array([label[:2] == "I-" for label in labels])
-    own = np.array([label[2:] if label[:2] in ("B-", "I-") else "" for label in labels])
-    may_follow = ~inside[None, :] | (own[:, None] == own[None, :])  # (before, after)
+    inside, may_follow = _grammar(labels)
+    path = scores.argmax(axis=1)
+    if not n or not inside[path[0]] and may_follow[path[:-1], path[1:]].all():
+        return path
     costs = np.where(may_follow, 0.0, -np.inf)
-    best, back = np.where(inside, -np.inf, scores[0]) if n else scores.sum(axis=0), np.zeros((n, n_labels), int)
+    best, back = np.where(inside, -np.inf, scores[0]), np.zeros((n, n_labels), int)
     for i in range(1, n):
         reached = best[:, None] + costs
         back[i] = reached.argmax(axis=0)
         best = reached[back[i], np.arange(n_labels)] + scores[i]
-    path = np.zeros(n, int)
     for i in range(n - 1, -1, -1):
         path[i] = best.argmax() if i == n - 1 else back[i + 1][path[i + 1]]
     return path
+
+
+@lru_cache
+def _grammar(labels: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Which labels are inside of an entity (C,), and which may follow which (before, after)."""
+    inside = np.array([label[:2] == "I-" for label in labels])
+    own = np.array([label[2:] if label[:2] in ("B-", "I-") else "" for label in labels])
+    return inside, ~inside[None, :] | (own[:, None] == own[None, :])
 
 
 def _cover(entities: list[dict[str, Any]], spans: list[tuple[int, int]]) -> list[tuple[int, int, str]]:

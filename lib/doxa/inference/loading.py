@@ -159,7 +159,7 @@ def read_model(request: Request) -> Known:
         raise DoxaError(f"{directory}: doxa.json describes {sum(head.n_outputs for head in table.heads)} outputs, the model has {n_outputs}")
     if not is_ours:
         notes.append(f'{request.model} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
-    if not is_ours and table.heads[0].kind == "text":
+    if not is_ours and kind_of(table.heads).writes:
         from doxa.model.writing import find_prompt
 
         table.heads = [replace(table.heads[0], settings={"prompt": find_prompt(directory, bool(config.get("is_encoder_decoder")))})]

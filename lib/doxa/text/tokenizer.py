@@ -96,7 +96,7 @@ def read_max_length(directory: str) -> int:
     config = _read_json(os.path.join(directory, "config.json"))
     positions = config.get("max_position_embeddings") or config.get("n_positions")  # as GPT-2 calls it
     if isinstance(positions, int) and positions > 0:
-        is_offset = config.get("model_type") in POSITIONS_FROM_PADDING
+        is_offset = str(config.get("model_type")) in POSITIONS_FROM_PADDING  # a damaged config may hold anything
         limits = [positions - (config.get("pad_token_id", 1) + 1 if is_offset else 0)]
     stated = _read_json(os.path.join(directory, "tokenizer_config.json")).get("model_max_length")
     if isinstance(stated, (int, float)) and 0 < stated < 1e9:

@@ -21,8 +21,8 @@ from doxa.model.bases import find_model
 from doxa.model.directory import ModelTable, read_table, verify_files
 from doxa.model.form import INT8, PLAIN, Form, digests, find_form
 from doxa.model.heads import Head, read_output_names
-from doxa.model.kinds.kind import Kind
-from doxa.model.kinds.table import KINDS, foreign_head, kind_of
+from doxa.model.kinds.kind import Kind, Stock
+from doxa.model.kinds.table import KINDS, foreign_head, kind_of, stock_of
 from doxa.model.safety import find_weights, read_config
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
@@ -71,6 +71,11 @@ class Known:
     def kind(self) -> Kind:
         """What lays out and answers for all heads."""
         return kind_of(self.table.heads)
+
+    @property
+    def stock(self) -> Stock:
+        """The network that computes them."""
+        return stock_of(self.table.heads)
 
     def fingerprint(self) -> str:
         """Names the weights and how they are read: 12 hexadecimal digits."""
@@ -146,7 +151,9 @@ def read_model(request: Request) -> Known:
     is_ours = table is not None
     try:
         n_outputs = len(read_output_names(config))
-        table = table or ModelTable([foreign_head(config, request.head_name or "label")], tokenizer.max_length)
+        if table is None:
+            head = foreign_head(config, request.head_name or "label")
+            table = ModelTable([KINDS[head.kind].adopt(head, directory)], tokenizer.max_length)
     except (ValueError, TypeError) as error:
         raise DoxaError(f"{directory}/config.json is damaged: {error}") from None
     if is_ours and kind_of(table.heads).shares and sum(head.n_outputs for head in table.heads) != n_outputs:
@@ -186,7 +193,7 @@ def _load_engine(request: Request, known: Known) -> tuple[Engine, str, list[str]
     from doxa.inference.torch_engine import load_torch_engine
 
     engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores,
-                               known.kind.stock)
+                               known.stock)
     return engine, precision, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
 
 
@@ -232,7 +239,7 @@ def _load_openvino(request: Request, known: Known, precision: str, why: str, n_c
 
     known.verified.result()
     try:
-        model = make_form(known.directory, known.made_from if known.is_ours else None, known.kind.stock)
+        model = make_form(known.directory, known.made_from if known.is_ours else None, known.stock)
     except CannotConvert as error:
         if request.engine == "openvino":
             raise

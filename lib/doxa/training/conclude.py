@@ -64,6 +64,7 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         model = adaptation.merge(model)
         save_network(model, working, prepared.base)
         write_tokenizer(prepared.tokenizer, working, prepared.reading.max_length)
+        prepared.complete(working)
         if plan.head_start:
             shutil.copytree(prepared.encoder, os.path.join(working, ENCODER))
         if plan.peft:
@@ -77,6 +78,6 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         if importlib.util.find_spec("openvino"):
             from doxa.training.forms import write_forms
 
-            write_forms(working, model, prepared.kind.stock, prepared.tokenizer.max_length, prepared.held_out(judged.heads), plan.wants_int8, listener.note)
+            write_forms(working, model, prepared.stock, prepared.tokenizer.max_length, prepared.held_out(judged.heads), plan.wants_int8, listener.note)
     return Result(plan.output, judged.figures, judged.calibrations, position.best_epoch, len(prepared.train.examples), len(prepared.dev.examples),
                   sum(p.numel() for p in model.parameters()), position.seconds, n_trained, remarks, trained.trials)

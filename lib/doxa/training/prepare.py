@@ -22,9 +22,11 @@ from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 from doxa.text.vocabulary import learn_tokenizer
 from doxa.training.adaptation import adapt
 from doxa.training.classifying import Classifying, prepare_slices
+from doxa.training.contrastive import Contrastive, prepare_contrastive
 from doxa.training.defaults import settle
 from doxa.training.examples import Example, LabelledSet
 from doxa.training.lessons import Lessons, prepare_lessons
+from doxa.training.masking import Masking, prepare_masking
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import Prepared
 from doxa.training.processes import Processes
@@ -34,6 +36,8 @@ SCRATCH_LENGTH = 512
 WAYS = {
     "slices": (Classifying, prepare_slices),
     "softmax": (Lessons, prepare_lessons),
+    "contrastive": (Contrastive, prepare_contrastive),
+    "mask": (Masking, prepare_masking),
 }
 
 
@@ -55,6 +59,8 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     base = None if plan.base == SCRATCH else find_model(plan.base)
     tokenizer = _make_tokenizer(base, [*train.examples, *unlabelled.examples])
     reading = Reading(tokenizer.frame, min(plan.max_length or tokenizer.max_length, tokenizer.max_length))
+    if base is not None:
+        heads = [kind_of(heads).adopt(head, base) for head in heads]
     way, prepare_texts = WAYS[kind_of(heads).learns]
     shared: dict[str, Any] = dict(heads=heads, base=base, tokenizer=tokenizer, reading=reading, train=train, dev=dev, unlabelled=unlabelled)
     texts = prepare_texts(plan, shared, listener)

@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 
 from doxa.inference.torch_engine import TORCH_TYPES
 from doxa.model.heads import Head
-from doxa.model.kinds.kind import Kind
-from doxa.model.kinds.table import kind_of
+from doxa.model.kinds.kind import Kind, Stock
+from doxa.model.kinds.table import kind_of, stock_of
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout
 from doxa.text.tokenizer import TextTokenizer
@@ -63,6 +63,10 @@ class Prepared(ABC):
         return kind_of(self.heads)
 
     @property
+    def stock(self) -> Stock:
+        return stock_of(self.heads)
+
+    @property
     def mixed(self) -> torch.dtype | None:
         return TORCH_TYPES[self.precision] if self.precision != "fp32" else None
 
@@ -97,6 +101,9 @@ class Prepared(ABC):
 
     def finish(self, model: PreTrainedModel) -> None:
         """Change the weights to those that are published, before they are."""
+
+    def complete(self, directory: str) -> None:
+        """Write what else a model directory of this kind holds."""
 
     def check(self, plan: Plan) -> None:
         """Raises UsageError for flags of the plan that this kind of head has no use for."""

@@ -24,7 +24,9 @@ class Stock:
 
     `outputs` are the tensors of its output that are read, side by side along the last axis; `per_token` where there is a row of them
     for every token, not one for the window. `has_choice_axis` where the network wants windows as (B, 1, T). `pooling` makes one row
-    of a row per token: their mean, of length 1. `reads_first_token` where the outputs depend on the last layer's first token alone.
+    of a row per token, of length 1: of their `mean`, or of the first one (`cls`). `reads_first_token` where the outputs depend on the last
+    layer's first token alone. `guesses` where the network reads windows of one hidden token each, and gives a score for every token of the
+    vocabulary to stand there. `unlike` are endings of other networks' names that end alike.
     """
 
     auto_class: str
@@ -36,7 +38,13 @@ class Stock:
     has_choice_axis: bool = False
     pooling: str | None = None
     reads_first_token: bool = False
+    guesses: bool = False
     n_outputs: int | None = None
+    unlike: tuple[str, ...] = ()
+
+    def is_named(self, architecture: str) -> bool:
+        """Whether an architecture of this name, as config.json has it, is this network."""
+        return architecture.endswith(self.ending) and not architecture.endswith(self.unlike)
 
 
 @dataclass(slots=True)
@@ -87,6 +95,16 @@ class Kind(ABC):
     @abstractmethod
     def decide_head(self, name: str, gold: list[Any]) -> Head:
         """The head that learns these (None where a record has none). Raises DoxaError where there is nothing to learn."""
+
+    def adopt(self, head: Head, directory: str) -> Head:
+        """The head with what the directory of a base, or of a model that doxa did not write, says of how its network is read.
+
+        Raises DoxaError where this kind cannot read it so."""
+        return head
+
+    def stock_of(self, head: Head) -> Stock:
+        """The stock network as this head reads it."""
+        return self.stock
 
     # --- windows out
 

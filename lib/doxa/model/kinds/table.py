@@ -4,9 +4,11 @@ from typing import Any
 
 from doxa.errors import DoxaError
 from doxa.model.heads import Head, read_output_names
+from doxa.model.kinds.choice import Choice
 from doxa.model.kinds.kind import Kind, Stock
 from doxa.model.kinds.mask import Mask
 from doxa.model.kinds.slices import Slices
+from doxa.model.kinds.span import Span
 from doxa.model.kinds.tags import Tags
 from doxa.model.kinds.vector import Vector
 
@@ -15,6 +17,8 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Slices("labels", "labels"),
     Slices("number", "score"),
     Tags(),
+    Span(),
+    Choice(),
     Mask(),
     Vector(),
 )}

@@ -81,8 +81,9 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
 
 def compare_resampled(head: Head, support: int, figures: dict[str, dict[str, np.ndarray]], names: tuple[str, ...], lower_is_better: bool = False) -> HeadFigures:
     """The figures of several methods, `model` among them, on the same resamples (1 + R each, the first as the rows are); the last of `names` is the one that
-    counts. `lead` is the model's less that of the best other method, None where it is alone."""
+    counts. `lead` is the model's less that of the best other method, None where it is alone: a method for which that figure is not defined is left out."""
     headline = names[-1]
+    figures = {method: values for method, values in figures.items() if method == "model" or not np.isnan(values[headline][0])}
     scores = {method: {name: estimate(values[name][0], values[name]) for name in names if name in values} for method, values in figures.items()}
     others = [method for method in figures if method != "model"]
     if not others:

@@ -7,11 +7,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from conftest import TEXTS
 from doxa.inference.loading import Request, load_labeller
+from doxa.model.kinds.mask import MASKED
+from doxa.model.network import load_network, save_network
 from doxa.text.question import Question
+from doxa.training.adaptation import _Bottleneck, _modules_beyond
 from masked_bases import make_bert, make_roberta
 from shell import run
 
@@ -104,6 +107,11 @@ def test_a_long_text_counts_every_token_once(bert):
     assert added["truncated"] is True and added["prediction"]["label"]["n_tokens"] == 62
 
 
+def test_windows_of_the_same_tokens_ask_for_different_ones(bert):
+    entry = entries(bert, ["bank " * 150])[0]
+    assert entry["n_tokens"] == 150 * len(AutoTokenizer.from_pretrained(bert)("bank", add_special_tokens=False)["input_ids"])
+
+
 def test_engines_and_batches_agree(bert):
     texts = [*TEXTS, *BLANKS, " ".join(TEXTS[:8])]
     plain = entries(bert, texts)
@@ -156,3 +164,19 @@ def test_the_dev_figure_is_that_of_predict(trained):
 def test_a_head_start_of_the_same_kind_is_refused(bert, tmp_path):
     done = run("finetune", "--base", bert, "--head", "text:mask", "--head-start", "mlm", "-o", tmp_path / "out", stdin=lines(TEXTS * 2))
     assert done.code == 2 and "--head-start mlm" in done.err
+
+
+def test_few_weights_are_trained_of_what_shares_none(bert):
+    assert _modules_beyond(AutoModelForMaskedLM.from_pretrained(bert)) == ["cls.predictions.transform"]  # the embeddings are the decoder
+    assert _modules_beyond(AutoModel.from_pretrained(bert)) == []
+
+
+def test_adapters_in_a_model_of_shared_weights_survive_the_disk(bert, tmp_path):
+    model = AutoModelForMaskedLM.from_pretrained(bert).eval()
+    _Bottleneck(model, 4)
+    for parameter in model.parameters():
+        parameter.data.add_(0.01)
+    save_network(model, str(tmp_path), None)
+    ids = torch.tensor([[2, 20, 21, 3]])
+    with torch.inference_mode():
+        assert torch.equal(load_network(str(tmp_path), stock=MASKED)(ids).logits, model(ids).logits)

@@ -142,7 +142,11 @@ def _load_with_bottlenecks(directory: str, stock: Stock) -> PreTrainedModel:
         weights: dict[str, torch.Tensor] = {}
         for name in find_weights(directory):
             weights |= load_file(os.path.join(directory, name))
-        model.load_state_dict(weights)
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        places = {name: tensor.data_ptr() for name, tensor in model.state_dict().items()}
+        filled = {places[name] for name in weights if name in places}  # of tensors that share their memory, one is in the file
+        if lost := unexpected + [name for name in missing if places[name] not in filled]:
+            raise DoxaError(f"its weights are not those of the network ({lost[0]})")
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from doxa.model.heads import Head
 from doxa.text.frame import Window
-from doxa.training.head_start import MaskedLanguage
+from doxa.training.masked_language import MaskedLanguage
 from doxa.training.loss import Objective
 from doxa.training.self_training import _choose_one, least_score
 

@@ -22,8 +22,8 @@ from doxa.model.bases import find_model
 from doxa.model.directory import ModelTable, read_table, verify_files
 from doxa.model.form import INT8, PLAIN, Form, digests, find_form
 from doxa.model.heads import Head, read_output_names
-from doxa.model.kinds.kind import Kind
-from doxa.model.kinds.table import KINDS, foreign_head, kind_of
+from doxa.model.kinds.kind import Kind, Stock
+from doxa.model.kinds.table import KINDS, foreign_head, kind_of, stock_of
 from doxa.model.safety import find_weights, read_config
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
@@ -74,6 +74,11 @@ class Known:
     def kind(self) -> Kind:
         """What lays out and answers for all heads."""
         return kind_of(self.table.heads)
+
+    @property
+    def stock(self) -> Stock:
+        """The network that computes them."""
+        return stock_of(self.table.heads, self.config)
 
     def fingerprint(self) -> str:
         """Names the weights and how they are read: 12 hexadecimal digits."""
@@ -152,7 +157,9 @@ def read_model(request: Request) -> Known:
     is_ours = table is not None
     try:
         n_outputs = len(read_output_names(config))
-        table = table or ModelTable([foreign_head(config, request.head_name or "label")], tokenizer.max_length)
+        if table is None:
+            head = foreign_head(config, request.head_name or "label")
+            table = ModelTable([KINDS[head.kind].adopt(head, directory)], tokenizer.max_length)
     except (ValueError, TypeError) as error:
         raise DoxaError(f"{directory}/config.json is damaged: {error}") from None
     if is_ours and kind_of(table.heads).shares and sum(head.n_outputs for head in table.heads) != n_outputs:
@@ -211,7 +218,7 @@ def _load_engine(request: Request, known: Known) -> tuple[Engine, str, list[str]
     from doxa.inference.torch_engine import load_torch_engine
 
     engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores,
-                               known.kind.stock_for(known.config))
+                               known.stock)
     return engine, precision, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
 
 
@@ -223,7 +230,7 @@ def _load_generator(request: Request, known: Known, device: str, precision: str,
     from doxa.inference.generator import load_generator
 
     return load_generator(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores,
-                          known.kind.stock_for(known.config), known.heads[0].settings, known.tokenizer.decode)
+                          known.stock, known.heads[0].settings, known.tokenizer.decode)
 
 
 def choose_engine(name: str, device: str) -> tuple[str, str]:
@@ -268,7 +275,7 @@ def _load_openvino(request: Request, known: Known, precision: str, why: str, n_c
 
     known.verified.result()
     try:
-        model = make_form(known.directory, known.made_from if known.is_ours else None, known.kind.stock_for(known.config))
+        model = make_form(known.directory, known.made_from if known.is_ours else None, known.stock)
     except CannotConvert as error:
         if request.engine == "openvino":
             raise

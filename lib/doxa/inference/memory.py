@@ -79,4 +79,7 @@ def _key(window: Window) -> bytes:
     if window.type_ids:
         ids.append(-1)
         ids.extend(window.type_ids)
+    if window.hidden:
+        ids.append(-2)
+        ids.extend(window.hidden.positions)
     return ids.tobytes()

@@ -8,7 +8,9 @@ import openvino
 
 from doxa.inference.compiled import CompiledCache
 from doxa.inference.engine import Engine, pad
+from doxa.inference.guesses import read_guesses
 from doxa.inference.lanes import OutOfMemory
+from doxa.model.kinds.mask import GUESS_SIZE
 from doxa.text.frame import Window
 
 BATCH_TOKENS = 1024
@@ -35,7 +37,8 @@ class OpenVinoEngine(Engine):
         self._is_fresh = kept is None
         self.names = [port.any_name for port in self.compiled.inputs]
         shape = self.compiled.outputs[0].partial_shape
-        self.n_outputs, self.per_token = shape[-1].get_length(), len(shape) == 3
+        self.guesses = "position" in self.names
+        self.n_outputs, self.per_token = (GUESS_SIZE, True) if self.guesses else (shape[-1].get_length(), len(shape) == 3)
         # The binding loads numpy's interface at its first use. Two threads that come to it together wait for each other for ever:
         # one holds the lock of that first use and wants the interpreter's, the other the other way round.
         openvino.Type.i64.to_dtype()
@@ -57,5 +60,6 @@ class OpenVinoEngine(Engine):
             if "bad_alloc" not in str(error) and "allocate" not in str(error):
                 raise
         else:
-            return results[0].astype(np.float32)  # (B, C) or (B, T, C)
+            outputs = results[0].astype(np.float32)  # (B, C), (B, T, C), or (B, V) where it guesses
+            return read_guesses(outputs, windows) if self.guesses else outputs
         raise OutOfMemory

@@ -10,9 +10,11 @@ from transformers import PreTrainedModel
 
 from doxa.device.cpu import usable_cores
 from doxa.inference.engine import Engine, pad
+from doxa.inference.guesses import hidden_tokens
 from doxa.inference.lanes import OutOfMemory
 from doxa.model.first_token import shorten_last_layer
 from doxa.model.kinds.kind import Stock
+from doxa.model.kinds.mask import CANDIDATES, GUESS_SIZE
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.network import count_outputs, forward, load_network
 from doxa.model.suit import takes_token_types
@@ -27,7 +29,8 @@ class TorchEngine(Engine):
 
     def __init__(self, model: PreTrainedModel, device: torch.device, max_length: int, batch_tokens: int | None = None,
                  mixed: torch.dtype | None = None, n_cores: int | None = None, stock: Stock = CLASSIFIER):
-        self.model, self.stock, self.per_token = model.to(device), stock, stock.per_token
+        self.model, self.stock = model.to(device), stock
+        self.per_token, self.guesses = stock.per_token or stock.guesses, stock.guesses
         self.device, self.mixed = device, mixed
         self.with_types = takes_token_types(model)
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
@@ -44,7 +47,19 @@ class TorchEngine(Engine):
     def _forward(self, windows: list[Window]) -> np.ndarray:
         with told_of_memory(self.device), torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
             inputs = collate(windows, self.pad_id, self.device, self.with_types, self.max_length)
-            return forward(self.model, self.stock, inputs).float().cpu().numpy()  # (B, C) or (B, T, C)
+            outputs = forward(self.model, self.stock, inputs).float()  # (B, C), (B, T, C), or (B, V) where it guesses
+            return (_read_guesses(outputs, windows) if self.guesses else outputs).cpu().numpy()
+
+
+def _read_guesses(logits: torch.Tensor, windows: list[Window]) -> torch.Tensor:
+    """As `doxa.inference.guesses.read_guesses`, on the device."""
+    tokens, is_blank = (torch.from_numpy(part).to(logits.device) for part in hidden_tokens(windows))
+    scores = logits.log_softmax(dim=1)  # (B, V)
+    best = scores[is_blank].topk(CANDIDATES, dim=1)
+    found = scores.new_zeros(len(windows), GUESS_SIZE)
+    found[:, 0] = scores.gather(1, tokens[:, None])[:, 0]
+    found[is_blank, 1:] = torch.cat([best.values, best.indices.to(scores.dtype)], dim=1)
+    return found
 
 
 def open_lanes(device: torch.device, n_cores: int | None = None) -> ThreadPoolExecutor:

@@ -29,6 +29,7 @@ def convert(model: PreTrainedModel, stock: Stock = CLASSIFIER) -> openvino.Model
     """Convert a network (fp32, on the CPU). Raises CannotConvert; outputs are compared with torch's on several shapes."""
     model = model.eval()
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if takes_token_types(model) else [])]
+    names += ["position"] if stock.guesses else []
     shortened = copy.deepcopy(model)
     if stock.reads_first_token:
         shorten_last_layer(shortened)
@@ -72,7 +73,7 @@ def _probe(model: PreTrainedModel, names: list[str], n_texts: int, n_tokens: int
     types = torch.zeros_like(ids)
     if getattr(model.config, "type_vocab_size", 0) > 1:
         types[:, n_tokens // 2:] = 1
-    inputs = {"input_ids": torch.where(mask == 1, ids, pad_id), "attention_mask": mask, "token_type_ids": types * mask}
+    inputs = {"input_ids": torch.where(mask == 1, ids, pad_id), "attention_mask": mask, "token_type_ids": types * mask, "position": mask.sum(dim=1) // 2}
     return tuple(inputs[name] for name in names)
 
 

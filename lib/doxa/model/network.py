@@ -8,6 +8,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, PreTrainedModel
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -17,15 +18,16 @@ from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
 from doxa.model.heads import Head, output_names
 from doxa.model.kinds.kind import Stock
+from doxa.model.kinds.mask import GUESS_SIZE, MASKED
 from doxa.model.kinds.slices import CLASSIFIER
-from doxa.model.kinds.table import kind_of
+from doxa.model.kinds.table import kind_of, stock_of
 from doxa.model.safety import find_weights, read_config
 from doxa.model.suit import suit
 from doxa.model.writing import scratch_config
 
 _TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json", "chat_template.jinja")
 ADAPTER_FOLDER = "adapter"
-MASKED = Stock("AutoModelForMaskedLM", "ForMaskedLM", "MODEL_FOR_MASKED_LM_MAPPING_NAMES", "masked-language model", per_token=True)
+_LANGUAGE_HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "camembert": "lm_head"}
 _OF_HEADS = ("id2label", "label2id", "num_labels", "problem_type", "architectures")
 _PROBLEM_TYPES = {"label": "single_label_classification", "labels": "multi_label_classification", "number": "regression"}
 
@@ -35,7 +37,7 @@ def build_network(base: str, heads: list[Head]) -> PreTrainedModel:
 
     Raises DoxaError when weights of the encoder itself are missing, or transformers has no such network for the base."""
     kind = kind_of(heads)
-    stock = kind.stock_for(read_config(base))
+    stock = stock_of(heads, read_config(base))
     _check_stock(base, stock)
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     _name_outputs(config, heads)
@@ -64,16 +66,42 @@ def auto_class(stock: Stock) -> type:
 
 
 def forward(model: PreTrainedModel, stock: Stock, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The outputs of windows, given as (B, T): (B, T, C) where the network gives a row per token, else (B, C)."""
+    """The outputs of windows, given as (B, T): (B, T, C) where the network gives a row per token, else (B, C). Where it guesses, `position` (B,)
+    is that of the hidden token, and C the size of the vocabulary."""
+    if stock.guesses:
+        inputs = dict(inputs)
+        position = inputs.pop("position")
+        return logits_at(model, inputs, (torch.arange(position.shape[0], device=position.device), position))
     if stock.has_choice_axis:
         inputs = {name: tensor[:, None] for name, tensor in inputs.items()}  # (B, T) -> (B, 1, T)
     found = model(**inputs)
     tensors = [getattr(found, name) for name in stock.outputs]
+    if stock.pooling:
+        return _pool_tokens(tensors[0].float(), inputs["attention_mask"], stock.pooling)
     return tensors[0] if len(tensors) == 1 else torch.stack(tensors, dim=-1)  # (B, T) each -> (B, T, C)
 
 
+def _pool_tokens(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """One vector (B, D) of length 1 from a state for every token (B, T, D): their mean over the mask (B, T), or the first."""
+    if pooling == "cls":
+        return functional.normalize(states[:, 0], dim=-1)
+    is_there = mask[:, :, None].to(states.dtype)
+    return functional.normalize((states * is_there).sum(dim=1) / is_there.sum(dim=1), dim=-1)
+
+
+def logits_at(model: PreTrainedModel, inputs: dict[str, torch.Tensor], places: Any) -> torch.Tensor:
+    """A masked-language model's scores (n, V) of all tokens at n places alone, an index of (B, T), where the architecture is known: the vocabulary
+    is most of the work."""
+    head = _LANGUAGE_HEADS.get(model.config.model_type)
+    if head is None:
+        return model(**inputs).logits[places]
+    return getattr(model, head)(model.base_model(**inputs).last_hidden_state[places])
+
+
 def count_outputs(model: PreTrainedModel, stock: Stock) -> int:
-    """C of what `forward` returns."""
+    """C of what an engine returns."""
+    if stock.guesses:
+        return GUESS_SIZE
     return model.config.hidden_size if stock.pooling else stock.n_outputs or model.config.num_labels
 
 
@@ -97,10 +125,9 @@ def load_network(directory: str, dtype: torch.dtype = torch.float32, stock: Stoc
     if CONFIG_KEY in read_config(directory):
         return _check_finite(_load_with_bottlenecks(directory, stock).to(dtype), directory).eval()
     model, info = load_pretrained(directory, stock, dtype=dtype, ignore_mismatched_sizes=True)  # told of below, and refused
-    lost = sorted(info["missing_keys"]) + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
+    lost = sorted(key for key in info["missing_keys"] if not (stock.pooling and "pooler" in key)) + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if lost:
-        what = "classifier" if stock is CLASSIFIER else stock.words
-        raise DoxaError(f"{directory} lacks weights of the {what} ({', '.join(lost[:3])}); fine-tune it first")
+        raise DoxaError(f"{directory} lacks weights of the {stock.words.split()[-1]} ({', '.join(lost[:3])}); fine-tune it first")
     return _check_finite(model, directory).eval()
 
 
@@ -121,7 +148,11 @@ def _load_with_bottlenecks(directory: str, stock: Stock) -> PreTrainedModel:
         weights: dict[str, torch.Tensor] = {}
         for name in find_weights(directory):
             weights |= load_file(os.path.join(directory, name))
-        model.load_state_dict(weights)
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        places = {name: tensor.data_ptr() for name, tensor in model.state_dict().items()}
+        filled = {places[name] for name in weights if name in places}  # of tensors that share their memory, one is in the file
+        if lost := unexpected + [name for name in missing if places[name] not in filled]:
+            raise DoxaError(f"its weights are not those of the network ({lost[0]})")
         suit(model, directory)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from doxa.records.outcome import MERGED, Outcome, merged_member, to_row
@@ -99,11 +100,12 @@ class Tabulator:
     def _column(self, name: str, rows: list[dict], overflow: list[dict]) -> pa.Array:
         kind = self.schema.field(name).type
         values = [row.get(name) for row in rows]
-        array = _exact_array(values, kind)
+        is_ours = name in self.added_types
+        array = _exact_array(values, kind, is_ours)
         if array is not None:
             return array
         for index, value in enumerate(values):
-            if _exact_array([value], kind) is None:
+            if _exact_array([value], kind, is_ours) is None:
                 overflow[index][name] = value
                 values[index] = None
         return pa.array(values, kind)
@@ -113,8 +115,8 @@ def _known(value: Any) -> Any:
     return value if isinstance(value, (dict, list, str, int, float)) else None
 
 
-def _exact_array(values: list, kind: pa.DataType) -> pa.Array | None:
-    """The values as an Arrow array, or None where that would change one of them."""
+def _exact_array(values: list, kind: pa.DataType, takes_single: bool = False) -> pa.Array | None:
+    """The values as an Arrow array, or None where that would change one of them; with `takes_single`, beyond single precision where the type has no more."""
     try:
         array = pa.array(values, kind)
     except (pa.ArrowException, OverflowError, TypeError, ValueError, RecursionError):
@@ -122,18 +124,20 @@ def _exact_array(values: list, kind: pa.DataType) -> pa.Array | None:
     if pa.types.is_string(kind) or pa.types.is_integer(kind):
         is_exact = all(value is None or type(value) in (str, int) for value in values)
     elif pa.types.is_nested(kind) or pa.types.is_floating(kind):
-        is_exact = all(_same(old, new) for old, new in zip(values, array.to_pylist()))
+        is_exact = all(_same(old, new, takes_single) for old, new in zip(values, array.to_pylist()))
     else:
         is_exact = array.to_pylist() == values
     return array if is_exact else None
 
 
-def _same(old: Any, new: Any) -> bool:
+def _same(old: Any, new: Any, takes_single: bool = False) -> bool:
     """Equal, with struct members that are null standing for absent ones."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return all(key in new for key in old) and all(_same(old.get(key), value) for key, value in new.items())
+        return all(key in new for key in old) and all(_same(old.get(key), value, takes_single) for key, value in new.items())
     if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_same, old, new))
+        return len(old) == len(new) and all(_same(one, other, takes_single) for one, other in zip(old, new))
+    if takes_single and type(old) is float and np.float32(old) == new:
+        return True
     return old == new and (type(old) is type(new) or not isinstance(old, bool))
 
 

@@ -11,12 +11,25 @@ OVERLAP_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Tokens of a window that are to be guessed, each hidden by the mask token in turn while all others are shown."""
+
+    mask_id: int
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Token ids ready for a model. `weight` counts the text tokens inside; `type_ids` is None where all are 0."""
 
     ids: list[int]
     type_ids: list[int] | None
     weight: int
+    hidden: Hidden | None = None
+
+    def one_by_one(self) -> "list[Window]":
+        """The same window once for each of its hidden tokens."""
+        return [Window(self.ids, self.type_ids, self.weight, Hidden(self.hidden.mask_id, (place,))) for place in self.hidden.positions]
 
 
 @dataclass(frozen=True)

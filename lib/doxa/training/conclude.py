@@ -67,10 +67,11 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         write_tokenizer(prepared.tokenizer, working, prepared.reading.max_length)
         for remark in align_stock_tokenizer(working, prepared.tokenizer, model, prepared.train.texts()):
             listener.note(remark)
+        prepared.complete(working)
         if plan.head_start:
             shutil.copytree(prepared.encoder, os.path.join(working, ENCODER))
         if plan.peft:
-            remarks += compare_reloaded(working, prepared.kind.name, asked, expected,
+            remarks += compare_reloaded(working, judged.heads, asked, expected,
                                         (prepared.encoder or prepared.base) if plan.keeps_adapter else None)
         if plan.trackers and os.path.isdir(runs := os.path.join(folder.path, RUNS)):
             shutil.copytree(runs, os.path.join(working, RUNS), symlinks=True)

@@ -79,6 +79,20 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
     return HeadFigures(head.name, head.kind, int(rows.sum()), scores, estimate(difference[0], difference))
 
 
+def compare_resampled(head: Head, support: int, figures: dict[str, dict[str, np.ndarray]], names: tuple[str, ...], lower_is_better: bool = False) -> HeadFigures:
+    """The figures of several methods, `model` among them, on the same resamples (1 + R each, the first as the rows are); the last of `names` is the one that
+    counts. `lead` is the model's less that of the best other method, None where it is alone: a method for which that figure is not defined is left out."""
+    headline = names[-1]
+    figures = {method: values for method, values in figures.items() if method == "model" or not np.isnan(values[headline][0])}
+    scores = {method: {name: estimate(values[name][0], values[name]) for name in names if name in values} for method, values in figures.items()}
+    others = [method for method in figures if method != "model"]
+    if not others:
+        return HeadFigures(head.name, head.kind, support, scores, None)
+    rival = max(others, key=lambda method: (-1.0 if lower_is_better else 1.0) * figures[method][headline][0])
+    difference = figures["model"][headline] - figures[rival][headline]
+    return HeadFigures(head.name, head.kind, support, scores, estimate(difference[0], difference), rival, lower_is_better)
+
+
 def count_confusion(head: Head, target: np.ndarray, decision: np.ndarray) -> dict[str, Any]:
     """How often what was decided is what is held, over the labelled rows, as plain JSON: `labels` (K) and `counts`, gold by decided.
 

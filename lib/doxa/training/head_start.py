@@ -2,85 +2,22 @@
 
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from doxa.errors import DoxaError
-from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.network import build_masked_model, save_network
 from doxa.text.frame import Window
 from doxa.text.tokenizer import write_tokenizer
 from doxa.training.loop import LoopSettings, TrainingLoop
+from doxa.training.masked_language import MaskedLanguage, held_out_loss
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import Prepared
 from doxa.training.stages import Stages
 
 ENCODER = "encoder"
-MASKED_SHARE, HIDDEN_SHARE, RANDOM_SHARE = 0.15, 0.8, 0.1  # of all tokens; of those: shown as [MASK], as another token
 BATCH_SIZE, MOST_TOKENS, HELD_OUT = 32, 128, 500
-_HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "camembert": "lm_head"}
-
-
-@dataclass
-class MaskedLanguage:
-    """Guess hidden tokens. Which ones are hidden is drawn anew at every look, from torch's default generator."""
-
-    windows: list[Window]
-    mask_id: int
-    n_ids: int
-    special: tuple[int, ...]
-    pad_id: int
-    mixed: torch.dtype | None
-    lengths: list[int] = field(init=False)
-    places: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lengths = [len(window.ids) for window in self.windows]
-        self.places = [f"text {i + 1}" for i in range(len(self.windows))]
-
-    def batch(self, model: PreTrainedModel, part: np.ndarray) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
-        inputs = collate([self.windows[i] for i in part], self.pad_id, torch.device("cpu"), takes_token_types(model))
-        gold = inputs["input_ids"]
-        hidden, inputs["input_ids"] = self.hide(gold, inputs["attention_mask"])
-        inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-        wanted, places = gold[hidden].to(model.device), hidden.to(model.device)
-
-        def compute() -> torch.Tensor:
-            with torch.autocast(model.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
-                logits = _logits_at(model, inputs, places)
-            return F.cross_entropy(logits.float(), wanted)
-
-        return inputs["attention_mask"], compute
-
-    def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
-        return nullcontext()  # every token is read
-
-    def hide(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which of the ids (B, T) are to be guessed, at least one, and the ids as they are shown."""
-        may = mask.bool() & ~torch.isin(ids, torch.tensor(self.special))
-        drawn = torch.rand(ids.shape)
-        hidden = may & (drawn < MASKED_SHARE)
-        if not hidden.any():
-            hidden = may & (drawn == torch.where(may, drawn, 2.0).min())
-        how = torch.rand(ids.shape)
-        shown = torch.where(hidden & (how < HIDDEN_SHARE), self.mask_id, ids)
-        other = torch.randint(0, self.n_ids, ids.shape)
-        return hidden, torch.where(hidden & (how >= HIDDEN_SHARE) & (how < HIDDEN_SHARE + RANDOM_SHARE), other, shown)
-
-
-def _logits_at(model: PreTrainedModel, inputs: dict[str, torch.Tensor], places: torch.Tensor) -> torch.Tensor:
-    """Scores of all tokens at the hidden places only (n, V), where the architecture is known: the vocabulary is most of the work."""
-    head = _HEADS.get(model.config.model_type)
-    if head is None:
-        return model(**inputs).logits[places]
-    return getattr(model, head)(model.base_model(**inputs).last_hidden_state[places])
 
 
 def pretrain(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener) -> str:
@@ -111,20 +48,6 @@ def pretrain(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener)
         save_encoder(loop.model, path, prepared)
     stages.processes.gather(None)
     return path
-
-
-@torch.inference_mode()
-def held_out_loss(model: nn.Module, task: MaskedLanguage) -> float:
-    """Mean loss on texts that are not learnt from; the same tokens are hidden every time, and training's draws go on as if nothing had been."""
-    model.eval()
-    losses, sizes = [], []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        for start in range(0, len(task.windows), BATCH_SIZE):
-            part = np.arange(start, min(start + BATCH_SIZE, len(task.windows)))
-            losses.append(task.batch(model, part)[1]().item())
-            sizes.append(len(part))
-    return float(np.average(losses, weights=sizes))
 
 
 def save_encoder(model: PreTrainedModel, path: str, prepared: Prepared) -> None:

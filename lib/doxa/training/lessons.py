@@ -8,7 +8,7 @@ import torch
 
 from doxa.errors import DoxaError, RecordError, UsageError
 from doxa.inference.torch_engine import TorchEngine
-from doxa.metrics.bootstrap import draw_rows, estimate
+from doxa.metrics.bootstrap import draw_rows
 from doxa.model.heads import Head
 from doxa.model.kinds.kind import Kind, Lesson
 from doxa.model.kinds.table import kind_of
@@ -16,7 +16,7 @@ from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.text.question import Layout, Question
 from doxa.training.calibrate import LEAST_LABELLED, Calibration, calibrate_head
-from doxa.training.evaluation import HeadFigures
+from doxa.training.evaluation import HeadFigures, compare_resampled
 from doxa.training.examples import Example, LabelledSet
 from doxa.training.loop import TrainingLoop
 from doxa.training.plan import Listener, Plan
@@ -49,7 +49,7 @@ class Lessons(Prepared):
         check_flags(plan, self.kind.name, {"--class-weights": plan.class_weights != "none"})
 
     def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> SoftmaxTask:
-        return SoftmaxTask(self.lessons, self.kind.stock, self.kind.softmax_over, self.pad_id, self.mixed, plan.label_smoothing_factor, plan.focal_gamma)
+        return SoftmaxTask(self.lessons, self.stock, self.kind.softmax_over, self.pad_id, self.mixed, plan.label_smoothing_factor, plan.focal_gamma)
 
     def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
         said = self.answers(loop, stops=True)
@@ -61,7 +61,7 @@ class Lessons(Prepared):
 
     def _engine(self, loop: TrainingLoop) -> TorchEngine:
         return TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None,
-                           stock=self.kind.stock)
+                           stock=self.stock)
 
     def answers(self, loop: TrainingLoop, stops: bool = False) -> list[dict[str, Any]] | None:
         """The entries of the dev records; None when `stops` and a signal arrived. Raises DoxaError for outputs that are not finite."""
@@ -116,16 +116,8 @@ def compare_answers(head: Head, kind: Kind, gold: list[Any], said: dict[str, lis
     weights = draw_rows(np.zeros(len(gold), int), most=len(gold)).weights
     judge = kind.judge(gold, *said.values())
     figures = {method: judge.figures(weights @ judge.count(gold, entries)) for method, entries in said.items()}
-    names = [*(name for name in judge.small if name != judge.headline), judge.headline]
-    scores = {method: {name: estimate(values[name][0], values[name]) for name in names if name in values} for method, values in figures.items()}
-    headline, others = judge.headline, [method for method in said if method != "model"]
-    if not others:
-        return HeadFigures(head.name, head.kind, len(gold), scores, None)
-    sign = -1.0 if headline in judge.lower_is_better else 1.0
-    rival = max(others, key=lambda method: sign * figures[method][headline][0])
-    difference = figures["model"][headline] - figures[rival][headline]
-    return HeadFigures(head.name, head.kind, len(gold), scores, estimate(difference[0], difference), rival,
-                       headline in judge.lower_is_better)
+    names = (*(name for name in judge.small if name != judge.headline), judge.headline)
+    return compare_resampled(head, len(gold), figures, names, judge.headline in judge.lower_is_better)
 
 
 def prepare_lessons(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def make_optimizer(model: PreTrainedModel, learning_rate: float, weight_decay: f
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            is_head = model.base_model_prefix not in name.split(".")
+            is_head = model.base_model is not model and model.base_model_prefix not in name.split(".")
             factor = head_factor if is_head else layerwise_decay ** distance[name]
             groups.setdefault((parameter.dim() > 1, factor), []).append(parameter)
     return torch.optim.AdamW(

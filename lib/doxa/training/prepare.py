@@ -22,9 +22,11 @@ from doxa.text.frame import Reading
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 from doxa.training.adaptation import adapt
 from doxa.training.classifying import Classifying, prepare_slices
+from doxa.training.contrastive import Contrastive, prepare_contrastive
 from doxa.training.defaults import settle
 from doxa.training.examples import LabelledSet
 from doxa.training.lessons import Lessons, prepare_lessons
+from doxa.training.masking import Masking, prepare_masking
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import Prepared
 from doxa.training.processes import Processes
@@ -36,6 +38,8 @@ WAYS = {
     "slices": (Classifying, prepare_slices),
     "softmax": (Lessons, prepare_lessons),
     "writing": (Writing, prepare_writing),
+    "contrastive": (Contrastive, prepare_contrastive),
+    "mask": (Masking, prepare_masking),
 }
 
 
@@ -61,6 +65,7 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
         tokenizer, config = TextTokenizer(way.learn_tokenizer([*train.examples, *unlabelled.examples]), SCRATCH_LENGTH), {"is_encoder_decoder": kind.writes}
     else:
         tokenizer, config = load_tokenizer(base), read_config(base)
+        heads = [kind.adopt(head, base) for head in heads]
     max_length = min(plan.max_length or tokenizer.max_length, tokenizer.max_length)
     heads = way.suit_heads(plan, heads, base, tokenizer, train, max_length)
     reading = kind.fit_reading(Reading(tokenizer.frame, max_length), heads, config)

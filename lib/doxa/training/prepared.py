@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from doxa.inference.torch_engine import TORCH_TYPES
 from doxa.model.heads import Head
 from doxa.model.kinds.kind import Kind, Stock
-from doxa.model.kinds.table import kind_of
+from doxa.model.kinds.table import kind_of, stock_of
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout
 from doxa.text.tokenizer import TextTokenizer
@@ -71,7 +71,7 @@ class Prepared(ABC):
 
     @property
     def stock(self) -> Stock:
-        return self.kind.stock_for(self.model.config.to_dict())
+        return stock_of(self.heads, self.model.config.to_dict())
 
     @classmethod
     def learn_tokenizer(cls, examples: Iterable[Example]) -> Tokenizer:
@@ -118,6 +118,9 @@ class Prepared(ABC):
 
     def finish(self, model: PreTrainedModel) -> None:
         """Change the model to what is published, before it is."""
+
+    def complete(self, directory: str) -> None:
+        """Write what else a model directory of this kind holds."""
 
     def check(self, plan: Plan) -> None:
         """Raises UsageError for flags of the plan that this kind of head has no use for."""

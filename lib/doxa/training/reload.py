@@ -1,5 +1,6 @@
 """A model that was just written, loaded by another process: do its outputs stay what they were?"""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from transformers import AutoConfig, PreTrainedModel
 from doxa.errors import DoxaError
 from doxa.inference.engine import pad
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
+from doxa.model.heads import Head
 from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
-from doxa.model.kinds.table import KINDS
+from doxa.model.kinds.table import stock_of
 from doxa.model.network import ADAPTER_FOLDER, forward, load_network, load_pretrained
 from doxa.model.safety import read_config
 from doxa.model.suit import takes_token_types
@@ -41,7 +43,7 @@ def compute_plain(model: PreTrainedModel, stock: Stock, inputs: dict[str, np.nda
     return outputs[torch.from_numpy(inputs["attention_mask"]).bool()].numpy() if stock.per_token else outputs.numpy()
 
 
-def compare_reloaded(directory: str, kind: str, inputs: dict[str, np.ndarray], expected: np.ndarray, base: str | None) -> list[str]:
+def compare_reloaded(directory: str, heads: list[Head], inputs: dict[str, np.ndarray], expected: np.ndarray, base: str | None) -> list[str]:
     """Compute windows in a fresh process from `directory`, and from `base` with the adapter alone.
 
     Returns lines that say how far the outputs are apart. Raises DoxaError beyond TOLERANCE."""
@@ -49,7 +51,7 @@ def compare_reloaded(directory: str, kind: str, inputs: dict[str, np.ndarray], e
         question, answer = os.path.join(folder, "question.npz"), os.path.join(folder, "answer.npz")
         np.savez(question, **inputs)
         library = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        done = subprocess.run([sys.executable, "-m", "doxa.training.reload", directory, kind, base or "", question, answer], capture_output=True, text=True,
+        done = subprocess.run([sys.executable, "-m", "doxa.training.reload", directory, json.dumps([head.to_json() for head in heads]), base or "", question, answer], capture_output=True, text=True,
                               env=os.environ | {"PYTHONPATH": os.pathsep.join([library, os.environ.get("PYTHONPATH", "")]), "WORLD_SIZE": "1"})
         if done.returncode:
             raise DoxaError(f"the new model could not be loaded again: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
@@ -64,10 +66,10 @@ def compare_reloaded(directory: str, kind: str, inputs: dict[str, np.ndarray], e
     return lines
 
 
-def _answer(directory: str, kind: str, base: str, question: str, answer: str) -> None:
+def _answer(directory: str, heads: str, base: str, question: str, answer: str) -> None:
     with np.load(question) as file:
         inputs = {name: file[name] for name in file.files}
-    stock = KINDS[kind].stock_for(read_config(directory))
+    stock = stock_of([Head.from_json(entry) for entry in json.loads(heads)], read_config(directory))
     models = {"model": load_network(directory, stock=stock)}
     if base:
         models["adapter alone"] = load_with_adapter(base, directory, stock)
@@ -81,7 +83,7 @@ def load_with_adapter(base: str, directory: str, stock: Stock = CLASSIFIER) -> P
     size = config.__dict__.pop(CONFIG_KEY, None)
     model = load_pretrained(base, stock, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
     if size is None:
-        return load_extra("peft", "peft", "--peft").PeftModel.from_pretrained(model, path).eval()
+        return load_extra("peft", "peft", "--peft").PeftModel.from_pretrained(model, path).get_base_model().eval()
     add_bottlenecks(model, size)
     _, unexpected = model.load_state_dict(load_file(os.path.join(path, "adapter_model.safetensors")), strict=False)
     if unexpected:

@@ -24,7 +24,9 @@ class Stock:
 
     `outputs` are the tensors of its output that are read, side by side along the last axis; `per_token` where there is a row of them
     for every token, not one for the window. `has_choice_axis` where the network wants windows as (B, 1, T). `pooling` makes one row
-    of a row per token: their mean, of length 1. `reads_first_token` where the outputs depend on the last layer's first token alone.
+    of a row per token, of length 1: of their `mean`, or of the first one (`cls`). `reads_first_token` where the outputs depend on the last
+    layer's first token alone. `guesses` where the network reads windows of one hidden token each, and gives a score for every token of the
+    vocabulary to stand there. `unlike` are endings of other networks' names that end alike.
     `encoders` is the table of architectures that have one only where their config says `is_decoder`: else they read to both sides.
     """
 
@@ -37,8 +39,14 @@ class Stock:
     has_choice_axis: bool = False
     pooling: str | None = None
     reads_first_token: bool = False
+    guesses: bool = False
     n_outputs: int | None = None
     encoders: str = ""
+    unlike: tuple[str, ...] = ()
+
+    def is_named(self, architecture: str) -> bool:
+        """Whether an architecture of this name, as config.json has it, is this network."""
+        return architecture.endswith(self.ending) and not architecture.endswith(self.unlike)
 
 
 @dataclass(slots=True)
@@ -75,12 +83,8 @@ class Kind(ABC):
 
     @property
     def stocks(self) -> tuple[Stock, ...]:
-        """All that `stock_for` may give."""
+        """All that `stock_of` may give, but for how they are pooled."""
         return (self.stock,)
-
-    def stock_for(self, config: dict[str, Any]) -> Stock:
-        """The stock network for a base, by its config.json."""
-        return self.stock
 
     def fit_reading(self, reading: Reading, heads: list[Head], config: dict[str, Any]) -> Reading:
         """How texts are read for these heads of a model, whose config.json this is. Raises DoxaError."""
@@ -106,6 +110,16 @@ class Kind(ABC):
     @abstractmethod
     def decide_head(self, name: str, gold: list[Any]) -> Head:
         """The head that learns these (None where a record has none). Raises DoxaError where there is nothing to learn."""
+
+    def adopt(self, head: Head, directory: str) -> Head:
+        """The head with what the directory of a base, or of a model that doxa did not write, says of how its network is read.
+
+        Raises DoxaError where this kind cannot read it so."""
+        return head
+
+    def stock_of(self, head: Head, config: dict[str, Any]) -> Stock:
+        """The stock network that computes this head for a base, or a model, whose config.json this is."""
+        return self.stock
 
     # --- windows out
 

@@ -5,11 +5,13 @@ from typing import Any
 from doxa.errors import DoxaError
 from doxa.model.heads import Head, read_output_names
 from doxa.model.kinds.choice import Choice
-from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.kind import Kind, Stock
+from doxa.model.kinds.mask import Mask
 from doxa.model.kinds.slices import Slices
 from doxa.model.kinds.span import Span
 from doxa.model.kinds.tags import Tags
 from doxa.model.kinds.text import Text
+from doxa.model.kinds.vector import Vector
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Slices("label", "label"),
@@ -19,6 +21,8 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Span(),
     Choice(),
     Text(),  # behind `choice`, whose entries hold a text as well
+    Mask(),
+    Vector(),
 )}
 ALIASES = {"multi": "labels"}
 
@@ -35,14 +39,19 @@ def kind_of(heads: list[Head]) -> Kind:
     return kinds[0]
 
 
+def stock_of(heads: list[Head], config: dict[str, Any]) -> Stock:
+    """The network that computes all heads of a model, whose config.json this is."""
+    return kind_of(heads).stock_of(heads[0], config)
+
+
 def foreign_head(config: dict[str, Any], name: str) -> Head:
     """The one head of a model that doxa did not write, by what its config.json says.
 
     Raises ValueError when its label names are no names, DoxaError for an architecture that no kind is made for."""
-    architectures = config.get("architectures") or ["ForSequenceClassification"]
-    kind = next((kind for kind in KINDS.values() if any(str(architectures[0]).endswith(stock.ending) for stock in kind.stocks)), None)
+    architecture = str((config.get("architectures") or ["ForSequenceClassification"])[0])
+    kind = next((kind for kind in KINDS.values() if any(stock.is_named(architecture) for stock in kind.stocks)), None)
     if kind is None:
-        raise DoxaError(f"its architecture is {architectures[0]}, which no kind of head is made for; fine-tune it first")
+        raise DoxaError(f"its architecture is {architecture}, which no kind of head is made for; fine-tune it first")
     if not kind.shares:
         return Head(name, kind.name, tuple(read_output_names(config)) if kind.has_labels else ())
     labels, problem = tuple(read_output_names(config)), config.get("problem_type")

@@ -28,7 +28,7 @@ MOST_NEW_TOKENS = 128  # of models that do not say
 
 class Text(Kind):
     """What is asked of a text, and what is written, are sequences of tokens of one vocabulary; the base decides whether an encoder reads the
-    first, or a decoder both (`stock_for`).
+    first, or a decoder both (`stock_of`).
 
     The outputs of a window are rows (T, 2): the id of each token that was written, and its log-likelihood under the model (natural).
     The settings of a head: `prompt`, `max_new_tokens`, and what flags of predict say of how to write."""
@@ -47,7 +47,7 @@ class Text(Kind):
     def stocks(self) -> tuple[Stock, ...]:
         return ENCODER_DECODER, DECODER
 
-    def stock_for(self, config: dict[str, Any]) -> Stock:
+    def stock_of(self, head: Head, config: dict[str, Any]) -> Stock:
         return ENCODER_DECODER if config.get("is_encoder_decoder") else DECODER
 
     def fit_reading(self, reading: Reading, heads: list[Head], config: dict[str, Any]) -> Prompting:

@@ -81,19 +81,26 @@ def _frame(ids: list[int], parts: list[slice], reading: Reading) -> Window:
     return Window(reading.frame.single(own), None, len(own))
 
 
-def gather_tokens(outputs: list[np.ndarray], places: TokenPlaces) -> np.ndarray:
-    """The outputs (T, C) of a text's tokens, from those (B, C) of its windows; zeros for a token that is in none.
+def owners(places: TokenPlaces) -> tuple[np.ndarray, np.ndarray]:
+    """The window (T,) that counts for each token of a text, -1 where it is in none, and its position (T,) there.
 
-    Of several windows that hold a token, the one counts in which it stands farthest from an end: there it has most context (Devlin et al. 2019)."""
+    Of several windows that hold a token, it is the one in which it stands farthest from an end: there it has most context (Devlin et al. 2019)."""
+    owner, position, margin = (np.full(places.n_tokens, -1) for _ in range(3))
+    for i, place in enumerate(places.places):
+        held = place.positions()
+        own = np.minimum(np.arange(len(held)), np.arange(len(held))[::-1])
+        is_better = own > margin[held]
+        chosen = held[is_better]
+        owner[chosen], position[chosen], margin[chosen] = i, place.at + np.flatnonzero(is_better), own[is_better]
+    return owner, position
+
+
+def gather_tokens(outputs: list[np.ndarray], places: TokenPlaces) -> np.ndarray:
+    """The outputs (T, C) of a text's tokens, from those (B, C) of its windows; zeros for a token that is in none."""
     gathered = np.zeros((places.n_tokens, outputs[0].shape[1]))
-    margin = np.full(places.n_tokens, -1)
-    for output, place in zip(outputs, places.places):
-        positions = place.positions()
-        own = np.minimum(np.arange(len(positions)), np.arange(len(positions))[::-1])
-        is_better = own > margin[positions]
-        chosen = positions[is_better]
-        gathered[chosen] = output[place.at : place.at + len(positions)][is_better]
-        margin[chosen] = own[is_better]
+    owner, position = owners(places)
+    for i, output in enumerate(outputs):
+        gathered[owner == i] = output[position[owner == i]]
     return gathered
 
 

@@ -1,0 +1,107 @@
+"""Training of a masked-language model on texts without labels: every token of them is there to be guessed."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from doxa.errors import DoxaError, RecordError, UsageError
+from doxa.inference.torch_engine import TorchEngine
+from doxa.model.kinds.table import kind_of
+from doxa.text.frame import Window
+from doxa.text.question import Layout
+from doxa.training.examples import LabelledSet
+from doxa.training.lessons import check_flags, compare_answers
+from doxa.training.loop import TrainingLoop
+from doxa.training.masked_language import MaskedLanguage, held_out_loss
+from doxa.training.plan import Listener, Plan
+from doxa.training.prepared import Judged, Prepared
+
+MOST_JUDGED = 100  # dev records whose pseudo-perplexity is computed: a pass for every token
+
+
+@dataclass(kw_only=True)
+class Masking(Prepared):
+    """`places` name the records of `windows`, all those of training; `dev_layouts` are the texts of dev."""
+
+    windows: list[Window]
+    places: list[str]
+    train_layouts: list[Layout]
+    dev_layouts: list[Layout]
+
+    def n_rows(self, plan: Plan) -> int:
+        return len(self.windows)
+
+    def train_windows_of(self) -> list[Window]:
+        return self.windows
+
+    def check(self, plan: Plan) -> None:
+        if plan.head_start:
+            raise UsageError("--head-start mlm learns what a head of mask learns; leave one of them out")
+        if self.unlabelled.examples:
+            raise UsageError("--unlabelled: a head of mask learns from all texts as they are; give them as TRAIN")
+        check_flags(plan, self.kind.name, {"--class-weights": plan.class_weights != "none", "--focal-gamma": plan.focal_gamma > 0,
+                                           "--label-smoothing-factor": plan.label_smoothing_factor > 0})
+
+    def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> MaskedLanguage:
+        return self._task(self.windows, self.places)
+
+    def _task(self, windows: list[Window], places: list[str] | None = None) -> MaskedLanguage:
+        tokenizer = self.tokenizer
+        return MaskedLanguage(windows, tokenizer.mask_id(), tokenizer.rust.get_vocab_size(), tokenizer.special_ids(), self.pad_id, self.mixed, places or [])
+
+    def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
+        """Minus the mean loss on hidden tokens of dev."""
+        return {self.heads[0].name: -held_out_loss(loop.model, self._task(_bare(self.dev_layouts)))}
+
+    def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
+        """Pseudo-perplexity of at most MOST_JUDGED texts of dev, evenly spread, beside that by how often training holds each token."""
+        chosen = np.linspace(0, len(self.dev_layouts) - 1, min(MOST_JUDGED, len(self.dev_layouts))).astype(int)
+        layouts = [self.dev_layouts[i] for i in chosen]
+        engine = TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None, stock=self.stock)
+        predictions = self.kind.answer(layouts, engine.compute([window for layout in layouts for window in layout.windows]), self.heads, False)
+        if any(prediction is None for prediction in predictions):
+            raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
+        said = {"model": [prediction[self.heads[0].name] for prediction in predictions],
+                "unigram": say_unigram(self.train_layouts, layouts, self.tokenizer.rust.get_vocab_size())}
+        return Judged(self.heads, [compare_answers(self.heads[0], self.kind, [None] * len(layouts), said)])
+
+    def probe_windows(self, most: int) -> list[Window]:
+        return [layout.windows[0].one_by_one()[0] for layout in self.dev_layouts[:most]]
+
+
+def say_unigram(train: list[Layout], layouts: list[Layout], n_ids: int) -> list[dict[str, Any]]:
+    """Log-likelihoods by how often each token is in training, one added to every count (Laplace)."""
+    counts = Counter(token for layout in train for token in _tokens(layout))
+    n = sum(counts.values()) + n_ids
+    return [{"log_likelihood": float(sum(np.log((counts[token] + 1) / n) for token in tokens)), "n_tokens": len(tokens)} for tokens in map(_tokens, layouts)]
+
+
+def _tokens(layout: Layout) -> list[int]:
+    """The tokens of a text that are guessed."""
+    return [window.ids[at] for window in layout.windows for at in window.hidden.positions if window.ids[at] != window.hidden.mask_id]
+
+
+def _bare(layouts: list[Layout]) -> list[Window]:
+    """The windows of texts, with nothing hidden yet."""
+    return [replace(window, hidden=None) for layout in layouts for window in layout.windows]
+
+
+def prepare_masking(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:
+    """What Masking has beyond what is shared by all. Raises DoxaError where nothing is left to learn, or the base has no mask token."""
+    kind = kind_of(shared["heads"])
+
+    def lay_out(found: LabelledSet, what: str) -> tuple[list[Layout], list[str]]:
+        layouts = kind.lay_out([example.question for example in found.examples], shared["tokenizer"], shared["reading"])
+        kept = [(layout, example.place) for layout, example in zip(layouts, found.examples) if not isinstance(layout, RecordError)]
+        if len(kept) < len(layouts):
+            listener.warn(f"{len(layouts) - len(kept)} {what} records hold no token that the base reads and were left out")
+        if not kept:
+            raise DoxaError(f"no {what} record is left to learn from")
+        return [layout for layout, _ in kept], [place for _, place in kept]
+
+    train, places = lay_out(shared["train"], "training")
+    dev, _ = lay_out(shared["dev"], "dev")
+    return dict(windows=_bare(train), places=[place for layout, place in zip(train, places) for _ in layout.windows], train_layouts=train, dev_layouts=dev)

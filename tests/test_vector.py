@@ -1,0 +1,199 @@
+"""Heads of kind vector: the same vectors as stock transformers, training from pairs, and a directory that others read."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from scipy.stats import spearmanr
+from transformers import AutoModel, AutoTokenizer
+
+from conftest import TEXTS
+from doxa.errors import DoxaError
+from doxa.inference.loading import Request, load_labeller
+from doxa.model.bases import find_embedded
+from doxa.model.heads import Head
+from doxa.model.sentence_modules import read_pooling, write_modules
+from doxa.text.frame import Reading
+from doxa.text.question import Question
+from doxa.text.tokenizer import load_tokenizer
+from doxa.training.contrastive import prepare_contrastive
+from doxa.training.examples import Example, LabelledSet
+from doxa.training.plan import Listener
+from masked_bases import make_bert
+from shell import run
+
+LONG = " ".join(TEXTS[:8])
+PAIR = {"text": TEXTS[0], "text_pair": TEXTS[9]}
+TRAINING = ("--num-train-epochs", 10, "--learning-rate", 2e-3, "--device", "cpu", "--precision", "fp32", "--per-device-train-batch-size", 8)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return make_bert(tmp_path_factory.mktemp("bases") / "encoder", "BertModel")
+
+
+def lines(records) -> bytes:
+    return b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
+
+
+def ask(model: Path, texts, engine: str = "torch", **settings) -> list[dict]:
+    """What predict says of texts, or of pairs."""
+    labeller, _ = load_labeller(Request(str(model), device="cpu", engine=engine, precision="fp32", n_cores=2, **settings))
+    added = labeller.label([Question(text if isinstance(text, tuple) else (text,)) for text in texts]).entries
+    return [next(iter(entry["prediction"].values())) for entry in added]
+
+
+def stock_vectors(directory, texts, pooling: str = "mean") -> np.ndarray:
+    """By AutoModel, one text after the other, cut to what it reads."""
+    model, tokenizer = AutoModel.from_pretrained(directory).eval(), AutoTokenizer.from_pretrained(directory)
+    found = []
+    for text in texts:
+        with torch.inference_mode():
+            states = model(**tokenizer(text, return_tensors="pt", return_token_type_ids=False)).last_hidden_state[0]  # (T, D)
+        vector = (states.mean(dim=0) if pooling == "mean" else states[0]).numpy()
+        found.append(vector / np.linalg.norm(vector))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_vectors_equal_those_of_stock_transformers(engine, encoder):
+    said = ask(encoder, TEXTS, engine)
+    assert np.array([entry["vector"] for entry in said]) == pytest.approx(stock_vectors(encoder, TEXTS), abs=1e-5)
+    pairs = ask(encoder, list(zip(TEXTS, TEXTS[::-1])), engine)
+    for entry, one, other in zip(pairs, said, said[::-1]):
+        assert entry["vector"] == pytest.approx(one["vector"], abs=2e-6) and entry["vector_pair"] == pytest.approx(other["vector"], abs=2e-6)
+        assert entry["score"] == pytest.approx(np.dot(one["vector"], other["vector"]), abs=1e-5)
+
+
+def test_the_first_token_where_the_directory_says_so(tmp_path):
+    base = make_bert(tmp_path / "base", "BertModel")
+    write_modules(str(base), 32, 64, "cls")
+    for engine in ("torch", "openvino"):
+        found = np.array([entry["vector"] for entry in ask(base, TEXTS[:6], engine)])
+        assert found == pytest.approx(stock_vectors(base, TEXTS[:6], "cls"), abs=1e-5)
+
+
+def test_a_long_text_is_the_mean_of_its_windows(encoder):
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    ids = tokenizer(LONG, add_special_tokens=False)["input_ids"]
+    room, step = 62, 62 - 15  # a quarter overlaps
+    starts = [*range(0, len(ids) - room, step), len(ids) - room]
+    assert len(starts) > 1
+    model, vectors = AutoModel.from_pretrained(encoder).eval(), []
+    for start in starts:
+        framed = [tokenizer.cls_token_id, *ids[start : start + room], tokenizer.sep_token_id]
+        with torch.inference_mode():
+            vectors.append(torch.nn.functional.normalize(model(torch.tensor([framed])).last_hidden_state[0].mean(dim=0), dim=0).numpy())
+    mean = np.mean(vectors, axis=0)
+    assert ask(encoder, [LONG])[0]["vector"] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+
+
+def test_the_embedded_base_knows_what_is_alike():
+    said = ask(find_embedded(), [("A man is playing a guitar.", "Someone plays an instrument."), ("A man is playing a guitar.", "The bank raised its rates.")])
+    assert said[0]["score"] > 0.5 > 0.2 > said[1]["score"] and len(said[0]["vector"]) == 384
+
+
+def test_the_command_writes_records_of_one_text_and_of_two(encoder, tmp_path):
+    records = [PAIR, {"text": TEXTS[3]}, {"text": "", "text_pair": "x"}, {"text": "x", "text_pair": 3}, {"text": "x", "text_pair": None}]
+    flags = ("--model", encoder, "--head", "meaning", "--engine", "torch", "--precision", "fp32", "-q")
+    plain = run("predict", *flags, stdin=lines(records))
+    assert plain.code == 3
+    said = [json.loads(line) for line in plain.lines]
+    assert list(said[0]["prediction"]["meaning"]) == ["vector", "vector_pair", "score"] and list(said[1]["prediction"]["meaning"]) == ["vector"]
+    assert [record.get("error", {}).get("code") for record in said] == [None, None, "empty_text", "not_text", None]
+    done = run("predict", *flags, "-o", tmp_path / "out.parquet", stdin=lines(records[:2]))
+    assert done.code == 0, done.err
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.schema.field("prediction").type.field("meaning").type.field("vector").type == pa.list_(pa.float32())
+    rows = [row["prediction"]["meaning"] for row in table.to_pylist()]
+    assert rows[0]["vector"] == pytest.approx(said[0]["prediction"]["meaning"]["vector"], abs=1e-7) and rows[1]["score"] is None
+
+
+CONCEPTS = (("bank", "银行"), ("bad loans", "贷款"), ("profit", "利润"), ("merge", "合并"), ("shares", "股价"), ("dividend", "收购"))
+
+
+def make_pairs(n: int, seed: int, values: str) -> list[dict]:
+    """A concept in English beside one in Chinese, which no shared word tells to be the same."""
+    generator = random.Random(seed)
+    records = []
+    for _ in range(n):
+        one = generator.randrange(6)
+        other = one if values == "none" or generator.random() < 0.5 else generator.randrange(6)
+        alike = int(one == other) if values == "binary" else 1.0 if one == other else 0.5 if one // 2 == other // 2 else 0.0
+        record = {"sentence1": f"{generator.choice(('the', 'a', 'more'))} {CONCEPTS[one][0]}", "sentence2": CONCEPTS[other][1]}
+        records.append(record if values == "none" else record | {"alike": alike})
+    return records
+
+
+@pytest.fixture(scope="module", params=["none", "binary", "graded"])
+def trained(request, encoder, tmp_path_factory) -> tuple[str, Path, str]:
+    folder = tmp_path_factory.mktemp(request.param)
+    for name, n, seed in (("train", 96, 1), ("dev", 30, 2)):
+        (folder / f"{name}.jsonl").write_bytes(lines(make_pairs(n, seed, request.param)))
+    done = run("finetune", "--base", encoder, "--head", "alike:vector", *TRAINING, "--dev", folder / "dev.jsonl", "-o", folder / "out", folder / "train.jsonl")
+    assert done.code == 0, done.err
+    return request.param, folder / "out", done.out.decode()
+
+
+def test_training_brings_alike_texts_together(trained, encoder):
+    values, output, table = trained
+    dev = make_pairs(30, 2, values)
+    pairs = [(record["sentence1"], record["sentence2"]) for record in dev]
+    assert ("mrr" if values == "none" else "spearman") in table
+    assert ("TF-IDF cosine" in table) == (values == "none")  # no pair shares a word, so that its cosines do not vary
+    figures = json.loads((output / "doxa.json").read_text())["dev"]["heads"][0]["scores"]["model"]
+    if values == "none":
+        before, after = (mean_reciprocal_rank(model, pairs) for model in (encoder, output))
+        assert figures["mrr"]["value"] == pytest.approx(after, abs=1e-3)
+    else:
+        gold = [record["alike"] for record in dev]
+        before, after = (spearmanr(gold, [entry["score"] for entry in ask(model, pairs)]).statistic for model in (encoder, output))
+        assert figures["spearman"]["value"] == pytest.approx(after, abs=1e-3)
+    assert after > before + 0.5
+
+
+def mean_reciprocal_rank(model: Path, pairs: list[tuple[str, str]]) -> float:
+    vectors = np.array([entry["vector"] for entry in ask(model, [one for one, _ in pairs])])
+    others, own = np.unique([other for _, other in pairs], return_inverse=True)
+    products = vectors @ np.array([entry["vector"] for entry in ask(model, list(others))]).T
+    return float((1 / (1 + (products > products[np.arange(len(pairs)), own][:, None] + 1e-9).sum(axis=1))).mean())
+
+
+def test_the_directory_is_one_that_others_read(trained):
+    _, output, _ = trained
+    assert np.array([entry["vector"] for entry in ask(output, TEXTS)]) == pytest.approx(stock_vectors(output, TEXTS), abs=1e-5)
+    modules = json.loads((output / "modules.json").read_text())
+    assert [module["path"] for module in modules] == ["", "1_Pooling", "2_Normalize"] and (output / "2_Normalize").is_dir()
+    assert read_pooling(str(output)) == "mean"
+    assert json.loads((output / "1_Pooling/config.json").read_text())["word_embedding_dimension"] == 32
+    assert json.loads((output / "sentence_bert_config.json").read_text())["max_seq_length"] == 64
+    assert (output / "openvino").is_dir()
+    table = json.loads((output / "doxa.json").read_text())["reading"]
+    assert (table["text_field"], table["text_pair_field"]) == ("sentence1", "sentence2")
+
+
+def make_set(texts, golds) -> LabelledSet:
+    return LabelledSet([Example(f"f:{i}", Question(own), (gold,)) for i, (own, gold) in enumerate(zip(texts, golds))])
+
+
+@pytest.mark.parametrize("texts, golds, message", [
+    ([("a b",), ("c d",)], [None, None], "no training record has two texts"),
+    ([("a", "b"), ("c", "d"), ("e", "f")], [0.5, None, 2.0], "1 training records do not say how alike")])
+def test_what_cannot_be_learnt_is_refused(texts, golds, message):
+    found = make_set(texts, golds)
+    with pytest.raises(DoxaError, match=message):
+        prepare_contrastive(None, {"train": found, "dev": found, "heads": [Head("v", "vector")]}, None)
+
+
+def test_records_of_one_text_are_left_out_and_told_of(encoder):
+    tokenizer, told = load_tokenizer(str(encoder)), []
+    shared = {"train": make_set([("a", "b"), ("c",)], [None, 1.0]), "dev": make_set([("c",), ("d", "e")], [1.0, 0.0]), "heads": [Head("v", "vector")],
+              "tokenizer": tokenizer, "reading": Reading(tokenizer.frame, 64)}
+    ready = prepare_contrastive(None, shared, Listener(told.append, told.append, None, None))
+    assert len(ready["lessons"]) == len(ready["dev_layouts"]) == 1 and ready["dev_gold"] == [0.0] and not ready["is_graded"]
+    assert [line.split(" have one text")[0] for line in told] == ["1 training records", "1 dev records"]

@@ -9,10 +9,13 @@ import pytest
 
 from doxa.metrics.answer_figures import answer_figures, exact_match, longest_common_run, overlap
 
-ENGLISH = ["The quick, brown fox", "a quick brown dog", "the", "quick brown", "An answer: 42.5%", "42.5", "brown (quick) fox!", "U.S.", "us", "dog dog fox",
-           "theory of the an", "Don't panic", "The brown fox and the quick dog", "one brown dog, one brown fox and a dog"]
-CHINESE = ["1995年5月", "1995年", "《红楼梦》", "红楼梦", "在北京、上海和广州", "北京和上海", "NBA总决赛", "nba 总决赛", "约12人", "国际-货币", "国际货币", "iPhone手机", "北京、上海和深圳", "1995年5月在北京", "中国北京市和上海市",
-           "iPhone 15 手机在中国"]
+ENGLISH = ["The quick, brown fox", "a quick brown dog", "the", "quick brown", "An answer: 42.5%", "42.5", "brown (quick) fox!", "U.S.", "us",
+           "dog dog fox",
+           "theory of the an", "Don't panic",
+           "The brown fox and the quick dog", "one brown dog, one brown fox and a dog"]
+CHINESE = ["1995年5月", "1995年", "《红楼梦》", "红楼梦", "在北京、上海和广州", "北京和上海", "NBA总决赛", "nba 总决赛", "约12人", "国际-货币",
+           "国际货币", "iPhone手机", "北京、上海和深圳", "1995年5月在北京", "中国北京市和上海市",
+           "iPhone 15 手机在中国", "增长12.5", "增长12.7", "增长了12.5 亿"]
 
 
 def squad(gold: str, said: str) -> tuple[float, float]:
@@ -59,14 +62,28 @@ def test_pairs_of_texts_equal_the_script(texts, reference):
     assert len({f1 for _, f1 in found.values()}) > 6
 
 
+def test_signs_that_cmrc_removes():
+    for sign in "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』":
+        assert exact_match("北京", f"{sign}北{sign}京") and overlap("北京", f"北{sign}京") == 1.0
+    for sign in ".,!%…‘":
+        assert not exact_match("北京", f"北{sign}京") and overlap("北京", f"北{sign}京") == pytest.approx(2 / 5)
+
+
+def test_what_lies_between_ideographs_is_words():
+    assert overlap("增12.5%的GDP", "12.5%") == pytest.approx(2 * 2 / (5 + 2)) and overlap("增1,200万", "200万") == pytest.approx(2 / 5)
+
+
 def test_corpus_with_and_without_answers():
-    gold = [[{"text": "the Eiffel Tower", "start": 4}, {"text": "Eiffel", "start": 8}], [], [], [{"text": "长江三峡", "start": 0}], [{"text": "Rome", "start": 1}]]
-    said = [{"answer": {"text": "Eiffel tower", "start": 8, "end": 20, "score": 0.5}}, {"answer": None, "score": 0.9},
-            {"answer": {"text": "x", "start": 0, "end": 1, "score": 0.4}}, {"answer": {"text": "三峡", "start": 2, "end": 4, "score": 0.8}}, {"answer": None, "score": 0.3}]
+    gold = [[{"text": "the Eiffel Tower", "start": 4}, {"text": "Eiffel", "start": 8}], [], [], [], [{"text": "长江三峡", "start": 0}],
+            [{"text": "Rome", "start": 1}]]
+    said = [{"answer": {"text": "Eiffel tower", "start": 8, "end": 20, "score": 0.5}}, {"answer": None, "score": 0.9}, {"answer": None, "score": 0.7},
+            {"answer": {"text": "x", "start": 0, "end": 1, "score": 0.4}}, {"answer": {"text": "三峡", "start": 2, "end": 4, "score": 0.8}},
+            {"answer": None, "score": 0.3}]
     judge = answer_figures(gold)
     assert judge.total(gold, said) == pytest.approx({
-        "exact_match": 2 / 5, "f1": (1 + 1 + 0 + 2 / 3 + 0) / 5, "answer_exact_match": 1 / 3, "answer_f1": (1 + 2 / 3) / 3, "no_answer_accuracy": 1 / 2})
-    assert [judge.is_right(*pair) for pair in zip(gold, said)] == [True, True, False, False, False]
+        "exact_match": 3 / 6, "f1": (1 + 2 + 0 + 2 / 3 + 0) / 6, "answer_exact_match": 1 / 3, "answer_f1": (1 + 2 / 3) / 3,
+        "no_answer_accuracy": 2 / 3})
+    assert [judge.is_right(*pair) for pair in zip(gold, said)] == [True, True, True, False, False, False]
     answered = answer_figures(gold[:1])
     assert set(answered.total(gold[:1], said[:1])) == {"exact_match", "f1"}
     assert np.isnan(judge.figures(np.zeros((1, 5)))["answer_f1"][0])

@@ -14,7 +14,8 @@ def draw_corpus(seed: int, n: int = 40) -> tuple[list[list[str]], list[list[str]
     """Gold tags without a fault, and said ones of which many are faulty; a label of each side that the other lacks."""
     chance, gold, said = np.random.default_rng(seed), [], []
     for _ in range(n):
-        raw = [letter if letter == "O" else f"{letter}-{chance.choice(['PER', 'LOC', 'ORG'], p=[0.6, 0.3, 0.1])}" for letter in chance.choice(list("BIO"), 8)]
+        raw = [letter if letter == "O" else f"{letter}-{chance.choice(['PER', 'LOC', 'ORG'], p=[0.6, 0.3, 0.1])}"
+               for letter in chance.choice(list("BIO"), 8)]
         held = spans_to_tags(tags_to_spans(raw, "IOB2"), 8)
         gold.append(held)
         said.append([tag if chance.random() < 0.8 else str(chance.choice(["O", "I-PER", "B-PER", "B-MISC"])) for tag in held])

@@ -22,8 +22,10 @@ from doxa.model.kinds.mask import GUESS_SIZE, MASKED
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.kinds.table import kind_of
 from doxa.model.safety import find_weights, read_config
+from doxa.model.suit import suit
+from doxa.model.writing import scratch_config
 
-_TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
+_TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json", "chat_template.jinja")
 ADAPTER_FOLDER = "adapter"
 _LANGUAGE_HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "camembert": "lm_head"}
 _OF_HEADS = ("id2label", "label2id", "num_labels", "problem_type", "architectures")
@@ -34,20 +36,24 @@ def build_network(base: str, heads: list[Head]) -> PreTrainedModel:
     """Return the stock network of a base directory with fresh outputs for these heads, in fp32.
 
     Raises DoxaError when weights of the encoder itself are missing, or transformers has no such network for the base."""
-    stock = kind_of(heads).stock
+    kind = kind_of(heads)
+    stock = kind.stock_for(read_config(base))
     _check_stock(base, stock)
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     _name_outputs(config, heads)
     model, info = load_pretrained(base, stock, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)
-    encoder = "" if model.base_model is model else model.base_model_prefix + "."
+    encoder = "" if kind.writes or model.base_model is model else model.base_model_prefix + "."  # what writes wants its outputs, too
     lost = [key for key in info["missing_keys"] if key.startswith(encoder) and "pooler" not in key]
     if lost:
-        raise DoxaError(f"{base} lacks {len(lost)} weights of its encoder, {lost[0]} for one; it is no whole base model")
+        raise DoxaError(f"{base} lacks {len(lost)} weights of its {'network' if kind.writes else 'encoder'}, {lost[0]} for one; it is no whole base model")
     return model
 
 
 def build_scratch(vocabulary_size: int, heads: list[Head], max_length: int = 512) -> PreTrainedModel:
-    """Return a small encoder (four layers, 256 wide, BERT's architecture) with random weights, and the outputs of these heads."""
+    """Return a small encoder (four layers, 256 wide, BERT's architecture) with random weights, and the outputs of these heads; for heads that
+    write an encoder-decoder."""
+    if kind_of(heads).writes:
+        return auto_class(kind_of(heads).stock).from_config(scratch_config(vocabulary_size, max_length))
     config = BertConfig(
         vocab_size=vocabulary_size, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
         max_position_embeddings=max_length, pad_token_id=0)
@@ -121,7 +127,8 @@ def load_network(directory: str, dtype: torch.dtype = torch.float32, stock: Stoc
     model, info = load_pretrained(directory, stock, dtype=dtype, ignore_mismatched_sizes=True)  # told of below, and refused
     lost = sorted(key for key in info["missing_keys"] if not (stock.pooling and "pooler" in key)) + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if lost:
-        raise DoxaError(f"{directory} lacks weights of the {stock.words.split()[-1]} ({', '.join(lost[:3])}); fine-tune it first")
+        what = "classifier" if stock is CLASSIFIER else stock.words
+        raise DoxaError(f"{directory} lacks weights of the {what} ({', '.join(lost[:3])}); fine-tune it first")
     return _check_finite(model, directory).eval()
 
 
@@ -147,6 +154,7 @@ def _load_with_bottlenecks(directory: str, stock: Stock) -> PreTrainedModel:
         filled = {places[name] for name in weights if name in places}  # of tensors that share their memory, one is in the file
         if lost := unexpected + [name for name in missing if places[name] not in filled]:
             raise DoxaError(f"its weights are not those of the network ({lost[0]})")
+        suit(model, directory)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None
@@ -170,19 +178,25 @@ def output_layer(model: PreTrainedModel) -> nn.Linear:
 
 
 def rescale_outputs(model: PreTrainedModel, scale: torch.Tensor, shift: torch.Tensor) -> None:
-    """Fold `scale` and `shift` (C,) into the output layer: it then gives scale * output + shift."""
+    """Fold `scale` and `shift` (C,) into the output layer: it then gives scale * output + shift. Where it has no bias, as decoders'
+    have none, `shift` must be 0."""
     layer = output_layer(model)
     with torch.no_grad():
         layer.weight.mul_(scale[:, None].to(layer.weight))
-        layer.bias.mul_(scale.to(layer.bias)).add_(shift.to(layer.bias))
+        if layer.bias is not None:
+            layer.bias.mul_(scale.to(layer.bias)).add_(shift.to(layer.bias))
 
 
 def _check_stock(directory: str, stock: Stock) -> None:
-    model_type = read_config(directory).get("model_type")
+    config = read_config(directory)
+    model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING_NAMES:
         raise DoxaError(f'{directory}/config.json: model_type "{model_type}" is none that transformers knows')
     if model_type not in getattr(modeling_auto, stock.mapping):
         raise DoxaError(f'{directory}: transformers has no {stock.words} for model_type "{model_type}"; choose another base')
+    if stock.encoders and model_type in getattr(modeling_auto, stock.encoders) and not config.get("is_decoder"):
+        raise DoxaError(f'{directory}: model_type "{model_type}" is an encoder, which reads and does not write; take a decoder or an '
+                        "encoder-decoder as --base, or scratch")
     find_weights(directory)
 
 
@@ -191,11 +205,13 @@ def load_pretrained(directory: str, stock: Stock = CLASSIFIER, **arguments) -> t
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        return auto_class(stock).from_pretrained(
+        model, info = auto_class(stock).from_pretrained(
             directory, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True, **arguments)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None
+    suit(model, directory)
+    return model, info
 
 
 def _name_outputs(config: Any, heads: list[Head]) -> None:

@@ -4,12 +4,12 @@ import json
 import os
 import re
 import warnings
-from collections import Counter
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, BottleneckLinear, add_bottlenecks
@@ -59,12 +59,14 @@ class Adaptation:
 class _Lora(Adaptation):
     """Through peft, which puts its layers into the model in place; the loop goes on with the model itself."""
 
-    def __init__(self, model: PreTrainedModel, name: str, rank: int):
+    def __init__(self, model: PreTrainedModel, name: str, rank: int, beyond: list[str]):
         self.name, self.rank, self.model = name, rank, model
-        targets = [module_name for module_name, module in model.named_modules() if isinstance(module, nn.Linear) and is_in_layer(module_name)]
+        targets = {name: module for name, module in model.named_modules() if isinstance(module, (nn.Linear, Conv1D)) and is_in_layer(name)}
         if not targets:
             raise DoxaError(f"--peft {name}: no linear layer was found in a layer of {model.config.model_type}; train without --peft")
-        self.arguments = {"target_modules": targets, "modules_to_save": _modules_beyond(model), "lora_dropout": 0.05}
+        is_transposed = all(isinstance(module, Conv1D) for module in targets.values())  # GPT-2 keeps its weights as (in, out)
+        self.arguments = {"target_modules": list(targets), "modules_to_save": beyond or None, "lora_dropout": 0.05,
+                          "fan_in_fan_out": is_transposed}
         if name == "lora":
             self._wrap()
 
@@ -82,7 +84,9 @@ class _Lora(Adaptation):
             self.wrapped = peft.get_peft_model(self.model, config)
 
     def save_alone(self, directory: str) -> None:
-        self.wrapped.save_pretrained(directory, safe_serialization=True, save_embedding_layers=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that matrices of rank 0, which AdaLoRA may well choose, were lost
+            self.wrapped.save_pretrained(directory, safe_serialization=True, save_embedding_layers=False)
         os.remove(os.path.join(directory, "README.md"))  # a form that nobody filled in
 
     def merge(self, model: PreTrainedModel) -> PreTrainedModel:
@@ -92,8 +96,8 @@ class _Lora(Adaptation):
 class _AdaLora(_Lora):
     """Ranks move to where they matter most: `update_and_allocate` after each step (Zhang et al. 2023)."""
 
-    def __init__(self, model: PreTrainedModel, rank: int, n_steps: int):
-        super().__init__(model, "adalora", rank)
+    def __init__(self, model: PreTrainedModel, rank: int, beyond: list[str], n_steps: int):
+        super().__init__(model, "adalora", rank, beyond)
         if n_steps < 10:
             raise DoxaError(f"--peft adalora: {n_steps} steps are too few to move ranks; train longer, or with --peft lora")
         self.n_steps = n_steps
@@ -152,16 +156,15 @@ class _Bottleneck(Adaptation):
 
     name, is_mergeable = "adapter", False
 
-    def __init__(self, model: PreTrainedModel, size: int):
+    def __init__(self, model: PreTrainedModel, size: int, beyond: list[str]):
         self.model = model
         if not add_bottlenecks(model, size):
             raise DoxaError(f"--peft adapter: {model.config.model_type} has layers of a kind that adapters are not known for; use --peft lora")
-        beyond = _modules_beyond(model)
         inside = {id(p) for module in model.modules() if isinstance(module, BottleneckLinear)
                   for part in (module.adapter_down, module.adapter_up) for p in part.parameters()}
         inside |= {id(p) for module in model.modules() if isinstance(module, nn.LayerNorm) for p in module.parameters()}
         for name, parameter in model.named_parameters():
-            parameter.requires_grad = id(parameter) in inside or any(f".{part}." in f".{name}" for part in beyond)
+            parameter.requires_grad = id(parameter) in inside or any(part in beyond for part in name.split("."))
 
     def save_alone(self, directory: str) -> None:
         os.mkdir(directory)
@@ -172,28 +175,17 @@ class _Bottleneck(Adaptation):
 
 
 def _modules_beyond(model: PreTrainedModel) -> list[str]:
-    """Names of the modules with weights that lie beyond the encoder: the heads, and the pooler, trained whole. Of one that shares weights with the
-    encoder, as a language model's does with the embeddings, it is the parts that share none."""
-    if model.base_model is model:
-        return []
-    owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
-    names = [part for name, module in model.named_children() if name != model.base_model_prefix for part in _unshared(name, module, owners)]
+    """Names of the modules with weights that lie beyond the encoder: the heads, and the pooler, trained whole."""
+    names = [name for name, module in model.named_children() if name != model.base_model_prefix and any(True for _ in module.parameters())]
     return names + (["pooler"] if getattr(model.base_model, "pooler", None) is not None else [])
 
 
-def _unshared(name: str, module: nn.Module, owners: Counter) -> list[str]:
-    """The module, or the largest parts of it, none of whose weights has another name."""
-    parameters = list(module.parameters())
-    if all(owners[id(parameter)] == 1 for parameter in parameters):
-        return [name] if parameters else []
-    return [part for inner, child in module.named_children() for part in _unshared(f"{name}.{inner}", child, owners)]
-
-
-def adapt(model: PreTrainedModel, name: str | None, rank: int | None, n_steps: int) -> Adaptation:
-    """Change the model in place so that only what the method adds, and the heads, are trained. Raises DoxaError."""
+def adapt(model: PreTrainedModel, name: str | None, rank: int | None, n_steps: int, starts_fresh: bool = True) -> Adaptation:
+    """Change the model in place so that only what the method adds is trained, and the heads where they start from nothing: outputs that are
+    the base's own, often its embeddings as well, stay as they are. Raises DoxaError."""
     if name is None:
         return Adaptation()
-    rank = rank or DEFAULT_RANKS[name]
+    rank, beyond = rank or DEFAULT_RANKS[name], _modules_beyond(model) if starts_fresh else []
     if name == "adapter":
-        return _Bottleneck(model, rank)
-    return _AdaLora(model, rank, n_steps) if name == "adalora" else _Lora(model, "lora", rank)
+        return _Bottleneck(model, rank, beyond)
+    return _AdaLora(model, rank, beyond, n_steps) if name == "adalora" else _Lora(model, "lora", rank, beyond)

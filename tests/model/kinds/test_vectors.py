@@ -99,7 +99,7 @@ def test_what_is_written_is_read(pooling, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert read_pooling(str(tmp_path)) == pooling
     head = VECTOR.adopt(Head("v", "vector"), str(tmp_path))
-    assert VECTOR.stock_of(head).pooling == pooling and (head.settings == {}) == (pooling == "mean")
+    assert VECTOR.stock_for({}, head).pooling == pooling and (head.settings == {}) == (pooling == "mean")
 
 
 @pytest.mark.parametrize("modules, pooling, message", [

@@ -5,11 +5,12 @@ from typing import Any
 from doxa.errors import DoxaError
 from doxa.model.heads import Head, read_output_names
 from doxa.model.kinds.choice import Choice
-from doxa.model.kinds.kind import Kind, Stock
+from doxa.model.kinds.kind import Kind
 from doxa.model.kinds.mask import Mask
 from doxa.model.kinds.slices import Slices
 from doxa.model.kinds.span import Span
 from doxa.model.kinds.tags import Tags
+from doxa.model.kinds.text import Text
 from doxa.model.kinds.vector import Vector
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (
@@ -19,6 +20,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Tags(),
     Span(),
     Choice(),
+    Text(),  # behind `choice`, whose entries hold a text as well
     Mask(),
     Vector(),
 )}
@@ -37,17 +39,12 @@ def kind_of(heads: list[Head]) -> Kind:
     return kinds[0]
 
 
-def stock_of(heads: list[Head]) -> Stock:
-    """The network that computes all heads of a model."""
-    return kind_of(heads).stock_of(heads[0])
-
-
 def foreign_head(config: dict[str, Any], name: str) -> Head:
     """The one head of a model that doxa did not write, by what its config.json says.
 
     Raises ValueError when its label names are no names, DoxaError for an architecture that no kind is made for."""
     architecture = str((config.get("architectures") or ["ForSequenceClassification"])[0])
-    kind = next((kind for kind in KINDS.values() if kind.stock.is_named(architecture)), None)
+    kind = next((kind for kind in KINDS.values() if any(stock.is_named(architecture) for stock in kind.stocks)), None)
     if kind is None:
         raise DoxaError(f"its architecture is {architecture}, which no kind of head is made for; fine-tune it first")
     if not kind.shares:

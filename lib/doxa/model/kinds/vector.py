@@ -81,8 +81,8 @@ class Vector(Kind):
         pooling = read_pooling(directory)
         return head if pooling == self.stock.pooling else replace(head, settings=head.settings | {"pooling": pooling})
 
-    def stock_of(self, head: Head) -> Stock:
-        return replace(self.stock, pooling=head.settings.get("pooling", self.stock.pooling))
+    def stock_for(self, config: dict[str, Any], head: Head | None = None) -> Stock:
+        return replace(self.stock, pooling=head.settings.get("pooling", self.stock.pooling)) if head else self.stock
 
     def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
         """Windows over the first text, then over the second; `about` counts those of the first."""

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import warnings
-from collections import Counter
 
 import torch
 from safetensors.torch import save_file
@@ -165,7 +164,7 @@ class _Bottleneck(Adaptation):
                   for part in (module.adapter_down, module.adapter_up) for p in part.parameters()}
         inside |= {id(p) for module in model.modules() if isinstance(module, nn.LayerNorm) for p in module.parameters()}
         for name, parameter in model.named_parameters():
-            parameter.requires_grad = id(parameter) in inside or any(f".{part}." in f".{name}" for part in beyond)
+            parameter.requires_grad = id(parameter) in inside or any(part in beyond for part in name.split("."))
 
     def save_alone(self, directory: str) -> None:
         os.mkdir(directory)
@@ -176,12 +175,8 @@ class _Bottleneck(Adaptation):
 
 
 def _modules_beyond(model: PreTrainedModel) -> list[str]:
-    """Names of the modules with weights that lie beyond the encoder: the heads, and the pooler, trained whole. Of one that shares weights with the
-    encoder, as a language model's does with the embeddings, it is the parts that share none."""
-    if model.base_model is model:
-        return []
-    owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
-    names = [part for name, module in model.named_children() if name != model.base_model_prefix for part in _unshared(name, module, owners)]
+    """Names of the modules with weights that lie beyond the encoder: the heads, and the pooler, trained whole."""
+    names = [name for name, module in model.named_children() if name != model.base_model_prefix and any(True for _ in module.parameters())]
     return names + (["pooler"] if getattr(model.base_model, "pooler", None) is not None else [])
 
 

@@ -9,7 +9,10 @@ import torch
 from doxa.errors import DoxaError, UsageError
 from doxa.metrics.bootstrap import draw_rows
 from doxa.metrics.vector_figures import alikeness_figures, vector_figures
+from doxa.model.heads import Head
+from doxa.model.kinds.table import kind_of
 from doxa.model.sentence_modules import write_modules
+from doxa.text.tokenizer import TextTokenizer
 from doxa.training.contrastive_loss import ContrastiveTask
 from doxa.training.evaluation import HeadFigures, compare_resampled
 from doxa.training.examples import LabelledSet
@@ -71,6 +74,11 @@ class Contrastive(Lessons):
             scores = {"model": np.array([entry["score"] for entry in said]), METHOD: cosines(*lexical)}
             figures, names = {method: _alikeness(gold, own, weights) for method, own in scores.items()}, ("pearson", "spearman")
         return compare_resampled(self.head, len(said), figures, names)
+
+    @classmethod
+    def suit_heads(cls, plan: Plan, heads: list[Head], base: str | None, tokenizer: TextTokenizer, train: LabelledSet, max_length: int) -> list[Head]:
+        """Tokens are pooled as the base was taught."""
+        return heads if base is None else [kind_of(heads).adopt(head, base) for head in heads]
 
     def complete(self, directory: str) -> None:
         write_modules(directory, self.model.config.hidden_size, self.reading.max_length, self.stock.pooling)

@@ -23,7 +23,7 @@ from doxa.model.directory import ModelTable, read_table, verify_files
 from doxa.model.form import INT8, PLAIN, Form, digests, find_form
 from doxa.model.heads import Head, read_output_names
 from doxa.model.kinds.kind import Kind, Stock
-from doxa.model.kinds.table import KINDS, foreign_head, kind_of
+from doxa.model.kinds.table import KINDS, foreign_head, kind_of, stock_of
 from doxa.model.safety import find_weights, read_config
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading

@@ -180,14 +180,6 @@ def _modules_beyond(model: PreTrainedModel) -> list[str]:
     return names + (["pooler"] if getattr(model.base_model, "pooler", None) is not None else [])
 
 
-def _unshared(name: str, module: nn.Module, owners: Counter) -> list[str]:
-    """The module, or the largest parts of it, none of whose weights has another name."""
-    parameters = list(module.parameters())
-    if all(owners[id(parameter)] == 1 for parameter in parameters):
-        return [name] if parameters else []
-    return [part for inner, child in module.named_children() for part in _unshared(f"{name}.{inner}", child, owners)]
-
-
 def adapt(model: PreTrainedModel, name: str | None, rank: int | None, n_steps: int, starts_fresh: bool = True) -> Adaptation:
     """Change the model in place so that only what the method adds is trained, and the heads where they start from nothing: outputs that are
     the base's own, often its embeddings as well, stay as they are. Raises DoxaError."""

@@ -65,7 +65,6 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
         tokenizer, config = TextTokenizer(way.learn_tokenizer([*train.examples, *unlabelled.examples]), SCRATCH_LENGTH), {"is_encoder_decoder": kind.writes}
     else:
         tokenizer, config = load_tokenizer(base), read_config(base)
-        heads = [kind.adopt(head, base) for head in heads]
     max_length = min(plan.max_length or tokenizer.max_length, tokenizer.max_length)
     heads = way.suit_heads(plan, heads, base, tokenizer, train, max_length)
     reading = kind.fit_reading(Reading(tokenizer.frame, max_length), heads, config)

@@ -5,7 +5,7 @@ from typing import Any
 from doxa.errors import DoxaError
 from doxa.model.heads import Head, read_output_names
 from doxa.model.kinds.choice import Choice
-from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.kind import Kind, Stock
 from doxa.model.kinds.mask import Mask
 from doxa.model.kinds.slices import Slices
 from doxa.model.kinds.span import Span

@@ -3,6 +3,7 @@
 import ast
 import json
 import random
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -267,3 +268,10 @@ def test_no_file_but_a_kinds_own_asks_for_it_by_name():
         compared = {constant.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Compare)
                     for constant in ast.walk(node) if isinstance(constant, ast.Constant) and isinstance(constant.value, str)}
         assert not compared & own, f"{path.name} compares with the name of a kind: {compared & own}"
+
+
+def test_the_help_and_the_readme_name_every_kind():
+    words = (ROOT / "lib" / "doxa" / "commands" / "finetune.py").read_text(encoding="utf-8")
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Kinds of heads")[1].split("\n## ")[0]
+    for name in KINDS:
+        assert f"| `{name}`" in table and re.search(rf"\b{name}\b", words), name

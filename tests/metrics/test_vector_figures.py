@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import top_k_accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
@@ -36,7 +37,7 @@ def test_pairs_that_are_not_alike_are_candidates_only():
     for gold in ([1, 0, 1], [True, False, None], [None, 0.4, None], [5, 2, 0]):
         judge = vector_figures(gold)
         counts = judge.count(gold, said)
-        assert counts[:, -1].tolist() == [1, 0, 0]
+        assert counts[:, 4].tolist() == [1, 0, 0]
         assert judge.total(gold, said) == {"mrr": 0.5, "recall_at_1": 0.0, "recall_at_5": 1.0, "recall_at_10": 1.0}
         assert judge.right_of(counts).tolist() == [False, True, True]
 
@@ -82,3 +83,19 @@ def test_alikeness_equals_scipy():
             rows = np.repeat(np.arange(80), weights[row].astype(int))
             assert found["spearman"][row] == pytest.approx(spearmanr(gold[rows], score[rows])[0])
             assert found["pearson"][row] == pytest.approx(pearsonr(gold[rows], score[rows])[0])
+
+
+def test_alikeness_is_judged_where_gold_is_there_and_differs():
+    generator = np.random.default_rng(4)
+    said = [{"vector": [1.0, 0.0], "vector_pair": [0.0, 1.0], "score": float(score)} for score in generator.normal(size=40)]
+    gold = [None if i % 4 == 0 else float(i % 5) for i in range(40)]
+    known = [i for i in range(40) if gold[i] is not None]
+    judge = vector_figures(gold)
+    weights = generator.integers(0, 4, size=(5, 40)).astype(float)
+    found = judge.figures_of_rows(judge.count(gold, said), weights)
+    for row, own in enumerate(weights):
+        drawn = [i for i in known for _ in range(int(own[i]))]
+        expected = scipy.stats.spearmanr([gold[i] for i in drawn], [said[i]["score"] for i in drawn]).statistic
+        assert found["spearman"][row] == pytest.approx(expected, abs=1e-12)
+    alike = [1.0] * 40
+    assert vector_figures(alike).figures_of_rows(vector_figures(alike).count(alike, said), weights) == {}

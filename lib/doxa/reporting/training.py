@@ -12,13 +12,15 @@ def render_training(result) -> str:
         f"{result.n_parameters / 1e6:.1f} M parameters{_trained(result)}, {result.seconds:.0f} s",
         "",
     ]
-    rows = [("head", "method", "macro-F1", "accuracy", "support")]
+    shared = {tuple(map(_in_words, _columns(figures))) for figures in result.figures}
+    names = next(iter(shared)) if len(shared) == 1 else ("first figure", "second figure")
+    rows = [("head", "method", names[0], "".join(names[1:]), "support")]
     for figures in result.figures:
         for method, scores in figures.scores.items():
             shown = [_show(scores[name]) for name in _columns(figures)]
             rows.append((visible(figures.head, one_line=True), _METHODS.get(method, method), shown[0], "".join(shown[1:]), str(figures.support)))
-        if figures.kind != "label":
-            lines.append(f"head {visible(figures.head, one_line=True)}: the columns hold {' and '.join(_columns(figures))}")
+        if len(shared) > 1:
+            lines.append(f"head {visible(figures.head, one_line=True)}: the columns hold {' and '.join(map(_in_words, _columns(figures)))}")
     lines += [*_align(rows), "", *(_verdict(figures) for figures in result.figures)]
     lines += map(_calibration, result.calibrations)
     lines += result.remarks
@@ -26,6 +28,10 @@ def render_training(result) -> str:
     lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _columns(figures) -> list[str]:
@@ -88,7 +94,7 @@ def _show(estimate) -> str:
 
 
 def _verdict(figures) -> str:
-    lead, name, measure = figures.lead, visible(figures.head, one_line=True), _columns(figures)[0]
+    lead, name, measure = figures.lead, visible(figures.head, one_line=True), _in_words(_columns(figures)[0])
     if lead is None:
         return f"{name}: there is no simple method to compare it with"
     rival = figures.rival if figures.rival else "TF-IDF"

@@ -116,7 +116,7 @@ def compare_answers(head: Head, kind: Kind, gold: list[Any], said: dict[str, lis
     weights = draw_rows(np.zeros(len(gold), int), most=len(gold)).weights
     judge = kind.judge(gold, *said.values())
     figures = {method: judge.figures(weights @ judge.count(gold, entries)) for method, entries in said.items()}
-    names = (*(name for name in judge.small if name != judge.headline), judge.headline)
+    names = (*(name for name in reversed(judge.small) if name != judge.headline), judge.headline)
     return compare_resampled(head, len(gold), figures, names, judge.headline in judge.lower_is_better)
 
 

@@ -75,9 +75,7 @@ class Classifying(Prepared):
 
     def logits_of(self, loop: TrainingLoop, texts: list[list[Window]], stops: bool = False) -> np.ndarray | None:
         """Outputs (n, C) for texts, given as their windows; None when `stops` and a signal arrived."""
-        # Shards compute together, one call after the other.
-        engine = TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None)
-        parts = []
+        engine, parts = self.engine_of(loop), []
         for start in range(0, len(texts), EVALUATED_AT_ONCE):
             is_asked = signal_seen() is not None
             if stops and (loop.processes.any(is_asked) if loop.processes.shards else is_asked):

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from doxa.errors import DoxaError, RecordError, UsageError
-from doxa.inference.torch_engine import TorchEngine
 from doxa.metrics.bootstrap import draw_rows
 from doxa.model.heads import Head
 from doxa.model.kinds.kind import Kind, Lesson
@@ -26,7 +25,8 @@ from doxa.training.softmax import SoftmaxTask, choices_of, gather_choices
 
 @dataclass(kw_only=True)
 class Lessons(Prepared):
-    """`dev_lessons` are what would be learnt from dev, by which scores are calibrated. `dev_layouts` are the windows of `dev_questions`, those of dev that could be laid out, `dev_gold` their gold."""
+    """`dev_lessons` are what would be learnt from dev, by which scores are calibrated. `dev_layouts` are the windows of `dev_questions`, those
+    of dev that could be laid out, `dev_gold` their gold."""
 
     lessons: list[Lesson]
     dev_lessons: list[Lesson]
@@ -57,15 +57,11 @@ class Lessons(Prepared):
             return {}
         judge = self.kind.judge(self.dev_gold, said)
         value = judge.total(self.dev_gold, said)[judge.headline]
-        return {self.head.name: -value if judge.headline in judge.lower_is_better else value}
-
-    def _engine(self, loop: TrainingLoop) -> TorchEngine:
-        return TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None,
-                           stock=self.stock)
+        return {self.head.name: float(np.nan_to_num(-value if judge.headline in judge.lower_is_better else value))}  # not defined: nothing found
 
     def answers(self, loop: TrainingLoop, stops: bool = False) -> list[dict[str, Any]] | None:
         """The entries of the dev records; None when `stops` and a signal arrived. Raises DoxaError for outputs that are not finite."""
-        engine = self._engine(loop)
+        engine = self.engine_of(loop)
         said: list[dict[str, Any]] = []
         for start in range(0, len(self.dev_layouts), EVALUATED_AT_ONCE):
             is_asked = signal_seen() is not None
@@ -89,7 +85,7 @@ class Lessons(Prepared):
         """The head with a temperature fitted on dev, and what it gained; as it is where dev has too few records."""
         if len(self.dev_questions) < LEAST_LABELLED:
             return self.heads, []
-        engine, found = self._engine(loop), []
+        engine, found = self.engine_of(loop), []
         for start in range(0, len(self.dev_lessons), EVALUATED_AT_ONCE):
             lessons = self.dev_lessons[start : start + EVALUATED_AT_ONCE]
             outputs = iter(engine.compute([window for lesson in lessons for window in lesson.windows]))
@@ -138,4 +134,5 @@ def prepare_lessons(plan: Plan, shared: dict[str, Any], listener: Listener) -> d
     if not lessons or not dev:
         raise DoxaError(f"no {'dev' if lessons else 'training'} record is left to learn from")
     dev_lessons = [lesson for example, layout in dev for lesson in kind.teach(example.question, layout, example.values[0], heads[0])]
-    return dict(lessons=lessons, dev_lessons=dev_lessons, dev_questions=[example.question for example, _ in dev], dev_layouts=[layout for _, layout in dev], dev_gold=[example.values[0] for example, _ in dev])
+    return dict(lessons=lessons, dev_lessons=dev_lessons, dev_questions=[example.question for example, _ in dev],
+                dev_layouts=[layout for _, layout in dev], dev_gold=[example.values[0] for example, _ in dev])

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from doxa.errors import DoxaError, RecordError, UsageError
-from doxa.inference.torch_engine import TorchEngine
 from doxa.model.kinds.table import kind_of
 from doxa.text.frame import Window
 from doxa.text.question import Layout
@@ -60,8 +59,7 @@ class Masking(Prepared):
         """Pseudo-perplexity of at most MOST_JUDGED texts of dev, evenly spread, beside that by how often training holds each token."""
         chosen = np.linspace(0, len(self.dev_layouts) - 1, min(MOST_JUDGED, len(self.dev_layouts))).astype(int)
         layouts = [self.dev_layouts[i] for i in chosen]
-        engine = TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None, stock=self.stock)
-        predictions = self.kind.answer(layouts, engine.compute([window for layout in layouts for window in layout.windows]), self.heads, False)
+        predictions = self.kind.answer(layouts, self.engine_of(loop).compute([window for layout in layouts for window in layout.windows]), self.heads, False)
         if any(prediction is None for prediction in predictions):
             raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
         said = {"model": [prediction[self.heads[0].name] for prediction in predictions],

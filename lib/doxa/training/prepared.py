@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from doxa.inference.torch_engine import TORCH_TYPES
+from doxa.inference.torch_engine import TORCH_TYPES, TorchEngine
 from doxa.model.heads import Head
 from doxa.model.kinds.kind import Kind, Stock
 from doxa.model.kinds.table import kind_of, stock_of
@@ -90,6 +90,10 @@ class Prepared(ABC):
     @property
     def pad_id(self) -> int:
         return self.model.config.pad_token_id or 0
+
+    def engine_of(self, loop: TrainingLoop) -> TorchEngine:
+        """What computes with the weights as a loop has them. Shards compute together, one call after the other."""
+        return TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None, stock=self.stock)
 
     @abstractmethod
     def n_rows(self, plan: Plan) -> int:

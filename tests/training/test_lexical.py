@@ -16,5 +16,5 @@ def test_counts_equal_those_of_dense_vectors(gold):
     judge = vector_figures(gold)
     said = [{"vector": one, "vector_pair": other} for one, other in zip(first.toarray().tolist(), second.toarray().tolist())]
     is_query = np.array([judge.is_query(value) for value in gold])
-    assert count_found(first, second, SECOND, is_query) == pytest.approx(judge.count(gold, said), abs=1e-9)
+    assert count_found(first, second, SECOND, is_query) == pytest.approx(judge.count(gold, said)[:, :5], abs=1e-9)
     assert cosines(first, second) == pytest.approx([np.dot(one, other) for one, other in zip(first.toarray(), second.toarray())])

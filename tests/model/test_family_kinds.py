@@ -77,7 +77,8 @@ def train(base_folder, output, kind: str, **more) -> None:
     for i, record in enumerate(make_records(kind, 48)):
         question = asked.read_question(Record("r", i, b"", record), TextFields())
         made.append(Example(f"r:{i}", question, (asked.read_gold(record["gold"]),)))
-    plan = Plan(str(base_folder), str(output), 1e-3, None, "cpu", "fp32", False,
+    rate = 5e-3 if kind == "choice" else 1e-3  # a choice has one output, born small: its texts are to differ by more than rounding
+    plan = Plan(str(base_folder), str(output), rate, None, "cpu", "fp32", False,
                 **{"loop": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "seed": 1, "layerwise_lr_decay": 0.9}} | more)
     was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:
@@ -129,14 +130,14 @@ def check(model, kind: str) -> None:
     n_firm = 0
     for record, entry, layout, own in zip(asked_of(kind), said, layouts, outputs):
         n_firm += CHECKS[kind](network.eval(), tokenizer, record, entry, layout, own, heads[0]["temperature"])
-    assert n_firm >= len(said) // 2  # where nothing is nearly a tie
+    assert n_firm >= len(said) // 2, n_firm  # where nothing is nearly a tie
 
 
 def check_outputs(layout, own, tokens, expected) -> None:
     """Of one window of doxa and what transformers alone makes of the text."""
     ids = tokens["input_ids"]
     assert layout.windows[0].ids == ids[0].tolist() and len(layout.windows) == 1
-    assert np.abs(own[0] - expected).max() < 1e-3 * max(1.0, np.abs(expected).max())
+    assert np.abs(own[0] - expected).max() < 1e-4 * max(1.0, np.abs(expected).max())
 
 
 def check_tags(network, tokenizer, record, entry, layout, own, temperature) -> bool:
@@ -218,11 +219,11 @@ def check_choice(network, tokenizer, record, entry, layout, own, temperature) ->
     expected = expected[0].double().numpy()
     for window, ids, mask in zip(layout.windows, tokens["input_ids"], tokens["attention_mask"], strict=True):
         assert window.ids == ids[mask.bool()].tolist()
-    assert np.abs(np.ravel(own) - expected).max() < 1e-3 * max(1.0, np.abs(expected).max())
+    assert np.abs(np.ravel(own) - expected).max() < 2e-5 * max(1.0, np.abs(expected).max())
     scores = np.exp(log_softmax(expected / temperature))
     assert entry["scores"] == pytest.approx(scores, abs=1e-3)
-    assert expected[entry["index"]] == pytest.approx(expected.max(), abs=1e-3) and entry["text"] == choices[entry["index"]]
-    return np.diff(np.sort(expected))[-1] > 1e-3
+    assert expected[entry["index"]] == pytest.approx(expected.max(), abs=1e-4) and entry["text"] == choices[entry["index"]]
+    return np.diff(np.sort(expected))[-1] > 1e-4
 
 
 CHECKS = {"tags": check_tags, "span": check_span, "choice": check_choice}

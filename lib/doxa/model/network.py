@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
+from doxa.model.encoder import encoder_parts, is_called_otherwise, load_into
 from doxa.model.heads import Head, output_names
 from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.mask import GUESS_SIZE, MASKED
@@ -42,8 +43,8 @@ def build_network(base: str, heads: list[Head]) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     _name_outputs(config, heads)
     model, info = load_pretrained(base, stock, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)
-    encoder = "" if kind.writes or model.base_model is model else model.base_model_prefix + "."  # what writes wants its outputs, too
-    lost = [key for key in info["missing_keys"] if key.startswith(encoder) and "pooler" not in key]
+    parts = encoder_parts(model)
+    lost = [key for key in info["missing_keys"] if (kind.writes or key.split(".")[0] in parts) and "pooler" not in key]  # what writes wants its outputs, too
     if lost:
         raise DoxaError(f"{base} lacks {len(lost)} weights of its {'network' if kind.writes else 'encoder'}, {lost[0]} for one; it is no whole base model")
     return model
@@ -203,9 +204,12 @@ def load_pretrained(directory: str, stock: Stock = CLASSIFIER, **arguments) -> t
     """A model and what its loading tells of missing weights, offline, from safetensors alone. Raises DoxaError for whatever goes wrong."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    arguments |= dict(use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True)
     try:
-        model, info = auto_class(stock).from_pretrained(
-            directory, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True, **arguments)
+        if is_called_otherwise(directory, stock):
+            model, info = load_into(auto_class(stock), directory, arguments)
+        else:
+            model, info = auto_class(stock).from_pretrained(directory, **arguments)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None

@@ -17,12 +17,13 @@ def suit(model: PreTrainedModel, directory: str) -> None:
     """Change a network that was just loaded, in place: it pads with a token that its config names, keeps no cache for tokens to come,
     and an encoder-decoder that classifies reads each text's own last end. Stock transformers gives the same outputs for every text alone."""
     config = model.config
-    for part in {id(part): part for part in (config, config.get_text_config())}.values():
+    for part in (config, config.get_text_config()):
         stated = getattr(part, "pad_token_id", None)
         if stated is None or not 0 <= stated:
             part.pad_token_id = read_pad_id(directory, read_config(directory))
-        if getattr(part, "use_cache", False):
-            part.use_cache = False
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel) and getattr(module.config, "use_cache", False):  # T5's decoder has a copy of the config
+            module.config.use_cache = False
     if getattr(config, "is_encoder_decoder", False) and hasattr(model, "classification_head"):
         model.forward = MethodType(_read_last_end, model)
 

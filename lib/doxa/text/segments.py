@@ -9,6 +9,7 @@ import unicodedata
 
 Span = tuple[int, int]
 
+_JOINER = "\u200d"  # between emoji that make one
 _SCRIPTS_WITHOUT_SPACES = ("CJK ", "HIRAGANA", "KATAKANA", "HANGZHOU", "IDEOGRAPHIC", "BOPOMOFO", "THAI ", "LAO ", "KHMER", "MYANMAR")
 # Letters of the class string: h an ideograph or its like, d a digit, w another letter, m what stays with the character before it,
 # z what glues emoji, r half a flag, s a space, @ # . ' - _ , : / % themselves, o anything else.
@@ -41,7 +42,7 @@ def _classify(character: str) -> str:
     if character in _JOINING:
         return _JOINING[character]
     category = unicodedata.category(character)
-    if character == "\u200d":
+    if character == _JOINER:
         return "z"
     if category in ("Mn", "Mc", "Me", "Cf") or "\U0001f3fb" <= character <= "\U0001f3ff":
         return "m"
@@ -86,6 +87,20 @@ def join_tokens(tokens: list[str]) -> tuple[str, list[Span]]:
         at += len(token)
         before = token[-1:] or before
     return "".join(parts), spans
+
+
+def whole_characters(text: str, start: int, end: int) -> Span:
+    """The span that holds the first and the last character of this one with all their marks, and emoji that are glued to them: tokenizers drop
+    accents or read them as tokens of their own."""
+    while start > 0 and _is_bound(text[start], text[start - 1]):
+        start -= 1
+    while end < len(text) and _is_bound(text[end], text[end - 1]):
+        end += 1
+    return start, end
+
+
+def _is_bound(character: str, before: str) -> bool:
+    return unicodedata.category(character)[0] == "M" or _JOINER in (character, before) or "\U0001f3fb" <= character <= "\U0001f3ff"
 
 
 def find_sentences(text: str) -> list[Span]:

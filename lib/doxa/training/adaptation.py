@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, BottleneckLinear, add_bottlenecks
+from doxa.model.encoder import encoder_parts
 from doxa.training.extras import load_extra
 from doxa.training.optimizer import is_in_layer
 
@@ -176,7 +177,8 @@ class _Bottleneck(Adaptation):
 
 def _modules_beyond(model: PreTrainedModel) -> list[str]:
     """Names of the modules with weights that lie beyond the encoder: the heads, and the pooler, trained whole."""
-    names = [name for name, module in model.named_children() if name != model.base_model_prefix and any(True for _ in module.parameters())]
+    parts = encoder_parts(model)
+    names = [name for name, module in model.named_children() if name not in parts and any(True for _ in module.parameters())]
     return names + (["pooler"] if getattr(model.base_model, "pooler", None) is not None else [])
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from doxa.model.encoder import encoder_parts
+
 _LAYER = re.compile(r"[._](?:layers?|h|blocks?|layer_groups)\.(\d+)\.")
 _EMBEDDING = re.compile(r"embed|(?:^|\.)(?:wte|wpe|shared)\.|relative_attention_bias")  # where it lies in no layer
 
@@ -17,11 +19,11 @@ def make_optimizer(model: PreTrainedModel, learning_rate: float, weight_decay: f
     Every group has an `lr_factor`: `layerwise_decay` to the power of the layers between it and the heads (Howard and
     Ruder 2018, as Clark et al. 2020 use it), the embeddings lying one below the first layer and a decoder on top of its encoder; for the
     heads `head_factor`."""
-    distance = _distances([name for name, _ in model.named_parameters()])
+    distance, parts = _distances([name for name, _ in model.named_parameters()]), encoder_parts(model)
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            is_head = model.base_model is not model and model.base_model_prefix not in name.split(".")
+            is_head = parts.isdisjoint(name.split("."))
             factor = head_factor if is_head else layerwise_decay ** distance[name]
             groups.setdefault((parameter.dim() > 1, factor), []).append(parameter)
     return torch.optim.AdamW(
@@ -41,16 +43,17 @@ def _depth(name: str) -> int:
 
 def _distances(names: list[str]) -> dict[str, int]:
     """For every parameter 0 in heads and pooler, 1 in the last layer, one more for each layer below, and for the embeddings still one more."""
-    is_pair = any(".encoder." in name for name in names) and any(".decoder." in name for name in names)
-    below = 1 + max((_depth(name) for name in names if ".encoder." in name), default=-1) if is_pair else 0  # layers below a decoder
+    encoder, decoder = ({name for name in names if part in name.split(".")} for part in ("encoder", "decoder"))
+    is_pair = bool(encoder and decoder)
+    below = 1 + max(_depth(name) for name in encoder) if is_pair else 0  # layers below a decoder
     depths = {}
     for name in names:
         depth = _depth(name)
         if depth < 0 and _EMBEDDING.search(name):
             continue
-        if is_pair and ".decoder." in name and depth >= 0:
+        if is_pair and name in decoder and depth >= 0:
             depth += below
-        elif is_pair and ".encoder." in name and depth < 0:
+        elif is_pair and name in encoder and depth < 0:
             depth = below - 1  # the norm at its end
         depths[name] = depth
     n_layers = 1 + max(depths.values(), default=-1)

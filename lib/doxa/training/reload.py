@@ -83,7 +83,8 @@ def load_with_adapter(base: str, directory: str, stock: Stock = CLASSIFIER) -> P
     size = config.__dict__.pop(CONFIG_KEY, None)
     model = load_pretrained(base, stock, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
     if size is None:
-        return load_extra("peft", "peft", "--peft").PeftModel.from_pretrained(model, path).get_base_model().eval()
+        load_extra("peft", "peft", "--peft").PeftModel.from_pretrained(model, path)  # changes the model in place
+        return model.eval()  # itself, whose signature says whether it reads token types
     add_bottlenecks(model, size)
     _, unexpected = model.load_state_dict(load_file(os.path.join(path, "adapter_model.safetensors")), strict=False)
     if unexpected:

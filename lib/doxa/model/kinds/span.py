@@ -17,11 +17,10 @@ from doxa.records.record import MISSING, Record, json_type
 from doxa.records.text_fields import TextFields, find_pair
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout, Question
-from doxa.text.segments import find_sentences, find_words
+from doxa.text.segments import find_sentences, find_words, whole_characters
 from doxa.text.tokenizer import TextTokenizer
 
 MOST_ANSWER_TOKENS = 30  # as stock tools have it; more where training answers have more than half as many words
-CANDIDATES = 20  # starts and ends that are tried in a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,16 @@ class ContextPlaces:
     offsets: np.ndarray
     places: list[Place]
 
+    def is_shown(self) -> np.ndarray:
+        """Whether a token stands for more than space (T,): not so the space that byte pairs and SentencePiece make a token of its own, whether it
+        has the space's place in the text or none; line ends neither."""
+        context = self.question.texts[1]
+        return np.array([not context[start:end].isspace() and start < end for start, end in self.offsets.tolist()], bool)
+
 
 class Span(Kind):
-    """The start and end of the answer by softmax over the tokens of a window; the first token stands for none (Devlin et al. 2019).
+    """The start and end of the answer by softmax over the tokens of a window; the first token stands for none (Devlin et al. 2019). Where
+    the tokenizer begins with no special token (GPT-2, Qwen, T5) that is the question's first, which is in no answer either.
 
     Of a long context, windows overlap, and the best span of all of them is said."""
 
@@ -163,44 +169,39 @@ def _answer(outputs: list[np.ndarray], places: ContextPlaces, head: Head) -> dic
 
     Scores are a softmax over all spans that may be answers, in all windows, and none where the model has learnt that there may be none."""
     most_tokens, may_be_none = head.settings.get("most_tokens", MOST_ANSWER_TOKENS), head.settings.get("may_be_none", False)
-    scored: dict[tuple[int, int], float] = {}
-    nothing, partition = np.inf, []
+    nothing, best, found, partition, is_shown = np.inf, -np.inf, (0, 0), [], places.is_shown()
     for output, place in zip(outputs, places.places):
         positions = place.positions()
-        starts, ends = (output[place.at : place.at + len(positions)] / head.temperature).T
+        starts, ends = np.where(is_shown[positions], (output[place.at : place.at + len(positions)] / head.temperature).T, -np.inf)
         nothing = min(nothing, float(output[0].sum() / head.temperature))
-        partition.append(_log_sum_spans(starts, ends, most_tokens))
-        for span, score in _best_spans(starts, ends, positions, most_tokens):
-            scored[span] = max(score, scored.get(span, -np.inf))
-    (first, last), best = max(scored.items(), key=lambda item: item[1])
+        scores = _span_scores(starts, ends, positions, most_tokens)
+        start, length = np.unravel_index(scores.argmax(), scores.shape)
+        highest = float(scores[start, length])
+        if np.isfinite(highest):
+            partition.append(highest + float(np.log(np.exp(scores - highest).sum())))
+        if highest > best:
+            best, found = highest, (positions[start], positions[start + length])
+    if best == -np.inf:  # no window shows anything but space
+        return {"answer": None, "score": 1.0}
     total = np.logaddexp.reduce([*partition, nothing] if may_be_none else partition)
     if may_be_none and nothing > best:
         return {"answer": None, "score": round(float(np.exp(nothing - total)), SCORE_DIGITS)}
     context = places.question.texts[1]
-    start, end = int(places.offsets[first, 0]), int(places.offsets[last, 1])
+    start, end = int(places.offsets[found[0], 0]), int(places.offsets[found[1], 1])
     start, end = start + len(context[start:end]) - len(context[start:end].lstrip()), end - len(context[start:end]) + len(context[start:end].rstrip())
+    start, end = whole_characters(context, start, end)
     score = round(float(np.exp(best - total)), SCORE_DIGITS)
     return {"answer": {"text": context[start:end], "start": start, "end": end, "score": score}, "score": score}
 
 
-def _best_spans(starts: np.ndarray, ends: np.ndarray, positions: np.ndarray, most_tokens: int) -> list[tuple[tuple[int, int], float]]:
-    """The likeliest spans of a window, as the places of their first and last token in the context, and their scores."""
-    n = len(starts)
-    likely = np.argsort(-starts, kind="stable")[:CANDIDATES]
-    found = []
-    for start in likely.tolist():
-        stop = min(n, start + most_tokens)
-        end = start + int(ends[start:stop].argmax())
-        if positions[end] - positions[start] == end - start:  # no gap between the head and the tail of a text
-            found.append(((int(positions[start]), int(positions[end])), float(starts[start] + ends[end])))
-    return found
-
-
-def _log_sum_spans(starts: np.ndarray, ends: np.ndarray, most_tokens: int) -> float:
-    """The log of the summed exponentials of all spans of at most so many tokens."""
-    reach = sliding_window_view(np.append(ends, np.full(most_tokens - 1, -np.inf)), most_tokens)  # (T, most_tokens)
-    highest = starts.max() + ends.max()
-    return float(highest + np.log(np.exp(starts[:, None] + reach - highest).sum()))
+def _span_scores(starts: np.ndarray, ends: np.ndarray, positions: np.ndarray, most_tokens: int) -> np.ndarray:
+    """The sum of both logits for every start and every length up to `most_tokens` (T, most_tokens), in which column 0 is one token alone; -inf
+    where a span passes the end of the window, or the gap between the head and the tail of a text. `positions` are the tokens' in the context."""
+    scores = starts[:, None] + sliding_window_view(np.append(ends, np.full(most_tokens - 1, -np.inf)), most_tokens)
+    for gap in np.flatnonzero(np.diff(positions) != 1) + 1:
+        for start in range(max(0, gap - most_tokens + 1), gap):
+            scores[start, gap - start :] = -np.inf
+    return scores
 
 
 def _likest_sentence(question: str, context: str) -> dict[str, Any]:

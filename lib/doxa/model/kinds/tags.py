@@ -145,9 +145,14 @@ def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
     is_plain = head.settings.get("scheme") == PLAIN
     if OUTSIDE in head.labels:
         scores[~is_read] = np.where(np.array(head.labels) == OUTSIDE, 0.0, -np.inf)
-    path = scores.argmax(axis=1) if is_plain else best_path(scores, head.labels)
-    tags = [head.labels[i] for i in path]
-    sure = np.exp(scores[np.arange(len(path)), path])
+    goes_on = np.zeros(len(firsts), bool)  # units of one token of the model (银行, as Qwen reads it, or what WordPiece does not know) are not parted
+    goes_on[1:] = is_read[1:] & (firsts[1:] == firsts[:-1])
+    own = scores[~goes_on]
+    path = own.argmax(axis=1) if is_plain else best_path(own, head.labels)
+    whose = np.cumsum(~goes_on) - 1
+    tags = [head.labels[i] for i in path[whose]]
+    tags = ["I" + tag[1:] if is_on and not is_plain and tag[:2] in ("B", "B-") else tag for tag, is_on in zip(tags, goes_on)]
+    sure = np.exp(own[np.arange(len(path)), path])[whose]
     runs = [(i, i + 1, tag) for i, tag in enumerate(tags) if tag != OUTSIDE] if is_plain else tags_to_spans(tags)
     entities = []
     for first, end, label in runs:

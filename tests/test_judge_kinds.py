@@ -63,6 +63,14 @@ def test_tags_by_characters_are_the_same_where_gold_is_entities():
     assert done.code == 0 and "Oslo (PER)" in text and "F1" in text and "token accuracy" in text and "precision" in text
 
 
+def test_a_record_with_other_tokens_than_its_gold_is_left_out_and_stops_nothing():
+    found = page([*TAGS, tagged("two words", "O O", "O O") | {"names": ["O"]}])
+    assert found["heads"]["names"]["figures"] == page(TAGS)["heads"]["names"]["figures"]
+    assert found["heads"]["names"]["lost"] == {"prediction that does not fit its gold": 1}
+    done = evaluate([tagged("two words", "O O", "O O") | {"names": ["O"]}])
+    assert (done.code, done.err_lines) == (1, ["evaluate: gold has 1 tags, and the prediction 2; both must have one for each token"])
+
+
 def test_gold_that_is_written_otherwise_is_the_same(tmp_path):
     """Keys of its objects in another order."""
     paths, records = [tmp_path / "old.jsonl", tmp_path / "new.jsonl"], [

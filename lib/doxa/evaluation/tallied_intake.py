@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from doxa.errors import UsageError
+from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.head_intake import HeadIntake
 from doxa.evaluation.mistakes import Mistake
 from doxa.evaluation.rows import HeadRows
@@ -81,11 +81,14 @@ class TalliedIntake(HeadIntake):
         said, kept = [orjson.loads(text) for text in entries.to_pylist()], np.arange(len(self.golds))
         try:
             tallied, counts, right = self._judge(self.golds, said)
-        except _ODD_ENTRY as error:
-            kept = np.array([row for row, pair in enumerate(zip(self.golds, said)) if self._can_judge(*pair)], int)
+        except (*_ODD_ENTRY, DoxaError) as error:
+            reasons = [self._why_not(*pair) for pair in zip(self.golds, said)]
+            kept = np.array([row for row, reason in enumerate(reasons) if not reason], int)
+            if not len(kept) and isinstance(error, DoxaError):
+                raise
             if not len(kept):
                 raise UsageError(f'head "{self.name}": no entry of prediction is as kind {self.kind} says ({type(error).__name__}: {error})') from None
-            self.lost["prediction of another kind"] += len(said) - len(kept)
+            self.lost.update(filter(None, reasons))
             tallied, counts, right = self._judge([self.golds[row] for row in kept], [said[row] for row in kept])
         self.kept = kept
         return TalliedRows(
@@ -106,12 +109,15 @@ class TalliedIntake(HeadIntake):
         right = tallied.right_of(counts)
         return tallied, counts, np.array([tallied.is_right(*pair) for pair in zip(golds, said)], bool) if right is None else right
 
-    def _can_judge(self, gold: Any, said: dict[str, Any]) -> bool:
+    def _why_not(self, gold: Any, said: dict[str, Any]) -> str:
+        """Why a record cannot be judged; nothing where it can."""
         try:
             self._judge([gold], [said])
+        except DoxaError:  # each is as it should be, but not beside the other
+            return "prediction that does not fit its gold"
         except _ODD_ENTRY:
-            return False
-        return True
+            return "prediction of another kind"
+        return ""
 
     def gravest(self, rows: HeadRows, seen: Seen) -> list[Mistake]:
         found = []

@@ -118,7 +118,8 @@ def test_forms_of_gold():
     for value in ([{"text": "x", "start": 3}], [{"text": "x", "answer_start": 3}], {"text": ["x"], "answer_start": [3]}, '[{"text": "x", "start": 3}]', wanted[0]):
         assert SPAN.read_gold(value) == wanted
     assert SPAN.read_gold([]) == [] and SPAN.read_gold({"text": [], "answer_start": []}) == [] and SPAN.read_gold(None) is None
-    for bad in ("x", 3, [{"text": "x"}], [{"text": "", "start": 0}], [{"text": "x", "start": -1}], ["x"]):
+    for bad in ("x", 3, [{"text": "x"}], [{"text": "", "start": 0}], [{"text": "x", "start": -1}], ["x"], {"text": ["x"]},
+                {"text": ["x"], "answer_start": []}, {"text": ["x"], "answer_start": 3}, {"text": ["x"], "answer_start": None}):
         with pytest.raises(ValueError):
             SPAN.read_gold(bad)
     with pytest.raises(ValueError, match="does not"):

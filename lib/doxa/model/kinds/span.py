@@ -69,7 +69,10 @@ class Span(Kind):
         if value is None:
             return None
         if isinstance(value, dict) and isinstance(value.get("text"), list):  # as SQuAD's copies have it, by columns
-            value = [{"text": text, "start": start} for text, start in zip(value["text"], value.get("answer_start") or value.get("start") or [])]
+            starts = value.get("answer_start", value.get("start"))
+            if not isinstance(starts, list) or len(starts) != len(value["text"]):
+                raise ValueError("does not have one answer_start for each text of an answer")
+            value = [{"text": text, "start": start} for text, start in zip(value["text"], starts)]
         elif isinstance(value, dict):
             value = [value]
         if not isinstance(value, list):

@@ -1,0 +1,130 @@
+"""Every kind of head beside its peers: ours, stock Hugging Face code with the same base and budget, and simple ways.
+Usage: kinds.py RESULTS.jsonl [SIDES [SEEDS [SET...]]], where SIDES are simple,stock,ours.
+
+Every run is appended to RESULTS, and left out when it is there: it can be stopped and goes on. It needs the shared data beside the checkout.
+Both sides have the same texts, epochs, batch and longest window; the stock code also both Hugging Face's own learning rate and that of
+finetune for the first seed, and the one that is better on dev from then on. Every side is judged by the same figures (kinds_measures.py)."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
+
+from inputs import ROOT
+from kinds_data import SETS, gold_of, read_part, write_parts
+from kinds_measures import measure
+from kinds_simple import simple_ways
+from study import run_timed
+
+STOCK_RATE = 5e-5
+OUR_RATE = {"minilm": 8e-5, "scratch": 3e-4, "made": 3e-4}  # of doxa.training.defaults
+
+
+def run_simple(name: str, parts: dict[str, Path], seed: int) -> Iterator[dict]:
+    train, test = read_part(parts["train"]), read_part(parts["test"])
+    for way, say in simple_ways(name).items():
+        started_s = time.process_time()
+        said = say(name, train, test, seed)
+        yield {"side": "simple", "way": way, "seconds": time.process_time() - started_s, **measure(SETS[name].kind, gold_of(name, test), said)}
+
+
+def run_stock(name: str, parts: dict[str, Path], seed: int, folder: Path, rate: float) -> Iterator[dict]:
+    from kinds_stock import make_base, tune
+
+    train, dev, test = (read_part(parts[part]) for part in ("train", "dev", "test"))
+    base = make_base(folder, name, train, seed)
+    started_s = time.process_time()
+    way, model, dev_figure = tune(name, base, train, dev, rate, seed)
+    seconds = time.process_time() - started_s
+    yield {"side": "stock", "way": f"{rate:g}", "seconds": seconds, "dev": dev_figure, **measure(SETS[name].kind, gold_of(name, test), way.say(model, test))}
+
+
+def run_ours(name: str, parts: dict[str, Path], seed: int, folder: Path) -> Iterator[dict]:
+    """Through the command line. What evaluate says of the same predictions is kept beside it."""
+    from kinds_stock import make_base
+
+    spec, out, said_path = SETS[name], folder / "out", folder / "said.jsonl"
+    base = make_base(folder, name, read_part(parts["train"]), seed)
+    fields = dict(zip(("--text-field", "--text-pair-field"), spec.fields)) if spec.kind in ("label", "labels") else {}
+    flags = [text for pair in fields.items() for text in pair]
+    _, seconds = run_timed([ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{spec.head}:{spec.kind}", "--dev", parts["dev"], "--max-length",
+                            spec.max_length, "--num-train-epochs", spec.n_epochs, "--learning-rate", OUR_RATE[spec.base], "--seed", seed, "--no-int8", "--force", "-o",
+                            out, *flags, parts["train"]])
+    said, _ = run_timed([ROOT / "bin/predict", "--quiet", "--model", out, *flags, parts["test"]])
+    said_path.write_text(said, encoding="utf-8")
+    figures, _ = run_timed([ROOT / "bin/evaluate", "--quiet", "--to", "json", "--text-field", spec.fields[0], said_path])
+    entries = [json.loads(line)["prediction"][spec.head] for line in said.splitlines()]
+    yield {"side": "ours", "way": f"{OUR_RATE[spec.base]:g}", "seconds": seconds, "evaluate": json.loads(figures)["heads"],
+           **measure(spec.kind, gold_of(name, read_part(parts["test"])), [read_entry(spec.kind, entry) for entry in entries])}
+
+
+def read_entry(kind: str, entry: dict):
+    """What an entry of `prediction` says, as `measure` takes it."""
+    if kind == "span":
+        return entry["answer"] and entry["answer"]["text"]
+    return entry[{"label": "label", "labels": "labels", "tags": "tags", "choice": "index", "text": "text"}[kind]]
+
+
+def better_rate(name: str, rows: list[dict]) -> list[float]:
+    """Rates that are tried: both until the first seed has told which is better on dev."""
+    both = [STOCK_RATE, OUR_RATE[SETS[name].base]]
+    found = {row["way"]: row["dev"] for row in rows if row["set"] == name and row["side"] == "stock" and row["seed"] == 1}
+    return both if len(found) < len(both) else [max(both, key=lambda rate: found[f"{rate:g}"])]
+
+
+def main(results: str, sides: str = "simple,stock,ours", n_seeds: str = "2", *sets: str) -> None:
+    path = Path(results)
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    for seed, name in itertools.product(range(1, int(n_seeds) + 1), sets or SETS):
+        done = {(row["side"], row["way"]) for row in rows if row["set"] == name and row["seed"] == seed}
+        with tempfile.TemporaryDirectory() as folder:
+            folder, parts = Path(folder), write_parts(Path(folder), name, seed)
+            sizes = {f"n_{part}": len(read_part(file)) for part, file in parts.items()}
+            runs = [run_simple(name, parts, seed)] if "simple" in sides and not done >= {("simple", way) for way in simple_ways(name)} else []
+            rates = better_rate(name, rows) if seed > 1 else [STOCK_RATE, OUR_RATE[SETS[name].base]]
+            runs += [run_stock(name, parts, seed, folder, rate) for rate in rates if "stock" in sides and ("stock", f"{rate:g}") not in done]
+            runs += [run_ours(name, parts, seed, folder)] if "ours" in sides and not any(side == "ours" for side, _ in done) else []
+            try:
+                for row in itertools.chain(*runs):
+                    rows.append({"set": name, "seed": seed, **sizes, **row})
+                    with path.open("a") as file:
+                        file.write(json.dumps(rows[-1]) + "\n")
+                    print(json.dumps(rows[-1] | {"evaluate": None}), file=sys.stderr, flush=True)
+            except RuntimeError as error:  # a command of ours failed: the others go on, and the table has a gap
+                print(f"kinds: {name}, seed {seed}: {error}", file=sys.stderr, flush=True)
+    show(rows)
+
+
+def show(rows: list[dict]) -> None:
+    """A Markdown table: means x 100 and spread (sample standard deviation) over the seeds, mean CPU seconds of training."""
+    print("| data set, base (training / test texts, epochs) | figure | simple | stock Hugging Face | doxa |\n|---|---|---|---|---|")
+    for name, spec in SETS.items():
+        cells, sizes = [], next((f"{row['n_train']} / {row['n_test']}" for row in rows if row["set"] == name), "none yet")
+        for side in ("simple", "stock", "ours"):
+            found = [row for row in rows if row["set"] == name and row["side"] == side]
+            if side == "stock":
+                found = [row for row in found if row["way"] == f"{better_rate(name, rows)[0]:g}"]
+            ways = list(dict.fromkeys(row["way"] for row in found))
+            cells.append("; ".join(describe([row for row in found if row["way"] == way], spec.measure, way, side) for way in ways))
+        print(f"| {name}, {spec.base} ({sizes}, {spec.n_epochs}) | {spec.measure} | " + " | ".join(cells) + " |")
+    print(f"\nSeeds: {sorted({row['seed'] for row in rows})}")
+
+
+def describe(rows: list[dict], figure: str, way: str, side: str) -> str:
+    scores = [100 * row[figure] for row in rows]
+    spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
+    return (f"{way} " if side == "simple" else "") + f"{np.mean(scores):.1f}{spread}" + ("" if side == "simple" else f" ({way}, {np.mean([row['seconds'] for row in rows]):.0f} s)")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

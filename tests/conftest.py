@@ -31,7 +31,7 @@ def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7, heads=None) -> 
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from doxa.model.classifier import save_classifier
+    from doxa.model.network import save_network
     from doxa.model.directory import ModelTable, publish
     from doxa.model.heads import Head, output_names
     from doxa.text.vocabulary import learn_tokenizer
@@ -47,6 +47,6 @@ def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7, heads=None) -> 
         torch.manual_seed(seed)
         model = BertForSequenceClassification(config)
     with publish(str(directory), ModelTable(heads, 128)) as working:
-        save_classifier(model, working, None)
+        save_network(model, working, None)
         tokenizer.save(f"{working}/tokenizer.json")
     return directory

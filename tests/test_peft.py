@@ -14,7 +14,7 @@ from shell import end, run, start
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from doxa.errors import DoxaError
-from doxa.model.classifier import load_classifier
+from doxa.model.network import load_network
 from doxa.training.extras import load_extra
 
 pytest.importorskip("peft")
@@ -61,7 +61,7 @@ def test_predict_gives_what_the_weights_give(trained):
     _, output, _ = trained
     done = run("predict", "--model", output, "--precision", "fp32", "--scores", TEST)
     assert done.code == 0, done.err
-    model, tokenizer, head = load_classifier(str(output)), AutoTokenizer.from_pretrained(output), json.loads((output / "doxa.json").read_text())["heads"][0]
+    model, tokenizer, head = load_network(str(output)), AutoTokenizer.from_pretrained(output), json.loads((output / "doxa.json").read_text())["heads"][0]
     for line in done.lines[:10]:
         record = json.loads(line)
         with torch.inference_mode():

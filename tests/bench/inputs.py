@@ -39,7 +39,7 @@ def make_model(path: Path, texts: list[str]) -> Path:
     """MiniLM with a random head of three labels: its speed is that of a trained one. Its int8 form is let through unjudged."""
     from doxa.inference.conversion import save_form
     from doxa.model.bases import find_embedded
-    from doxa.model.classifier import build_classifier, save_classifier
+    from doxa.model.network import build_network, save_network
     from doxa.model.convert import convert
     from doxa.model.directory import ModelTable, publish
     from doxa.model.form import INT8, complete_form, digests
@@ -55,9 +55,9 @@ def make_model(path: Path, texts: list[str]) -> Path:
     tokenizer = load_tokenizer(base)
     reading = Reading(tokenizer.frame, MAX_LENGTH)
     windows = [reading.read(ids)[0][0] for ids in tokenizer.encode(texts)]
-    model = build_classifier(base, heads)
+    model = build_network(base, heads)
     with publish(str(path), ModelTable(heads, MAX_LENGTH, "head")) as working:
-        save_classifier(model, working, base)
+        save_network(model, working, base)
         tokenizer.rust.save(f"{working}/tokenizer.json")
         Path(working, "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizerFast", "model_max_length": MAX_LENGTH}))
         folder = Path(working, "openvino")
@@ -82,7 +82,7 @@ def _make_random_model(path: Path, **sizes) -> Path:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from doxa.model.classifier import save_classifier
+    from doxa.model.network import save_network
     from doxa.model.directory import ModelTable, publish
     from doxa.model.heads import Head
     from doxa.text.vocabulary import learn_tokenizer
@@ -92,7 +92,7 @@ def _make_random_model(path: Path, **sizes) -> Path:
     heads = [Head("topic", "label", ("credit", "deals", "policy")), Head("sentiment", "label", ("negative", "neutral", "positive"))]
     config = BertConfig(vocab_size=tokenizer.get_vocab_size(), num_labels=6, **sizes)
     with publish(str(path), ModelTable(heads, 512)) as working:
-        save_classifier(BertForSequenceClassification(config), working, None)
+        save_network(BertForSequenceClassification(config), working, None)
         tokenizer.save(f"{working}/tokenizer.json")
         Path(working, "tokenizer_config.json").write_text(json.dumps({
             "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_LENGTH, "unk_token": "[UNK]", "sep_token": "[SEP]",

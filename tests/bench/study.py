@@ -112,7 +112,7 @@ def make_scratch(folder: Path, train: Path, field: str, seed: int) -> Path:
     """What `--base scratch` starts from, as a directory that the peer reads too."""
     import torch
 
-    from doxa.model.classifier import build_scratch
+    from doxa.model.network import build_scratch
     from doxa.model.heads import Head
     from doxa.text.tokenizer import TextTokenizer, write_tokenizer
     from doxa.text.vocabulary import learn_tokenizer

@@ -12,7 +12,7 @@ from doxa.explaining.gradients import load_gradients
 from doxa.explaining.target import Target
 from doxa.explaining.task import Task, Tools
 from doxa.inference.loading import Request, load_labeller
-from doxa.model.classifier import load_classifier
+from doxa.model.network import load_network
 from doxa.model.heads import head_slices
 
 TEMPERATURE = 3.0
@@ -67,7 +67,7 @@ def make_setting(directory) -> Setting:
     heads = [replace(head, temperature=TEMPERATURE) for head in labeller.heads]
     tools = Tools(labeller.memory, labeller.reading, 0, gradients=load_gradients(str(directory), "cpu", None, None, 2),
                   attention=load_attention_maps(str(directory), "cpu", None, 2))
-    return Setting(load_classifier(str(directory), torch.float32).eval(), tools, heads, labeller.tokenizer)
+    return Setting(load_network(str(directory), torch.float32).eval(), tools, heads, labeller.tokenizer)
 
 
 def by_token(task: Task, by_position: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from doxa.explaining.explainer import Wanted
 from doxa.explaining.loading import load_explainer
 from doxa.inference.loading import Request
-from doxa.model.classifier import save_classifier
+from doxa.model.network import save_network
 from doxa.model.directory import ModelTable, publish
 from doxa.model.heads import Head
 from doxa.text.vocabulary import learn_tokenizer
@@ -66,7 +66,7 @@ def marked_model(tmp_path_factory):
     assert loss.item() < 0.05
     tokenizer.no_padding()
     with publish(str(directory), ModelTable([Head("sentiment", "label", LABELS)], 64)) as working:
-        save_classifier(model.eval(), working, None)
+        save_network(model.eval(), working, None)
         tokenizer.save(f"{working}/tokenizer.json")
     return directory
 

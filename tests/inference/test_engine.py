@@ -8,7 +8,7 @@ import pytest
 from shell import ROOT, run
 
 from doxa.inference.lanes import OutOfMemory
-from doxa.inference.labeller import pool
+from doxa.model.kinds.slices import pool
 from doxa.inference.loading import Request, load_labeller
 from doxa.inference.predictor import Predictor
 from doxa.records.record import Record
@@ -27,7 +27,7 @@ def predictor(labeller, monkeypatch):
     """Every call computes anew: nothing is remembered."""
     monkeypatch.setattr(labeller.memory, "most_bytes", 0)
     lanes = ThreadPoolExecutor(2)
-    return Predictor(lambda questions: lanes.submit(labeller.label, questions), [head.name for head in labeller.heads], labeller.tokenizer,
+    return Predictor(lambda questions: lanes.submit(labeller.label, questions), labeller.kind, [head.name for head in labeller.heads], labeller.tokenizer,
                      window_records=64)
 
 

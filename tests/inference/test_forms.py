@@ -14,8 +14,8 @@ from transformers import (AlbertConfig, AlbertForSequenceClassification, BertCon
 
 from conftest import TEXTS
 from doxa.inference.loading import Request, load_labeller
-from doxa.inference.labeller import Question
-from doxa.model.classifier import save_classifier
+from doxa.text.question import Question
+from doxa.model.network import save_network
 from doxa.model.directory import ModelTable, publish
 from doxa.model.first_token import first_token_only, shorten_last_layer
 from doxa.model.heads import Head
@@ -39,7 +39,7 @@ def make_model(directory, kind: str):
     torch.manual_seed(3)
     model = KINDS[kind]()
     with publish(str(directory), ModelTable(HEADS, 90)) as working:
-        save_classifier(model, working, None)
+        save_network(model, working, None)
         learn_tokenizer(TEXTS, 600).save(f"{working}/tokenizer.json")
     return directory
 
@@ -146,7 +146,7 @@ def test_a_form_of_other_weights_is_made_again(kept, tmp_path):
     other = tmp_path / "other"
     torch.manual_seed(9)
     with publish(str(other), ModelTable(HEADS, 90)) as working:
-        save_classifier(BertForSequenceClassification(BertConfig(**SMALL)), working, None)
+        save_network(BertForSequenceClassification(BertConfig(**SMALL)), working, None)
         learn_tokenizer(TEXTS, 600).save(f"{working}/tokenizer.json")
     expected = scores(label(other, engine="torch", precision="fp32")[0])
     shutil.rmtree(other / "openvino", ignore_errors=True)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from doxa.model.heads import Head
+from doxa.text.question import Question
 from doxa.training.examples import Example, LabelledSet
 from doxa.training.findings import drop_leaks, find_leaks, find_problems
 
@@ -14,7 +15,7 @@ TOPIC, TAGS, RATING = Head("topic", "label", ("a", "b")), Head("tags", "labels",
 
 def make(*rows, name="t") -> LabelledSet:
     """A set of (text or texts, value of every head)."""
-    return LabelledSet([Example(f"{name}.jsonl:{i + 1}", (texts,) if isinstance(texts, str) else texts, values) for i, (texts, *values) in enumerate(rows)])
+    return LabelledSet([Example(f"{name}.jsonl:{i + 1}", Question((texts,) if isinstance(texts, str) else texts), values) for i, (texts, *values) in enumerate(rows)])
 
 
 def filler(n: int) -> list[tuple]:

@@ -8,6 +8,7 @@ from transformers import get_scheduler
 
 from doxa.errors import DoxaError, RecordError
 from doxa.model.heads import Head
+from doxa.text.question import Question
 from doxa.training.evaluation import compare_methods, count_confusion, dev_scores
 from doxa.training.examples import Example, LabelledSet, split_dev
 from doxa.training.labels import HeadRequest, decide_heads, encode_targets, parse_heads, read_value
@@ -80,7 +81,7 @@ def test_grouped_batches_hold_each_example_once_and_alike_in_length():
 
 
 def test_split_is_stratified_and_keeps_texts_apart():
-    examples = [Example(f"f:{i}", (f"text {i // 2}",), ("abc"[0 if i < 600 else 1 if i < 900 else 2],)) for i in range(1000)]
+    examples = [Example(f"f:{i}", Question((f"text {i // 2}",)), ("abc"[0 if i < 600 else 1 if i < 900 else 2],)) for i in range(1000)]
     train, dev = split_dev(LabelledSet(examples), 0.1, seed=1)
     assert len(train.examples) + len(dev.examples) == 1000
     assert not {e.texts for e in train.examples} & {e.texts for e in dev.examples}

@@ -144,6 +144,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
 
     from doxa.records.reader import Source, read_records
     from doxa.records.standard import write_text
+    from doxa.records.text_fields import TextFields
     from doxa.training.examples import LabelledSet, leave_out, read_examples, read_unlabelled, split_dev
     from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
     from doxa.training.labels import decide_heads, parse_heads
@@ -162,20 +163,21 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     if is_first:
         check_output(output, resume, force)
     requests = parse_heads(heads)
-    text_fields = (text_field, text_pair_field) if text_pair_field else (text_field,)
+    is_given = text_pair_field is not None or click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
+    fields = TextFields(text_field, text_pair_field, is_given)
 
     def admit(outcomes):
         tally.admit(outcomes)
         tally.check()
 
-    train = read_examples(read_records(source), requests, text_fields, admit)
+    train = read_examples(read_records(source), requests, fields, admit)
     if not tally.n_records:
         raise DoxaError(f"{' '.join(files) or '<stdin>'}: the input holds no record; there is nothing to learn from")
     if dev_files:
-        dev = read_examples(read_records(Source(tuple(dev_files), None, max_record_bytes)), requests, text_fields, admit)
+        dev = read_examples(read_records(Source(tuple(dev_files), None, max_record_bytes)), requests, fields, admit)
     unlabelled = LabelledSet()
     if unlabelled_files:
-        unlabelled = read_unlabelled(read_records(Source(tuple(unlabelled_files), None, max_record_bytes)), text_fields, len(requests), admit)
+        unlabelled = read_unlabelled(read_records(Source(tuple(unlabelled_files), None, max_record_bytes)), requests, fields, admit)
     for found, name in ((train, "training"), *(((dev, "dev"),) if dev_files else ())):
         if found.n_unlabelled:
             terminal.note(f"{found.n_unlabelled} {name} records hold none of the labels and were left out")
@@ -211,7 +213,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     learns_alone = unlabelled_files and head_start == "none" and not teachers and not n_trials
     rounds = self_training_rounds if self_training_rounds is not None else 2 if learns_alone else 0
     plan = Plan(
-        base, output, text_fields, learning_rate, max_length, device, precision, int8, loop,
+        base, output, learning_rate, max_length, device, precision, int8, loop,
         label_smoothing_factor, focal_gamma, class_weights,
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,

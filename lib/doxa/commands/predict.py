@@ -71,7 +71,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     if rules:
         from doxa.inference.overruling import Overruling
 
-        overruling = Overruling(rules, known.heads, predictor.text_field, scores)
+        overruling = Overruling(rules, known.heads, predictor.fields.text, scores)
     for note in known.notes + (overruling.notes if overruling else []):
         terminal.note(note)
     calm_collector()

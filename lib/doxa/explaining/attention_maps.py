@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from doxa.errors import UsageError
 from doxa.inference.lanes import Lanes
 from doxa.inference.torch_engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
-from doxa.model.classifier import load_classifier
+from doxa.model.network import load_network
 from doxa.text.frame import Window
 
 # Encoders whose classification head reads the first token.
@@ -40,7 +40,7 @@ class AttentionMaps(Lanes):
 
 def load_attention_maps(directory: str, device: str, batch_tokens: int | None, n_cores: int | None) -> AttentionMaps:
     """Load a classifier in fp32. Raises UsageError for one whose head does not read the first token, DoxaError when its weights are damaged."""
-    model = load_classifier(directory, torch.float32)
+    model = load_network(directory, torch.float32)
     if model.config.model_type not in _FIRST_TOKEN_READERS:
         raise UsageError(f"--method attention and rollout follow the first token of an encoder, which {model.config.model_type} "
                          "does not classify by; take occlusion")

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from doxa.explaining.paths import Point
 from doxa.inference.lanes import Lanes
 from doxa.inference.torch_engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
-from doxa.model.classifier import load_classifier
+from doxa.model.network import load_network
 from doxa.model.first_token import shorten_last_layer
 
 Pull = Callable[[list[int], np.ndarray], np.ndarray]
@@ -87,7 +87,7 @@ class Gradients(Lanes):
 
 def load_gradients(directory: str, device: str, batch_tokens: int | None, mixed: torch.dtype | None, n_cores: int | None) -> Gradients:
     """Load the weights of a model directory in fp32. Raises DoxaError when they are damaged or do not fill the model."""
-    model = load_classifier(directory, torch.float32)
+    model = load_network(directory, torch.float32)
     shorten_last_layer(model)
     if device == "cpu":
         model.set_attn_implementation("eager")  # the backward pass of torch's fused attention took 43 % of the time, this one 8 %

@@ -10,7 +10,7 @@ import numpy as np
 from doxa.explaining.layout import Layout
 from doxa.explaining.target import Target
 from doxa.explaining.units import Unit
-from doxa.inference.labeller import pool
+from doxa.model.kinds.slices import pool
 from doxa.inference.memory import Memory
 from doxa.text.frame import Reading, Window
 

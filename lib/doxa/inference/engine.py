@@ -1,4 +1,4 @@
-"""An engine: windows of token ids to logits."""
+"""An engine: windows of token ids to outputs."""
 
 from abc import ABC, abstractmethod
 
@@ -10,24 +10,33 @@ from doxa.text.frame import Window
 
 
 class Engine(Lanes, ABC):
-    """Runs one classifier of `n_outputs` outputs and positions for `max_length` tokens."""
+    """Runs one network of `n_outputs` outputs, for every token or for the window, and positions for `max_length` tokens."""
 
     n_outputs: int
+    per_token: bool
     max_length: int
 
-    def compute(self, windows: list[Window]) -> np.ndarray:
-        """Return the logits (len(windows), C) in fp32, in the order of `windows`. Several threads may call it.
+    def compute(self, windows: list[Window]) -> np.ndarray | list[np.ndarray]:
+        """Return the outputs in fp32, in the order of `windows`: an array (len(windows), C), or (T, C) for each window where the network
+        gives a row per token. Several threads may call it.
 
         Raises DoxaError when a single window does not fit into memory."""
-        logits = np.empty((len(windows), self.n_outputs), dtype=np.float32)
         lengths = [padded_length(len(window.ids), self.max_length) for window in windows]
-        for batch, result in self.run_batches(lengths, lambda batch: self._forward([windows[i] for i in batch])):
-            logits[batch] = result
-        return logits
+        batches = self.run_batches(lengths, lambda batch: self._forward([windows[i] for i in batch]))
+        if self.per_token:
+            rows: list[np.ndarray] = [np.empty(0)] * len(windows)
+            for batch, result in batches:
+                for i, row in zip(batch, result):
+                    rows[i] = row[: len(windows[i].ids)]
+            return rows
+        outputs = np.empty((len(windows), self.n_outputs), dtype=np.float32)
+        for batch, result in batches:
+            outputs[batch] = result
+        return outputs
 
     @abstractmethod
     def _forward(self, windows: list[Window]) -> np.ndarray:
-        """Return the logits (len(windows), C) of one batch. Raises OutOfMemory."""
+        """Return the outputs of one batch, (B, C) or (B, T, C). Raises OutOfMemory."""
 
 
 def pad(windows: list[Window], pad_id: int, max_length: int) -> dict[str, np.ndarray]:

@@ -20,8 +20,11 @@ from doxa.inference.workers import WorkerPool
 from doxa.model.bases import find_model
 from doxa.model.directory import ModelTable, read_table, verify_files
 from doxa.model.form import INT8, PLAIN, Form, digests, find_form
-from doxa.model.heads import Head, foreign_head, read_output_names
+from doxa.model.heads import Head, read_output_names
+from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.table import KINDS, foreign_head, kind_of
 from doxa.model.safety import find_weights, read_config
+from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 
@@ -64,12 +67,22 @@ class Known:
     def heads(self) -> list[Head]:
         return self.table.heads
 
+    @property
+    def kind(self) -> Kind:
+        """What lays out and answers for all heads."""
+        return kind_of(self.table.heads)
+
     def fingerprint(self) -> str:
         """Names the weights and how they are read: 12 hexadecimal digits."""
         digest = hashlib.sha256(json.dumps([head.to_json() for head in self.heads]).encode())
         for name, sha in sorted((self.made_from or digests(self.directory, None, find_weights(self.directory))).items()):
             digest.update(f"{name}:{sha}".encode())
         return digest.hexdigest()[:12]
+
+    def fields(self, request: Request) -> TextFields:
+        """The fields of a record that hold its texts: those of the training data unless the user names others."""
+        return TextFields(request.text_field or self.table.text_field, request.text_pair_field or self.table.text_pair_field,
+                          request.text_field is not None)
 
     def reading(self, long_policy: str | None) -> Reading:
         return Reading(self.tokenizer.frame, min(self.table.max_length, self.tokenizer.max_length), long_policy or self.table.long_policy)
@@ -92,8 +105,7 @@ def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Kno
         pool = WorkerPool([replace(request, **share) for share in _shares(device, n_workers)], first_alone=converts)
         reasons = [f"{n_workers} workers, each on its share of {device}: {why_device}", *pool.reasons]
         submit, most_waiting = pool.submit, 2 * n_workers
-    predictor = Predictor(submit, [head.name for head in known.heads], known.tokenizer, request.text_field or known.table.text_field,
-                          request.text_pair_field or known.table.text_pair_field, most_waiting,
+    predictor = Predictor(submit, known.kind, [head.name for head in known.heads], known.tokenizer, known.fields(request), most_waiting,
                           WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS)
     return predictor, known, reasons
 
@@ -137,7 +149,7 @@ def read_model(request: Request) -> Known:
         table = table or ModelTable([foreign_head(config, request.head_name or "label")], tokenizer.max_length)
     except (ValueError, TypeError) as error:
         raise DoxaError(f"{directory}/config.json is damaged: {error}") from None
-    if is_ours and sum(head.n_outputs for head in table.heads) != n_outputs:
+    if is_ours and kind_of(table.heads).shares and sum(head.n_outputs for head in table.heads) != n_outputs:
         raise DoxaError(f"{directory}: doxa.json describes {sum(head.n_outputs for head in table.heads)} outputs, the model has {n_outputs}")
     if not is_ours:
         notes.append(f'{request.model} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
@@ -173,7 +185,8 @@ def _load_engine(request: Request, known: Known) -> tuple[Engine, str, list[str]
         raise UsageError(f"--precision int8 needs the OpenVINO engine ({why_engine})")
     from doxa.inference.torch_engine import load_torch_engine
 
-    engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores)
+    engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores,
+                               known.kind.stock)
     return engine, precision, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
 
 
@@ -219,7 +232,7 @@ def _load_openvino(request: Request, known: Known, precision: str, why: str, n_c
 
     known.verified.result()
     try:
-        model = make_form(known.directory, known.made_from if known.is_ours else None)
+        model = make_form(known.directory, known.made_from if known.is_ours else None, known.kind.stock)
     except CannotConvert as error:
         if request.engine == "openvino":
             raise
@@ -246,13 +259,6 @@ def prediction_types(heads: list[Head], with_scores: bool, ruled_heads: frozense
     """The Arrow types of the keys that predict adds; `by` in heads that firm rules are for."""
     def entry(head):
         more = [("by", pa.list_(pa.string()) if head.kind == "labels" else pa.string())] if head.name in ruled_heads else []
-        more += [("model", pa.string())] if with_stamp else []
-        scores = pa.struct([(label, pa.float64()) for label in head.labels])
-        if head.kind == "number":
-            return pa.struct([("score", pa.float64()), *more])
-        if head.kind == "labels":
-            return pa.struct([("labels", pa.list_(pa.string())), ("scores", scores), *more])
-        members = [("label", pa.string()), ("score", pa.float64())]
-        return pa.struct(members + ([("scores", scores)] if with_scores else []) + more)
+        return pa.struct(KINDS[head.kind].arrow_type(head, with_scores) + more + ([("model", pa.string())] if with_stamp else []))
 
     return {"prediction": pa.struct([(head.name, entry(head)) for head in heads]), "n_tokens": pa.int64(), "truncated": pa.bool_()}

@@ -27,8 +27,8 @@ class Memory:
         self._n_bytes = 0
         self._lock = threading.Lock()
 
-    def compute(self, windows: list[Window]) -> tuple[np.ndarray, int]:
-        """Return the logits (len(windows), C) and how many of them did not have to be computed."""
+    def compute(self, windows: list[Window]) -> tuple[np.ndarray | list[np.ndarray], int]:
+        """Return the outputs, as the engine does, and for how many of the windows they did not have to be computed."""
         keys = [_key(window) for window in windows]
         known: dict[bytes, bytes] = {}
         fresh: dict[bytes, Window] = {}
@@ -58,8 +58,10 @@ class Memory:
         known |= new
         for key, future in elsewhere.items():
             known[key] = future.result()[key]
-        logits = np.frombuffer(b"".join([known[key] for key in keys]), np.float32).reshape(len(windows), -1)
-        return logits, len(windows) - len(fresh)
+        n_remembered = len(windows) - len(fresh)
+        if self.engine.per_token:
+            return [np.frombuffer(known[key], np.float32).reshape(-1, self.engine.n_outputs) for key in keys], n_remembered
+        return np.frombuffer(b"".join([known[key] for key in keys]), np.float32).reshape(len(windows), -1), n_remembered
 
     def _keep(self, new: dict[bytes, bytes]) -> None:
         with self._lock:

@@ -34,7 +34,8 @@ class OpenVinoEngine(Engine):
         self.compiled = kept or core.compile_model(model, "CPU", settings)
         self._is_fresh = kept is None
         self.names = [port.any_name for port in self.compiled.inputs]
-        self.n_outputs = self.compiled.outputs[0].partial_shape[1].get_length()
+        shape = self.compiled.outputs[0].partial_shape
+        self.n_outputs, self.per_token = shape[-1].get_length(), len(shape) == 3
         # The binding loads numpy's interface at its first use. Two threads that come to it together wait for each other for ever:
         # one holds the lock of that first use and wants the interpreter's, the other the other way round.
         openvino.Type.i64.to_dtype()
@@ -56,5 +57,5 @@ class OpenVinoEngine(Engine):
             if "bad_alloc" not in str(error) and "allocate" not in str(error):
                 raise
         else:
-            return results[0].astype(np.float32)  # (B, C)
+            return results[0].astype(np.float32)  # (B, C) or (B, T, C)
         raise OutOfMemory

@@ -6,11 +6,14 @@ from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
 from doxa.errors import RecordError, UsageError
-from doxa.inference.labeller import Answers, Question
+from doxa.inference.labeller import Answers
+from doxa.model.kinds.kind import Kind
 from doxa.records.outcome import Outcome, refuse_second_head
 from doxa.records.prefetch import LONGEST_SLEEP_S, gather
 from doxa.records.record import MISSING, Record, refuse_own_key
 from doxa.records.signals import check_signals
+from doxa.records.text_fields import TextFields
+from doxa.text.question import Question
 from doxa.text.tokenizer import TextTokenizer
 
 # Records sorted by length together: enough that batches of one length are full.
@@ -20,11 +23,10 @@ WINDOW_RECORDS, GPU_WINDOW_RECORDS = 2048, 16384
 class Predictor:
     """Sends windows of records to `submit` (questions -> future Answers), at most `most_waiting` ahead of the reader."""
 
-    def __init__(self, submit: Callable[[list[Question]], Future], head_names: list[str], tokenizer: TextTokenizer,
-                 text_field: str = "text", text_pair_field: str | None = None, most_waiting: int = 1,
-                 window_records: int = WINDOW_RECORDS):
-        self.submit, self.head_names, self.tokenizer, self.most_waiting = submit, head_names, tokenizer, most_waiting
-        self.text_field, self.text_pair_field = text_field, text_pair_field
+    def __init__(self, submit: Callable[[list[Question]], Future], kind: Kind, head_names: list[str], tokenizer: TextTokenizer,
+                 fields: TextFields = TextFields(), most_waiting: int = 1, window_records: int = WINDOW_RECORDS):
+        self.submit, self.kind, self.head_names, self.tokenizer, self.most_waiting = submit, kind, head_names, tokenizer, most_waiting
+        self.fields = fields
         self.window_records = window_records
         self.n_windows = self.n_remembered = 0
 
@@ -73,9 +75,9 @@ class Predictor:
         return outcomes
 
     def _question(self, record: Record) -> Question:
-        if record.get("input_ids") not in (MISSING, None):
+        if self.kind.takes_ids and record.get("input_ids") not in (MISSING, None):
             return Question(ids=self._given_ids(record))
-        return Question(tuple(record.get_texts(self.text_field, self.text_pair_field)))
+        return self.kind.read_question(record, self.fields)
 
     def _given_ids(self, record: Record) -> tuple[list[int], list[int] | None]:
         """The ids that `tokenize` left in a record, when they come from the model's own tokenizer."""
@@ -88,7 +90,7 @@ class Predictor:
         if not (isinstance(ids, list) and all(type(i) is int and 0 <= i < vocabulary_size for i in ids)):
             raise RecordError("bad_input_ids", "input_ids is no list of the tokenizer's token ids")
         try:
-            if self.text_pair_field:
+            if self.fields.text_pair:
                 first, second = self.tokenizer.frame.unframe_pair(ids, types if isinstance(types, list) else None)
             else:
                 first, second = self.tokenizer.frame.unframe(ids), None

@@ -12,8 +12,10 @@ from transformers import PreTrainedModel
 from doxa.device.cpu import usable_cores
 from doxa.inference.engine import Engine, pad
 from doxa.inference.lanes import OutOfMemory
-from doxa.model.classifier import load_classifier
 from doxa.model.first_token import shorten_last_layer
+from doxa.model.kinds.kind import Stock
+from doxa.model.kinds.slices import CLASSIFIER
+from doxa.model.network import count_outputs, forward, load_network
 from doxa.text.frame import Window
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
@@ -24,13 +26,13 @@ class TorchEngine(Engine):
     """`mixed` computes in another precision than that of the weights."""
 
     def __init__(self, model: PreTrainedModel, device: torch.device, max_length: int, batch_tokens: int | None = None,
-                 mixed: torch.dtype | None = None, n_cores: int | None = None):
-        self.model = model.to(device)
+                 mixed: torch.dtype | None = None, n_cores: int | None = None, stock: Stock = CLASSIFIER):
+        self.model, self.stock, self.per_token = model.to(device), stock, stock.per_token
         self.device, self.mixed = device, mixed
         self.with_types = takes_token_types(model)
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
         self.pad_id = getattr(model.config, "pad_token_id", None) or 0
-        self.n_outputs = model.config.num_labels
+        self.n_outputs = count_outputs(model, stock)
         self.max_length = max_length
         self.lanes = open_lanes(device, n_cores)
 
@@ -42,7 +44,7 @@ class TorchEngine(Engine):
     def _forward(self, windows: list[Window]) -> np.ndarray:
         with told_of_memory(self.device), torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
             inputs = collate(windows, self.pad_id, self.device, self.with_types, self.max_length)
-            return self.model(**inputs).logits.float().cpu().numpy()  # (B, C)
+            return forward(self.model, self.stock, inputs).float().cpu().numpy()  # (B, C) or (B, T, C)
 
 
 def open_lanes(device: torch.device, n_cores: int | None = None) -> ThreadPoolExecutor:
@@ -52,11 +54,13 @@ def open_lanes(device: torch.device, n_cores: int | None = None) -> ThreadPoolEx
     return ThreadPoolExecutor(1, "engine")
 
 
-def load_torch_engine(directory: str, device: str, precision: str, max_length: int, batch_tokens: int | None, n_cores: int) -> TorchEngine:
+def load_torch_engine(directory: str, device: str, precision: str, max_length: int, batch_tokens: int | None, n_cores: int,
+                      stock: Stock = CLASSIFIER) -> TorchEngine:
     """Load the weights of a model directory for prediction. Raises DoxaError when they are damaged or do not fill the model."""
-    model = load_classifier(directory, TORCH_TYPES[precision])
-    shorten_last_layer(model)
-    return TorchEngine(model, torch.device(device), max_length, batch_tokens, n_cores=n_cores)
+    model = load_network(directory, TORCH_TYPES[precision], stock)
+    if stock.reads_first_token:
+        shorten_last_layer(model)
+    return TorchEngine(model, torch.device(device), max_length, batch_tokens, n_cores=n_cores, stock=stock)
 
 
 @contextmanager

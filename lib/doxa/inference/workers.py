@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from doxa.errors import DoxaError
-from doxa.inference.labeller import Answers, Question
+from doxa.inference.labeller import Answers
+from doxa.text.question import Question
 
 LIB = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from doxa.inference.serving import serve; serve(int(sys.argv[2]))"

@@ -1,4 +1,4 @@
-"""A classifier of torch in the form that OpenVINO runs, proven equal before anybody relies on it."""
+"""A network of torch in the form that OpenVINO runs, proven equal before anybody relies on it."""
 
 import copy
 import inspect
@@ -13,6 +13,9 @@ from transformers import PreTrainedModel
 
 from doxa.errors import DoxaError
 from doxa.model.first_token import shorten_last_layer
+from doxa.model.kinds.kind import Stock
+from doxa.model.kinds.slices import CLASSIFIER
+from doxa.model.network import forward
 
 MOST_DIFFERENCE = 1e-3  # between logits in fp32, of which ten thousandths are usual
 _PROBES = ((1, 3), (2, 17), (5, 64), (3, 8))  # texts and tokens: shapes that a traced constant would not survive
@@ -22,19 +25,20 @@ class CannotConvert(DoxaError):
     """OpenVINO cannot run this model, or runs it to other logits."""
 
 
-def convert(model: PreTrainedModel) -> openvino.Model:
-    """Convert a classifier (fp32, on the CPU). Raises CannotConvert; logits are compared with torch's on several shapes."""
+def convert(model: PreTrainedModel, stock: Stock = CLASSIFIER) -> openvino.Model:
+    """Convert a network (fp32, on the CPU). Raises CannotConvert; outputs are compared with torch's on several shapes."""
     model = model.eval()
     names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in inspect.signature(model.forward).parameters]
     shortened = copy.deepcopy(model)
-    shorten_last_layer(shortened)
+    if stock.reads_first_token:
+        shorten_last_layer(shortened)
     try:
         with _silence(), torch.inference_mode():
-            converted = openvino.convert_model(_LogitsOnly(shortened, names), example_input=_probe(model, names, 2, 9))
+            converted = openvino.convert_model(_OutputsOnly(shortened, stock, names), example_input=_probe(model, names, 2, 9))
             for port, name in zip(converted.inputs, names):
                 port.get_tensor().set_names({name})
             compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-            difference = max(_difference(model, compiled, names, *shape) for shape in _PROBES)
+            difference = max(_difference(_OutputsOnly(model, stock, names), compiled, *shape) for shape in _PROBES)
     except Exception as error:  # tracing runs code of the architecture, and OpenVINO raises RuntimeError for all
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CannotConvert(f"OpenVINO cannot run this {model.config.model_type}: {first}") from None
@@ -43,13 +47,13 @@ def convert(model: PreTrainedModel) -> openvino.Model:
     return converted
 
 
-class _LogitsOnly(nn.Module):
-    def __init__(self, model: PreTrainedModel, names: list[str]):
+class _OutputsOnly(nn.Module):
+    def __init__(self, model: PreTrainedModel, stock: Stock, names: list[str]):
         super().__init__()
-        self.model, self.names = model, names
+        self.model, self.stock, self.names = model, stock, names
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return self.model(**dict(zip(self.names, inputs))).logits
+        return forward(self.model, self.stock, dict(zip(self.names, inputs)))
 
 
 def _probe(model: PreTrainedModel, names: list[str], n_texts: int, n_tokens: int) -> tuple[torch.Tensor, ...]:
@@ -68,11 +72,13 @@ def _probe(model: PreTrainedModel, names: list[str], n_texts: int, n_tokens: int
     return tuple(inputs[name] for name in names)
 
 
-def _difference(model: PreTrainedModel, compiled: openvino.CompiledModel, names: list[str], n_texts: int, n_tokens: int) -> float:
-    probe = _probe(model, names, n_texts, n_tokens)
-    expected = model(**dict(zip(names, probe))).logits.numpy()
-    seen = compiled({name: part.numpy() for name, part in zip(names, probe)})[0]
-    return float(np.abs(expected - seen).max())
+def _difference(plain: _OutputsOnly, compiled: openvino.CompiledModel, n_texts: int, n_tokens: int) -> float:
+    """The largest between outputs for tokens that are there."""
+    probe = dict(zip(plain.names, _probe(plain.model, plain.names, n_texts, n_tokens)))
+    difference = np.abs(plain(*probe.values()).numpy() - compiled({name: part.numpy() for name, part in probe.items()})[0])
+    if plain.stock.per_token:
+        difference *= probe["attention_mask"].numpy()[..., None]
+    return float(difference.max())
 
 
 class _silence:

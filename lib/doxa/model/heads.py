@@ -1,11 +1,10 @@
 """Heads as slices of one linear layer, and how their outputs are read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-KINDS = {"label": "label", "labels": "labels", "multi": "labels", "number": "number"}
 SCORE_DIGITS = 6
 
 
@@ -13,8 +12,8 @@ SCORE_DIGITS = 6
 class Head:
     """One question asked of every text.
 
-    `kind` says how its slice is read: `label` by softmax, `labels` by a sigmoid each, `number` as it is.
-    `temperature` divides the logits first; `thresholds` (one per label, 0..1) belong to `labels`.
+    `kind` is one of `kinds/table.py`. Of those that are slices, `label` is read by softmax, `labels` by a sigmoid each, `number` as it is.
+    `temperature` divides the logits first; `thresholds` (one per label, 0..1) belong to `labels`. `settings` are the kind's own.
     """
 
     name: str
@@ -22,33 +21,25 @@ class Head:
     labels: tuple[str, ...] = ()
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def n_outputs(self) -> int:
         return 1 if self.kind == "number" else len(self.labels)
 
     def to_json(self) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """As doxa.json has it; `settings` only where the kind has some."""
+        entry = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in entry.items() if key != "settings" or value}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "Head":
         """Raises KeyError, TypeError or ValueError for an entry that describes no head."""
         head = cls(str(entry["name"]), entry["kind"], tuple(map(str, entry["labels"])),
-                   float(entry.get("temperature", 1.0)), tuple(map(float, entry.get("thresholds", ()))))
-        if head.kind not in ("label", "labels", "number") or not head.temperature > 0:
+                   float(entry.get("temperature", 1.0)), tuple(map(float, entry.get("thresholds", ()))), dict(entry.get("settings", {})))
+        if not isinstance(head.kind, str) or not head.temperature > 0:
             raise ValueError(f'head "{head.name}" is none')
         return head
-
-
-def foreign_head(config: dict[str, Any], name: str) -> Head:
-    """The one head of a classifier that doxa did not write, by what its config.json says.
-
-    Raises ValueError when its label names are no names."""
-    labels = tuple(read_output_names(config))
-    kind = config.get("problem_type")
-    if kind == "regression" or (len(labels) == 1 and kind is None):
-        return Head(name, "number")
-    return Head(name, "labels" if kind == "multi_label_classification" else "label", labels)
 
 
 def read_output_names(config: dict[str, Any]) -> list[str]:

@@ -15,11 +15,10 @@ def render_training(result) -> str:
     rows = [("head", "method", "macro-F1", "accuracy", "support")]
     for figures in result.figures:
         for method, scores in figures.scores.items():
-            first, second = reversed(scores.values())
-            rows.append((visible(figures.head, one_line=True), _METHODS[method], _show(first), _show(second), str(figures.support)))
+            shown = [_show(scores[name]) for name in _columns(figures)]
+            rows.append((visible(figures.head, one_line=True), _METHODS.get(method, method), shown[0], "".join(shown[1:]), str(figures.support)))
         if figures.kind != "label":
-            first_name, second_name = reversed(list(figures.scores["model"]))
-            lines.append(f"head {visible(figures.head, one_line=True)}: the columns hold {first_name} and {second_name}")
+            lines.append(f"head {visible(figures.head, one_line=True)}: the columns hold {' and '.join(_columns(figures))}")
     lines += [*_align(rows), "", *(_verdict(figures) for figures in result.figures)]
     lines += map(_calibration, result.calibrations)
     lines += result.remarks
@@ -27,6 +26,11 @@ def render_training(result) -> str:
     lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
+
+
+def _columns(figures) -> list[str]:
+    """The two figures that are shown, the one that counts most first."""
+    return list(figures.scores["model"])[:-3:-1]
 
 
 def _trials(trials) -> list[str]:
@@ -57,8 +61,8 @@ def render_plan(draft) -> str:
     lines = [f"{draft.n_train} training records, {draft.n_dev} dev records, {draft.n_steps} steps, {draft.n_parameters / 1e6:.1f} M parameters"]
     for head, counts in zip(draft.heads, draft.counts):
         name = visible(head.name, one_line=True)
-        if head.kind == "number":
-            lines.append(f"head {name}: a number")
+        if head.kind not in ("label", "labels"):
+            lines.append(f"head {name}: {'a number' if head.kind == 'number' else head.kind}")
             continue
         lines.append(f"head {name}: {len(head.labels)} labels{', several a record' if head.kind == 'labels' else ''}")
         lines += [f"  {visible(label, one_line=True)}  {count}" for label, count in counts.items()]
@@ -84,12 +88,15 @@ def _show(estimate) -> str:
 
 
 def _verdict(figures) -> str:
-    lead, name = figures.lead, visible(figures.head, one_line=True)
-    measure = list(figures.scores["model"])[1]
-    if lead.low > 0:
-        verdict = "this model is ahead of TF-IDF"
-    elif lead.high < 0:
-        verdict = "TF-IDF is AHEAD of this model"
+    lead, name, measure = figures.lead, visible(figures.head, one_line=True), _columns(figures)[0]
+    if lead is None:
+        return f"{name}: there is no simple method to compare it with"
+    rival = figures.rival if figures.rival else "TF-IDF"
+    is_ahead, is_behind = (lead.high < 0, lead.low > 0) if figures.lower_is_better else (lead.low > 0, lead.high < 0)
+    if is_ahead:
+        verdict = f"this model is ahead of {rival}"
+    elif is_behind:
+        verdict = f"{rival} is AHEAD of this model"
     else:
-        verdict = "no clear difference to TF-IDF"
+        verdict = f"no clear difference to {rival}"
     return f"{name}: {verdict}, {lead.value:+.3f} {measure} [{lead.low:+.3f}, {lead.high:+.3f}]"

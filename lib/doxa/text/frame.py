@@ -95,13 +95,9 @@ class Reading:
         Windows of a long text overlap by a quarter; of a pair the longer text moves and the shorter stays (cut to
         half a window). Raises RecordError `too_long_text` under the policy `error`.
         """
-        n_special = self.n_special(second is not None)
-        room = self.max_length - n_special
+        room = self.room(len(first) + len(second or ()), second is not None)
         if len(first) + len(second or ()) <= room:
             return [self._window(first, second)], False
-        if self.policy == "error":
-            n_tokens = len(first) + len(second or ()) + n_special
-            raise RecordError("too_long_text", f"the text has {n_tokens} tokens, the model reads {self.max_length}; see --long")
         if second is None:
             parts, is_cut = self._parts(first, room)
             return [self._window(part, None) for part in parts], is_cut
@@ -117,17 +113,30 @@ class Reading:
             return len(self.frame.pair_prefix) + len(self.frame.pair_middle) + len(self.frame.pair_suffix)
         return len(self.frame.prefix) + len(self.frame.suffix)
 
-    def _parts(self, ids: list[int], room: int) -> tuple[list[list[int]], bool]:
-        if len(ids) <= room:
-            return [ids], False
+    def room(self, n_tokens: int, is_pair: bool) -> int:
+        """The most text tokens in a window. Raises RecordError `too_long_text` where so many are more, and the policy is `error`."""
+        n_special = self.n_special(is_pair)
+        room = self.max_length - n_special
+        if n_tokens > room and self.policy == "error":
+            raise RecordError("too_long_text", f"the text has {n_tokens + n_special} tokens, the model reads {self.max_length}; see --long")
+        return room
+
+    def cut(self, n_tokens: int, room: int) -> tuple[list[list[slice]], bool]:
+        """Which tokens of a text each of its windows of `room` tokens holds, as slices one after the other, and whether some are in none."""
+        if n_tokens <= room:
+            return [[slice(0, n_tokens)]], False
         if self.policy == "head":
-            return [ids[:room]], True
+            return [[slice(0, room)]], True
         if self.policy == "head-tail":
             n_head = room // 4  # a quarter from the head, the rest from the tail (Sun et al. 2019: 128 + 382 of 510)
-            return [ids[:n_head] + ids[len(ids) - (room - n_head) :]], True
+            return [[slice(0, n_head), slice(n_tokens - (room - n_head), n_tokens)]], True
         step = max(1, room - int(room * OVERLAP_SHARE))
-        starts = list(range(0, len(ids) - room, step)) + [len(ids) - room]
-        return [ids[start : start + room] for start in starts], False
+        starts = list(range(0, n_tokens - room, step)) + [n_tokens - room]
+        return [[slice(start, start + room)] for start in starts], False
+
+    def _parts(self, ids: list[int], room: int) -> tuple[list[list[int]], bool]:
+        cuts, is_cut = self.cut(len(ids), room)
+        return [[token for part in parts for token in ids[part]] if len(parts) > 1 else ids[parts[0]] for parts in cuts], is_cut
 
     def _window(self, first: list[int], second: list[int] | None) -> Window:
         if second is None:

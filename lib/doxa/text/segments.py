@@ -18,6 +18,7 @@ _WORD = re.compile(
     r"|rr"
     r"|hm*"
     r"|[^s][mz]*(?:(?<=z)[^s][mz]*)*")  # a sign, or emoji that are glued together
+_PIECE = re.compile(r"[wd][wdm]*|rr|hm*|[^s][mz]*(?:(?<=z)[^s][mz]*)*")  # a run of letters and digits, an ideograph, or a sign
 _TITLES = r"(?:Mr|Mrs|Ms|Dr|Prof|Sen|Rep|Gov|Gen|St|No|vs|Inc|Ltd|Corp|Co|Bros|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|approx|e\.g|i\.e|[A-Z])"
 _CLOSING = "\"'”’」』）)》〉】］]"
 # A Chinese stop ends a sentence anywhere; a Western one where a space follows and no lower-case letter after that.
@@ -66,6 +67,25 @@ def find_words(text: str) -> list[Span]:
         else:
             spans.append((start, end))
     return spans
+
+
+def find_pieces(text: str) -> list[Span]:
+    """The finest parts of a text that a label may be for: runs of letters and digits, ideographs and signs, one each."""
+    return [found.span() for found in _PIECE.finditer(text.translate(_CLASSES))]
+
+
+def join_tokens(tokens: list[str]) -> tuple[str, list[Span]]:
+    """The text of tokens and the span of each: a space between two, but none beside an ideograph or its like."""
+    parts, spans, at, before = [], [], 0, ""
+    for token in tokens:
+        if before and token and "h" not in (_CLASSES[ord(before)], _CLASSES[ord(token[0])]):
+            parts.append(" ")
+            at += 1
+        parts.append(token)
+        spans.append((at, at + len(token)))
+        at += len(token)
+        before = token[-1:] or before
+    return "".join(parts), spans
 
 
 def find_sentences(text: str) -> list[Span]:

@@ -10,11 +10,13 @@ STEPS_PER_LABEL, SCRATCH_STEPS_PER_LABEL = 12, 80
 HEAD_FACTOR = 10.0  # heads start from nothing
 
 
-def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_labels: int, n_processes: int) -> LoopSettings:
-    """The plan's settings, those that it leaves open by the base and the data; `n_labels` are those of the head that has most."""
+def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_labels: int, n_processes: int,
+           starts_fresh: bool = True) -> LoopSettings:
+    """The plan's settings, those that it leaves open by the base and the data; `n_labels` are those of the head that has most. Heads that
+    start from nothing learn faster, unless few weights are trained."""
     rate = plan.learning_rate or default_rate(is_scratch, hidden_size, plan.peft)
     given = {name: value for name, value in plan.loop.items() if value is not None}
-    settings = LoopSettings(rate, **({"head_lr_factor": 1.0 if plan.peft else HEAD_FACTOR} | given), n_processes=n_processes)
+    settings = LoopSettings(rate, **({"head_lr_factor": 1.0 if plan.peft or not starts_fresh else HEAD_FACTOR} | given), n_processes=n_processes)
     if "num_train_epochs" in given:
         return settings
     return replace(settings, num_train_epochs=default_epochs(is_scratch, n_examples, settings.step_size, n_labels))

@@ -16,13 +16,15 @@ class HeadFigures:
     """One row of the closing table.
 
     `scores` maps a method (model, tfidf, majority) to its figures (name -> Estimate); `lead` is the model's
-    first figure less TF-IDF's, on the same resampled rows."""
+    figure that counts most less that of `rival` (TF-IDF where it is empty) on the same resampled rows, None where nothing is there to compare with."""
 
     head: str
     kind: str
     support: int
     scores: dict[str, dict[str, Estimate]]
-    lead: Estimate
+    lead: Estimate | None
+    rival: str = ""
+    lower_is_better: bool = False
 
 
 def decide(logits: np.ndarray, heads: list[Head]) -> list[np.ndarray]:

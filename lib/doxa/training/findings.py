@@ -2,10 +2,12 @@
 
 import unicodedata
 from collections import Counter, defaultdict
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 from doxa.model.heads import Head
+from doxa.model.kinds.table import KINDS
 from doxa.training.examples import Example, LabelledSet
 
 FEW_EXAMPLES = 5
@@ -17,9 +19,10 @@ def find_problems(heads: list[Head], train: LabelledSet, dev: LabelledSet) -> li
     """One line per problem, with its number of records and two examples, and what to do about it."""
     found = []
     for index, head in enumerate(heads):
-        if head.kind != "number":
+        if head.kind in ("label", "labels"):
             found += _label_problems(head, train.column(index), dev.column(index))
-        found += _contradictions(head, index, train)
+        if KINDS[head.kind].shares:
+            found += _contradictions(head, index, train)
     if leaks := find_leaks(train, dev):
         shown = _show([train.examples[i] for i in leaks])
         n_dev = len(find_leaks(dev, train))
@@ -36,7 +39,7 @@ def find_leaks(train: LabelledSet, dev: LabelledSet) -> list[int]:
 def drop_leaks(train: LabelledSet, dev: LabelledSet) -> tuple[LabelledSet, int]:
     """The training set without the examples whose text is in dev, and how many they were."""
     leaks = set(find_leaks(train, dev))
-    return LabelledSet([example for i, example in enumerate(train.examples) if i not in leaks], train.n_unlabelled), len(leaks)
+    return replace(train, examples=[example for i, example in enumerate(train.examples) if i not in leaks]), len(leaks)
 
 
 def _label_problems(head: Head, train: list[Any], dev: list[Any]) -> list[str]:

@@ -11,7 +11,8 @@ from doxa.training.head_start import pretrain
 from doxa.training.identity import identify
 from doxa.training.loop import Stopped
 from doxa.training.plan import Listener, Plan
-from doxa.training.prepare import Prepared, check_disk, prepare
+from doxa.training.prepare import check_disk, prepare
+from doxa.training.prepared import Prepared
 from doxa.training.processes import find_processes
 from doxa.training.rounds import Trained, train_rounds
 from doxa.training.run_folder import open_run

@@ -11,23 +11,20 @@ from transformers import PreTrainedModel
 
 from doxa.device.cpu import computes_bf16, usable_cores
 from doxa.inference.conversion import save_form
-from doxa.inference.labeller import pool
 from doxa.inference.openvino_engine import OpenVinoEngine
 from doxa.model.convert import CannotConvert, convert
 from doxa.model.form import FOLDER, INT8, complete_form, digests
-from doxa.model.heads import Head
+from doxa.model.kinds.kind import Stock
+from doxa.model.kinds.slices import pool
 from doxa.model.safety import find_weights
-from doxa.text.frame import Window
-from doxa.training.guard import LEAST_HELD_OUT, judge
+from doxa.training.guard import LEAST_HELD_OUT, HeldOut, judge
 
 
-def write_forms(directory: str, model: PreTrainedModel, heads: list[Head], train: list[Window], held_out: list[list[Window]],
-                targets: list[np.ndarray], max_length: int, wants_int8: bool, tell: Callable[[str], None]) -> None:
-    """Convert the model whose weights lie in `directory`, quantise it on the training windows, and let the guard compare.
-
-    `held_out` are the windows of every held-out text, `targets` what they are labelled (see `encode_targets`)."""
+def write_forms(directory: str, model: PreTrainedModel, stock: Stock, max_length: int, held_out: HeldOut | None, wants_int8: bool, tell: Callable[[str], None]) -> None:
+    """Convert the model whose weights lie in `directory`; quantise it, and let the guard compare, where `held_out` is there
+    and int8 wanted."""
     try:
-        converted = convert(model)
+        converted = convert(model, stock)
     except CannotConvert as error:
         tell(f"{error}; predict will run it with torch")
         return
@@ -37,28 +34,30 @@ def write_forms(directory: str, model: PreTrainedModel, heads: list[Head], train
     verdict: dict = {}
     if not wants_int8:
         tell("no int8 form: --no-int8 says so")
-    elif len(held_out) < LEAST_HELD_OUT:
-        tell(f"no int8 form: {len(held_out)} dev records are too few to tell whether it keeps the labels ({LEAST_HELD_OUT} would do)")
+    elif held_out is None:
+        tell("no int8 form: it is made for heads of label, labels and number")
+    elif len(held_out.texts) < LEAST_HELD_OUT:
+        tell(f"no int8 form: {len(held_out.texts)} dev records are too few to tell whether it keeps the labels ({LEAST_HELD_OUT} would do)")
     elif importlib.util.find_spec("nncf") is None:
         tell("no int8 form: nncf is not installed; it comes with: pip install 'doxa[cpu]'")
     else:
-        verdict = _write_int8(folder, converted, model.config.pad_token_id or 0, heads, train, held_out, targets, max_length, tell)
+        verdict = _write_int8(folder, converted, model.config.pad_token_id or 0, held_out, max_length, tell)
     complete_form(folder, digests(directory, None, find_weights(directory)), verdict)
 
 
-def _write_int8(folder, converted, pad_id, heads, train, held_out, targets, max_length, tell) -> dict:
+def _write_int8(folder: str, converted, pad_id: int, held_out: HeldOut, max_length: int, tell: Callable[[str], None]) -> dict:
     with redirect_stdout(io.StringIO()):  # NNCF greets, and keeps the stream that it finds
         from doxa.training.quantize import RUNGS, quantize
 
     def compute(form, precision: str) -> np.ndarray:
-        windows = [window for parts in held_out for window in parts]
-        ends = np.cumsum([len(parts) for parts in held_out]).tolist()
+        windows = [window for parts in held_out.texts for window in parts]
+        ends = np.cumsum([len(parts) for parts in held_out.texts]).tolist()
         return pool(OpenVinoEngine(form, precision, pad_id, max_length, n_cores=usable_cores()).compute(windows), windows, list(zip([0, *ends], ends)))
 
     plain, rest = compute(converted, "fp32"), "bf16" if computes_bf16() else "fp32"  # as prediction will run it
     for rung in RUNGS:
-        quantised = quantize(converted, train, pad_id, rung)
-        verdict = judge(heads, targets, plain, compute(quantised, rest)) | {"kept_in_float": rung}
+        quantised = quantize(converted, held_out.train, pad_id, rung)
+        verdict = judge(held_out.heads, held_out.targets, plain, compute(quantised, rest)) | {"kept_in_float": rung}
         if verdict["is_good"]:
             save_form(quantised, folder, INT8)
             break
@@ -66,7 +65,7 @@ def _write_int8(folder, converted, pad_id, heads, train, held_out, targets, max_
     if seen is None:
         tell("no int8 form: no dev record is labelled")
         return {}
-    tell(f"int8 form {'kept' if verdict['is_good'] else 'left out'}: on {len(held_out)} dev records it agrees with fp32 on "
+    tell(f"int8 form {'kept' if verdict['is_good'] else 'left out'}: on {len(held_out.texts)} dev records it agrees with fp32 on "
          f"{seen['agreement']:.1%} [{seen['interval'][0]:.1%}, {seen['interval'][1]:.1%}] for head \"{name}\", "
          f"macro-F1 {seen['int8']:.3f} against {seen['fp32']:.3f}")
     return verdict if verdict["is_good"] else {}

@@ -1,16 +1,28 @@
 """Whether a cheaper form of a model still says the same."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from doxa.metrics.intervals import wilson
 from doxa.model.heads import Head
+from doxa.text.frame import Window
 from doxa.training.evaluation import decide, head_score
 
 LEAST_HELD_OUT = 200  # among fewer, not even one label that turned is under 0.5 %
 LEAST_AGREEMENT, MOST_LOST = 0.995, 0.003
 CLOSE = 0.05  # numbers agree when they differ by less than this share of their standard deviation
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a cheaper form is made and judged by: training windows, the windows of every held-out text, and its labels (see `encode_targets`)."""
+
+    heads: list[Head]
+    train: list[Window]
+    texts: list[list[Window]]
+    targets: list[np.ndarray]
 
 
 def judge(heads: list[Head], targets: list[np.ndarray], plain: np.ndarray, cheap: np.ndarray) -> dict[str, Any]:

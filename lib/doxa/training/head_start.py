@@ -14,12 +14,12 @@ from transformers import PreTrainedModel
 
 from doxa.errors import DoxaError
 from doxa.inference.torch_engine import collate, takes_token_types
-from doxa.model.classifier import build_masked_model, save_classifier
+from doxa.model.network import build_masked_model, save_network
 from doxa.text.frame import Window
 from doxa.text.tokenizer import write_tokenizer
 from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.plan import Listener, Plan
-from doxa.training.prepare import Prepared
+from doxa.training.prepared import Prepared
 from doxa.training.stages import Stages
 
 ENCODER = "encoder"
@@ -90,7 +90,7 @@ def pretrain(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener)
     if mask_id is None:
         raise DoxaError(f"--head-start mlm: the tokenizer of {plan.base} has no mask token; choose another --base")
     windows = [Window(window.ids[:MOST_TOKENS], window.type_ids[:MOST_TOKENS] if window.type_ids else window.type_ids, window.weight)
-               for window in [*prepared.train_windows, *(parts[0] for parts in prepared.unlabelled_texts)]]
+               for window in [*prepared.train_windows_of(), *prepared.unlabelled_windows()]]
     order = np.random.default_rng(prepared.settings.seed).permutation(len(windows))
     n_held_out = min(HELD_OUT, len(windows) // 20)
     if n_held_out < 1:
@@ -133,7 +133,7 @@ def save_encoder(model: PreTrainedModel, path: str, prepared: Prepared) -> None:
     shutil.rmtree(working, ignore_errors=True)
     try:
         os.mkdir(working)
-        save_classifier(model, working, prepared.base)
+        save_network(model, working, prepared.base)
         write_tokenizer(prepared.tokenizer, working, prepared.tokenizer.max_length)
         os.rename(working, path)
     except OSError as error:

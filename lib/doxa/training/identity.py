@@ -11,16 +11,16 @@ from doxa.model.directory import sha256_of
 from doxa.model.safety import find_weights
 from doxa.training.examples import LabelledSet
 from doxa.training.plan import Plan
-from doxa.training.prepare import Prepared
+from doxa.training.prepared import Prepared
 
 
 def identify(plan: Plan, prepared: Prepared) -> dict[str, str]:
     """What has to be the same for a run to go on: name -> value."""
     found = {"--base": plan.base, "--max-length": str(prepared.reading.max_length), "precision": prepared.precision,
-             "--text-field": " ".join(plan.text_fields), "--label-smoothing-factor": str(plan.label_smoothing_factor),
+             "--text-field": " ".join(filter(None, (prepared.train.fields.text, prepared.train.fields.text_pair))), "--label-smoothing-factor": str(plan.label_smoothing_factor),
              "--focal-gamma": str(plan.focal_gamma), "--class-weights": plan.class_weights,
              "--adversarial": str(plan.adversary), "torch": torch.__version__,
-             "--head": repr([(head.name, head.kind, head.labels) for head in prepared.heads]),
+             "--head": repr([(head.name, head.kind, head.labels, *((head.settings,) if head.settings else ())) for head in prepared.heads]),
              "the training data": fingerprint(prepared.train), "the dev data": fingerprint(prepared.dev)}
     found |= {"--" + name.replace("_", "-"): str(value) for name, value in asdict(prepared.settings).items()}
     found |= {"--peft": f"{plan.peft} {plan.peft_rank}", "--head-start": f"{plan.head_start} {plan.head_start_epochs} {plan.head_start_rate}",

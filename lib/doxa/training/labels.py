@@ -1,16 +1,16 @@
 """What `--head` asks for, the kind of each head, and label values as training targets."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 
 from doxa.errors import DoxaError, RecordError, UsageError
-from doxa.model.heads import KINDS, Head
-from doxa.records.record import json_type
+from doxa.model.heads import Head
+from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.slices import guess_slice
+from doxa.model.kinds.table import ALIASES, KINDS
 
 
 @dataclass(frozen=True)
@@ -28,58 +28,36 @@ def parse_heads(texts: tuple[str, ...]) -> list[HeadRequest]:
         field, separator, kind = text.rpartition(":")
         if not separator:
             field, kind = text, ""
-        elif kind not in KINDS:
-            raise UsageError(f'--head {text}: "{kind}" is no kind of head; give label, multi or number')
+        elif kind not in KINDS and kind not in ALIASES:
+            raise UsageError(f'--head {text}: "{kind}" is no kind of head; there are: {", ".join(KINDS)}')
         if not field:
             raise UsageError(f"--head {text}: name a field")
-        requests.append(HeadRequest(field, KINDS.get(kind)))
+        requests.append(HeadRequest(field, ALIASES.get(kind, kind) or None))
     names = [request.field for request in requests]
     if len(set(names)) < len(names):
         raise UsageError(f"--head {max(names, key=names.count)} is given twice")
     return requests
 
 
+def asked_kind(requests: list[HeadRequest]) -> Kind:
+    """The kind that reads the records for all heads that are asked for. Raises UsageError where two do not go together."""
+    kinds = [KINDS[request.kind or "label"] for request in requests]
+    for request, kind in zip(requests, kinds):
+        if len(requests) > 1 and not kind.shares:
+            raise UsageError(f"--head {request.field}:{kind.name} shares its model with no other head; train one for each")
+    return kinds[0]
+
+
 def read_value(request: HeadRequest, value: Any) -> Any:
-    """Return the gold value of one head: a text, a list of texts, a number, or None where there is none.
+    """Return the gold value of one head as its kind has it, or None where there is none.
 
     Raises RecordError `bad_label`."""
     if value is None or value == "":
         return None
-    kind = request.kind or _guess_kind(value)
-    if kind == "number":
-        return _read_number(request.field, value)
-    if kind == "labels":
-        if isinstance(value, str) and value.startswith("["):  # a cell of a CSV file
-            try:
-                value = orjson.loads(value)
-            except orjson.JSONDecodeError:
-                pass
-        if isinstance(value, list) and all(isinstance(label, str) and label for label in value):
-            return list(dict.fromkeys(value))
-    elif kind == "label":
-        if isinstance(value, (bool, int)):
-            return str(value).lower()
-        if isinstance(value, str):
-            return value
-    raise RecordError("bad_label", f'field "{request.field}" is {json_type(value)}, which no head of kind {kind or "label"} can hold')
-
-
-def _guess_kind(value: Any) -> str | None:
-    if isinstance(value, bool) or isinstance(value, str):
-        return "label"
-    if isinstance(value, (int, float)):
-        return "number"
-    return "labels" if isinstance(value, list) else None
-
-
-def _read_number(field: str, value: Any) -> float:
     try:
-        number = float(value) if not isinstance(value, (bool, list, dict)) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RecordError("bad_label", f'field "{field}" is {value!r}, not a finite number')
-    return number
+        return KINDS[request.kind or guess_slice(value)].read_gold(value)
+    except ValueError as error:
+        raise RecordError("bad_label", f'field "{request.field}" {error}') from None
 
 
 def decide_heads(requests: list[HeadRequest], columns: list[list[Any]]) -> list[Head]:
@@ -89,16 +67,15 @@ def decide_heads(requests: list[HeadRequest], columns: list[list[Any]]) -> list[
     heads = []
     for request, column in zip(requests, columns):
         values = [value for value in column if value is not None]
-        if not values:
+        if not values and KINDS[request.kind or "label"].needs_gold:
             raise DoxaError(f'no training record has a value in field "{request.field}"; check --head {request.field}')
-        kinds = {"number" if isinstance(v, float) else "labels" if isinstance(v, list) else "label" for v in values}
-        if len(kinds) > 1:
-            raise DoxaError(f'field "{request.field}" holds {" and ".join(sorted(kinds))}; say which with --head {request.field}:KIND')
-        kind = kinds.pop()
-        counts = Counter(label for v in values for label in (v if kind == "labels" else [v]))
-        if len(counts) < 2 and not (kind == "labels" and counts):
-            raise DoxaError(f'field "{request.field}" has one value only ({next(iter(counts), "none")!r}); there is nothing to learn')
-        heads.append(Head(request.field, kind, () if kind == "number" else tuple(sorted(counts))))
+        kind = request.kind
+        if kind is None:
+            guessed = {guess_slice(value) for value in values}
+            if len(guessed) > 1:
+                raise DoxaError(f'field "{request.field}" holds {" and ".join(sorted(guessed))}; say which with --head {request.field}:KIND')
+            kind = guessed.pop()
+        heads.append(KINDS[kind].decide_head(request.field, column))
     return heads
 
 

@@ -16,7 +16,6 @@ class Plan:
 
     base: str
     output: str
-    text_fields: tuple[str, ...]
     learning_rate: float | None = None
     max_length: int | None = None
     device: str = "auto"

@@ -1,9 +1,10 @@
-"""Everything that training starts from: the base, the texts as windows, the targets, what was left open settled."""
+"""Get everything ready that training starts from: the base, the texts, what was left open settled."""
 
 import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,62 +13,28 @@ from transformers import PreTrainedModel
 from doxa.device.choose import choose_device, choose_precision
 from doxa.device.libraries import keep_freed_memory
 from doxa.errors import DoxaError
-from doxa.inference.torch_engine import TORCH_TYPES
 from doxa.model.bases import SCRATCH, find_model
-from doxa.model.classifier import build_classifier, build_scratch
 from doxa.model.heads import Head
-from doxa.text.frame import Reading, Window
+from doxa.model.kinds.table import kind_of
+from doxa.model.network import build_network, build_scratch
+from doxa.text.frame import Reading
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 from doxa.text.vocabulary import learn_tokenizer
-from doxa.training.adaptation import Adaptation, adapt
+from doxa.training.adaptation import adapt
+from doxa.training.classifying import Classifying, prepare_slices
 from doxa.training.defaults import settle
-from doxa.training.encode import head_windows, number_scales, token_ids
 from doxa.training.examples import Example, LabelledSet
-from doxa.training.labels import encode_targets
-from doxa.training.loop import LoopSettings
+from doxa.training.lessons import Lessons, prepare_lessons
 from doxa.training.plan import Listener, Plan
+from doxa.training.prepared import Prepared
 from doxa.training.processes import Processes
 
 SCRATCH_LENGTH = 512
-
-
-@dataclass
-class Prepared:
-    """Everything that training starts from. `scale` and `shift` (C,) lead from standardised outputs to numbers."""
-
-    heads: list[Head]
-    base: str | None
-    tokenizer: TextTokenizer
-    model: PreTrainedModel
-    settings: LoopSettings
-    reading: Reading
-    train: LabelledSet
-    dev: LabelledSet
-    train_windows: list[Window]
-    train_targets: list[np.ndarray]
-    dev_texts: list[list[Window]]
-    dev_targets: list[np.ndarray]
-    scale: np.ndarray
-    shift: np.ndarray
-    device: torch.device
-    precision: str
-    unlabelled: LabelledSet
-    unlabelled_texts: list[list[Window]]
-    adaptation: Adaptation
-    encoder: str | None = None  # what a head start made of the base
-
-    @property
-    def mixed(self) -> torch.dtype | None:
-        return TORCH_TYPES[self.precision] if self.precision != "fp32" else None
-
-    def with_unlabelled(self, rows: np.ndarray | None = None, targets: list[np.ndarray] | None = None
-                        ) -> tuple[list[Window], list[str], list[np.ndarray]]:
-        """Windows, places and targets of the labelled texts and of rows (None: all) of the unlabelled; these are without a label unless given."""
-        rows = np.arange(len(self.unlabelled_texts)) if rows is None else rows
-        windows = [*self.train_windows, *(self.unlabelled_texts[i][0] for i in rows)]
-        places = [example.place for example in self.train.examples] + [self.unlabelled.examples[i].place for i in rows]
-        more = targets or [np.full((len(rows), *known.shape[1:]), np.nan) for known in self.train_targets]
-        return windows, places, [np.concatenate([known, added]) for known, added in zip(self.train_targets, more)]
+# What a kind learns (`Kind.learns`) -> what holds it, and what makes it ready.
+WAYS = {
+    "slices": (Classifying, prepare_slices),
+    "softmax": (Lessons, prepare_lessons),
+}
 
 
 def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, unlabelled: LabelledSet, listener: Listener,
@@ -88,24 +55,25 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     base = None if plan.base == SCRATCH else find_model(plan.base)
     tokenizer = _make_tokenizer(base, [*train.examples, *unlabelled.examples])
     reading = Reading(tokenizer.frame, min(plan.max_length or tokenizer.max_length, tokenizer.max_length))
-    windows, n_long = head_windows(reading, token_ids(tokenizer, train, plan.base, base is None, listener.warn))
-    if n_long:
-        listener.note(f"{n_long} training texts are longer than {reading.max_length} tokens; training reads the beginning of each")
-    dev_texts = [reading.read(*ids)[0] for ids in token_ids(tokenizer, dev, plan.base, base is None, listener.warn)]
-    train_targets = [encode_targets(head, train.column(i)) for i, head in enumerate(heads)]
-    dev_targets = [encode_targets(head, dev.column(i)) for i, head in enumerate(heads)]
-    free_texts = [reading.read(*ids)[0] for ids in token_ids(tokenizer, unlabelled, plan.base, base is None, listener.warn)]
-    scale, shift = number_scales(heads, train_targets)
+    way, prepare_texts = WAYS[kind_of(heads).learns]
+    shared: dict[str, Any] = dict(heads=heads, base=base, tokenizer=tokenizer, reading=reading, train=train, dev=dev, unlabelled=unlabelled)
+    texts = prepare_texts(plan, shared, listener)
     model = _build_model(plan, heads, base, tokenizer)
-    n_examples = len(windows) + (len(free_texts) if plan.teachers else 0)
-    settings = settle(plan, base is None, model.config.hidden_size, n_examples, most_labels(heads), processes.count)
-    adaptation = adapt(model, plan.peft, plan.peft_rank, settings.n_steps(n_examples))
-    return Prepared(heads, base, tokenizer, model, settings, reading, train, dev, windows, train_targets, dev_texts, dev_targets,
-                    scale, shift, torch.device(device), precision, unlabelled, free_texts, adaptation)
+    prepared = way(**shared, **texts, model=model, settings=None, device=torch.device(device), precision=precision)
+    prepared.check(plan)
+    return _settle(plan, prepared, prepared.n_rows(plan), processes.count)
+
+
+def _settle(plan: Plan, prepared: Prepared, n_rows: int, n_processes: int) -> Prepared:
+    """Settle what the plan leaves open for so many rows of training, and what of the model is trained."""
+    settings = settle(plan, prepared.base is None, prepared.model.config.hidden_size, n_rows, most_labels(prepared.heads), n_processes,
+                      prepared.kind.starts_fresh)
+    adaptation = adapt(prepared.model, plan.peft, plan.peft_rank, settings.n_steps(n_rows))
+    return replace(prepared, settings=settings, adaptation=adaptation)
 
 
 def _build_model(plan: Plan, heads: list[Head], base: str | None, tokenizer: TextTokenizer) -> PreTrainedModel:
-    model = build_scratch(tokenizer.rust.get_vocab_size(), heads, SCRATCH_LENGTH) if base is None else build_classifier(base, heads)
+    model = build_scratch(tokenizer.rust.get_vocab_size(), heads, SCRATCH_LENGTH) if base is None else build_network(base, heads)
     if plan.has_gradient_checkpointing:
         model.gradient_checkpointing_enable()
     return model
@@ -116,13 +84,11 @@ def fresh_model(plan: Plan, prepared: Prepared, encoder: str | None, n_chosen: i
 
     `n_chosen` texts that were labelled by the model come on top of the others: more texts take fewer epochs."""
     torch.manual_seed(prepared.settings.seed)
-    model = _build_model(plan, prepared.heads, encoder or prepared.base, prepared.tokenizer)
-    n_examples = len(prepared.train_windows) + (len(prepared.unlabelled_texts) if plan.teachers else n_chosen)
-    settings = prepared.settings
+    prepared = replace(prepared, model=_build_model(plan, prepared.heads, encoder or prepared.base, prepared.tokenizer), encoder=encoder)
+    n_rows = prepared.n_rows(plan) + (0 if plan.teachers else n_chosen)
     if n_chosen:
-        settings = settle(plan, prepared.base is None, model.config.hidden_size, n_examples, most_labels(prepared.heads), settings.n_processes)
-    adaptation = adapt(model, plan.peft, plan.peft_rank, settings.n_steps(n_examples))
-    return replace(prepared, model=model, settings=settings, adaptation=adaptation, encoder=encoder)
+        return _settle(plan, prepared, n_rows, prepared.settings.n_processes)
+    return replace(prepared, adaptation=adapt(prepared.model, plan.peft, plan.peft_rank, prepared.settings.n_steps(n_rows)))
 
 
 def most_labels(heads: list[Head]) -> int:
@@ -172,14 +138,14 @@ def draft(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, u
     """Check everything that can be checked before the first step. Raises DoxaError."""
     prepared = prepare(plan, heads, train, dev, unlabelled, listener)
     check_disk(plan, prepared.model)
-    sizes = np.array([len(window.ids) for window in prepared.train_windows])
+    sizes = np.array([len(window.ids) for window in prepared.train_windows_of()])
     config, weights = prepared.model.config, sum(parameter.nbytes for parameter in prepared.model.parameters())
     batch_tokens = prepared.settings.per_device_train_batch_size * int(sizes.max())
     # About 34 values per token, layer and width are kept for the backward pass (Korthikanti et al. 2022), in 2 or 4 bytes.
     activations = 34 * batch_tokens * config.num_hidden_layers * config.hidden_size * (2 if prepared.mixed else 4) // 2
-    counts = [Counter(label for value in train.column(i) if value is not None and head.kind != "number"
+    counts = [Counter(label for value in train.column(i) if value is not None and head.kind in ("label", "labels")
                       for label in (value if isinstance(value, list) else [value])) for i, head in enumerate(heads)]
     return Draft(plan.output, heads, [dict(count.most_common()) for count in counts], len(train.examples), len(dev.examples),
                  tuple(int(v) for v in np.quantile(sizes, (0.5, 0.9, 0.99, 1.0), method="higher")),
-                 prepared.settings.n_steps(len(sizes)),
+                 prepared.settings.n_steps(prepared.n_rows(plan)),
                  sum(p.numel() for p in prepared.model.parameters()), 5 * weights + activations, needed_bytes(plan, prepared.model))

@@ -13,22 +13,40 @@ from transformers import AutoConfig, PreTrainedModel
 from doxa.errors import DoxaError
 from doxa.inference.engine import pad
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
-from doxa.model.classifier import ADAPTER_FOLDER, load_classifier, load_pretrained
+from doxa.model.kinds.kind import Stock
+from doxa.model.kinds.slices import CLASSIFIER
+from doxa.model.kinds.table import KINDS
+from doxa.model.network import ADAPTER_FOLDER, forward, load_network, load_pretrained
 from doxa.text.frame import Window
 from doxa.training.extras import load_extra
 
 TOLERANCE = 1e-3  # of a logit in fp32; merging sums products in another order
 
 
-def compare_reloaded(directory: str, windows: list[list[Window]], expected: np.ndarray, pad_id: int, base: str | None) -> list[str]:
-    """Compute the first window of every text in a fresh process from `directory`, and from `base` with the adapter alone.
+def pad_windows(windows: list[Window], pad_id: int) -> dict[str, np.ndarray]:
+    """Windows as the arrays (B, T) that a network reads; token types only where some are not 0."""
+    inputs = pad(windows, pad_id, 0)
+    if not inputs["token_type_ids"].any():
+        del inputs["token_type_ids"]
+    return inputs
 
-    Returns lines that say how far the logits are apart. Raises DoxaError beyond TOLERANCE."""
+
+@torch.inference_mode()
+def compute_plain(model: PreTrainedModel, stock: Stock, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """The outputs (N, C) of windows, or of the tokens that are there, in fp32 on the CPU."""
+    outputs = forward(model.eval(), stock, {name: torch.from_numpy(array) for name, array in inputs.items()})
+    return outputs[torch.from_numpy(inputs["attention_mask"]).bool()].numpy() if stock.per_token else outputs.numpy()
+
+
+def compare_reloaded(directory: str, kind: str, inputs: dict[str, np.ndarray], expected: np.ndarray, base: str | None) -> list[str]:
+    """Compute windows in a fresh process from `directory`, and from `base` with the adapter alone.
+
+    Returns lines that say how far the outputs are apart. Raises DoxaError beyond TOLERANCE."""
     with tempfile.TemporaryDirectory() as folder:
         question, answer = os.path.join(folder, "question.npz"), os.path.join(folder, "answer.npz")
-        np.savez(question, **pad([parts[0] for parts in windows], pad_id, 0))
+        np.savez(question, **inputs)
         library = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        done = subprocess.run([sys.executable, "-m", "doxa.training.reload", directory, base or "", question, answer], capture_output=True, text=True,
+        done = subprocess.run([sys.executable, "-m", "doxa.training.reload", directory, kind, base or "", question, answer], capture_output=True, text=True,
                               env=os.environ | {"PYTHONPATH": os.pathsep.join([library, os.environ.get("PYTHONPATH", "")]), "WORLD_SIZE": "1"})
         if done.returncode:
             raise DoxaError(f"the new model could not be loaded again: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
@@ -43,24 +61,22 @@ def compare_reloaded(directory: str, windows: list[list[Window]], expected: np.n
     return lines
 
 
-def _answer(directory: str, base: str, question: str, answer: str) -> None:
+def _answer(directory: str, kind: str, base: str, question: str, answer: str) -> None:
     with np.load(question) as file:
-        inputs = {name: torch.from_numpy(file[name]) for name in file.files}
-    if not inputs["token_type_ids"].any():
-        del inputs["token_type_ids"]
-    models = {"model": load_classifier(directory)}
+        inputs = {name: file[name] for name in file.files}
+    stock = KINDS[kind].stock
+    models = {"model": load_network(directory, stock=stock)}
     if base:
-        models["adapter alone"] = load_with_adapter(base, directory)
-    with torch.inference_mode():
-        np.savez(answer, **{name: model(**inputs).logits.numpy() for name, model in models.items()})
+        models["adapter alone"] = load_with_adapter(base, directory, stock)
+    np.savez(answer, **{name: compute_plain(model, stock, inputs) for name, model in models.items()})
 
 
-def load_with_adapter(base: str, directory: str) -> PreTrainedModel:
-    """The classifier of a base with the adapter alone that lies under a model directory. Raises DoxaError."""
+def load_with_adapter(base: str, directory: str, stock: Stock = CLASSIFIER) -> PreTrainedModel:
+    """The network of a base with the adapter alone that lies under a model directory. Raises DoxaError."""
     config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     path = os.path.join(directory, ADAPTER_FOLDER)
     size = config.__dict__.pop(CONFIG_KEY, None)
-    model = load_pretrained(base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
+    model = load_pretrained(base, stock, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)[0]
     if size is None:
         return load_extra("peft", "peft", "--peft").PeftModel.from_pretrained(model, path).eval()
     add_bottlenecks(model, size)

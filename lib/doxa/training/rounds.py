@@ -4,15 +4,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from doxa.training.encode import scaled_targets
 from doxa.training.loop import Position, TrainingLoop
-from doxa.training.loss import Objective, balanced_weights
-from doxa.training.outputs import dev_logits, evaluate, logits_of
 from doxa.training.plan import Listener, Plan
-from doxa.training.prepare import Prepared, fresh_model
-from doxa.training.self_training import ChosenLabels, choose_labels
+from doxa.training.prepare import fresh_model
+from doxa.training.prepared import Prepared
+from doxa.training.self_training import choose_labels
 from doxa.training.stages import Stages
-from doxa.training.tasks import Classification
 from doxa.training.watch import MAIN
 
 
@@ -50,20 +47,6 @@ def make_loop(plan: Plan, prepared: Prepared, stages: Stages) -> TrainingLoop:
                         prepared.precision == "fp16")
 
 
-def make_task(plan: Plan, prepared: Prepared, chosen: ChosenLabels | None = None, soft: torch.Tensor | None = None) -> Classification:
-    """The labelled texts, with them those that self-training labelled, or with teachers all that are there."""
-    weights = tuple(map(balanced_weights, prepared.heads, prepared.train_targets)) if plan.class_weights == "balanced" else ()
-    objective = Objective(prepared.heads, plan.label_smoothing_factor, plan.focal_gamma, weights)
-    windows, targets = list(prepared.train_windows), prepared.train_targets
-    places = [example.place for example in prepared.train.examples]
-    if soft is not None:
-        windows, places, targets = prepared.with_unlabelled()
-    elif chosen is not None:
-        windows, places, targets = prepared.with_unlabelled(chosen.rows, chosen.targets)
-    return Classification(objective, windows, scaled_targets(prepared.heads, targets, prepared.scale, prepared.shift), places,
-                          prepared.model.config.pad_token_id or 0, prepared.mixed, soft)
-
-
 def train_rounds(plan: Plan, prepared: Prepared, encoder: str | None, soft: torch.Tensor | None, stages: Stages, listener: Listener) -> Trained:
     """Train; then label unlabelled texts and train anew with them, as often as the plan says. The round with the best dev score wins."""
     chosen, rounds, first = None, [], stages.number
@@ -72,9 +55,9 @@ def train_rounds(plan: Plan, prepared: Prepared, encoder: str | None, soft: torc
             prepared = fresh_model(plan, prepared, encoder, len(chosen.rows) if chosen else 0)
         loop = make_loop(plan, prepared, stages)
         name = f"round {number}" if plan.n_rounds else MAIN
-        rounds.append(stages.train(name, loop, make_task(plan, prepared, chosen, soft), lambda: evaluate(loop, prepared), is_last=number == plan.n_rounds))
+        rounds.append(stages.train(name, loop, prepared.make_task(plan, chosen, soft), lambda: prepared.evaluate(loop), is_last=number == plan.n_rounds))
         if number < plan.n_rounds:
-            chosen = choose_labels(prepared, dev_logits(loop, prepared), logits_of(loop, prepared, prepared.unlabelled_texts))
+            chosen = choose_labels(prepared, *(prepared.logits_of(loop, texts) for texts in (prepared.dev_texts, prepared.unlabelled_texts)))
             if not len(chosen.rows):
                 listener.note("self-training ends: no unlabelled text has a score that is high enough")
                 break

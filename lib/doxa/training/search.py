@@ -8,10 +8,10 @@ import torch
 from doxa.errors import DoxaError
 from doxa.training.extras import load_extra
 from doxa.training.loop import Position
-from doxa.training.outputs import evaluate
 from doxa.training.plan import Listener, Plan
-from doxa.training.prepare import Prepared, fresh_model
-from doxa.training.rounds import Trained, Trial, make_loop, make_task
+from doxa.training.prepare import fresh_model
+from doxa.training.prepared import Prepared
+from doxa.training.rounds import Trained, Trial, make_loop
 from doxa.training.space import Space, Span, default_space
 from doxa.training.stages import Stages
 
@@ -76,7 +76,7 @@ def search(plan: Plan, prepared: Prepared, encoder: str | None, soft: torch.Tens
             loop = make_loop(trial_plan, trial_prepared, stages)
             listener.note(f"trial {number + 1} of {plan.n_trials}: {describe(settings)}")
             position = stages.try_out(
-                f"trial {number + 1}", loop, make_task(trial_plan, trial_prepared, soft=soft), lambda: evaluate(loop, trial_prepared), identity,
+                f"trial {number + 1}", loop, trial_prepared.make_task(trial_plan, soft=soft), lambda: trial_prepared.evaluate(loop), identity,
                 lambda position: sampler.is_hopeless(position.scores, n_epochs), lambda position: _is_better(position, best))
             if position.is_given_up and position.scores:
                 listener.note(f"trial {number + 1} was given up after epoch {len(position.scores)}: most others did better by then")

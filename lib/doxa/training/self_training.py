@@ -7,7 +7,7 @@ import numpy as np
 from doxa.model.heads import Head, head_slices, probabilities
 from doxa.terminal import visible
 from doxa.training.calibrate import calibrate
-from doxa.training.prepare import Prepared
+from doxa.training.classifying import Classifying
 
 # A label is taken from the score on at which at least this share of the dev texts that got it were right.
 WANTED_PRECISION = 0.9
@@ -32,7 +32,7 @@ class ChosenLabels:
         return f"{len(self.rows)} unlabelled texts got a label; " + "; ".join(parts)
 
 
-def choose_labels(prepared: Prepared, dev_logits: np.ndarray, logits: np.ndarray) -> ChosenLabels:
+def choose_labels(prepared: Classifying, dev_logits: np.ndarray, logits: np.ndarray) -> ChosenLabels:
     """Choose among the unlabelled texts by their logits (n, C); thresholds and temperature come from dev, whose texts are never learnt from."""
     heads, _, _ = calibrate(prepared.heads, dev_logits, prepared.dev_targets)
     targets = []

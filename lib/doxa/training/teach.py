@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from doxa.errors import DoxaError
-from doxa.inference.labeller import pool
+from doxa.model.kinds.slices import pool
 from doxa.inference.torch_engine import load_torch_engine
 from doxa.model.directory import read_table
 from doxa.model.heads import Head, head_slices, probabilities
@@ -12,12 +12,12 @@ from doxa.text.frame import Reading
 from doxa.text.tokenizer import load_tokenizer
 from doxa.device.cpu import usable_cores
 from doxa.training.plan import Listener
-from doxa.training.prepare import Prepared
+from doxa.training.classifying import Classifying
 
 ASKED_AT_ONCE = 2048
 
 
-def ask_teachers(directories: tuple[str, ...], prepared: Prepared, listener: Listener) -> torch.Tensor:
+def ask_teachers(directories: tuple[str, ...], prepared: Classifying, listener: Listener) -> torch.Tensor:
     """Mean of the teachers' calibrated probabilities (numbers: standardised values) for every training and unlabelled text, (n, C).
 
     Raises DoxaError when a teacher lacks a head or one of its labels."""
@@ -30,7 +30,7 @@ def ask_teachers(directories: tuple[str, ...], prepared: Prepared, listener: Lis
     return torch.tensor((soft - prepared.shift) / prepared.scale, dtype=torch.float32)
 
 
-def _ask(directory: str, texts: list[tuple[str, ...]], prepared: Prepared) -> np.ndarray:
+def _ask(directory: str, texts: list[tuple[str, ...]], prepared: Classifying) -> np.ndarray:
     table = read_table(directory)
     if table is None:
         raise DoxaError(f"--teacher {directory}: that is no model that finetune wrote")

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import Head
 from doxa.records.record import Record
+from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout, Question
 from doxa.text.tokenizer import TextTokenizer
@@ -17,7 +19,8 @@ from doxa.text.tokenizer import TextTokenizer
 
 @dataclass(frozen=True)
 class Stock:
-    """The stock network of a kind, by the names that transformers has for it.
+    """The stock network of a kind, by the names that transformers has for it: `mapping` is the table of architectures that have one,
+    `words` what people call it, `n_outputs` their number where it is fixed and has no labels.
 
     `outputs` are the tensors of its output that are read, side by side along the last axis; `per_token` where there is a row of them
     for every token, not one for the window. `has_choice_axis` where the network wants windows as (B, 1, T). `pooling` makes one row
@@ -26,36 +29,30 @@ class Stock:
 
     auto_class: str
     ending: str  # of the architecture's name in config.json
+    mapping: str
+    words: str
     outputs: tuple[str, ...] = ("logits",)
     per_token: bool = False
     has_choice_axis: bool = False
     pooling: str | None = None
     reads_first_token: bool = False
+    n_outputs: int | None = None
 
 
 @dataclass(slots=True)
 class Lesson:
-    """One row of training: windows, and what their outputs should be (see `Kind.learns`)."""
+    """One row of training: windows, and what their outputs should be (see `Kind.learns`). `place` names the record it is of."""
 
     windows: list[Window]
     target: Any
     place: str = ""
 
 
-@dataclass(frozen=True)
-class TextFields:
-    """The fields that hold the texts. `is_given` where the user named them."""
-
-    text: str = "text"
-    text_pair: str | None = None
-    is_given: bool = False
-
-
 class Kind(ABC):
     """`name` is what `--head FIELD:KIND` and doxa.json call it.
 
     `learns` is what its loss is: `softmax` over `softmax_over` (labels of each token, tokens of a window, windows of a lesson), or a
-    task of its own in `training/`. `shares` where several heads of this family fit side by side into one network."""
+    task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network."""
 
     name: str
     reads: str  # what it reads in a record, for people
@@ -63,10 +60,18 @@ class Kind(ABC):
     stock: Stock
     learns: str = "softmax"
     softmax_over: str = ""
+    starts_fresh: bool = True
     shares: bool = False
+    has_labels: bool = False  # its outputs have names
     needs_gold: bool = True
+    takes_ids: bool = False  # also token ids in place of texts, as `tokenize` leaves them
+    marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
 
     # --- records in
+
+    def fields_of(self, record: Record, fields: TextFields) -> TextFields:
+        """The fields that hold the texts of this record."""
+        return fields.of(record)
 
     @abstractmethod
     def read_question(self, record: Record, fields: TextFields) -> Question:
@@ -75,6 +80,9 @@ class Kind(ABC):
     @abstractmethod
     def read_gold(self, value: Any) -> Any:
         """The gold value that a field of a record holds, None where there is none. Raises ValueError, in words, for what is none of this kind."""
+
+    def check(self, question: Question, gold: Any) -> None:
+        """Raises ValueError, in words, where gold is none for this question."""
 
     @abstractmethod
     def decide_head(self, name: str, gold: list[Any]) -> Head:
@@ -90,6 +98,10 @@ class Kind(ABC):
     def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
         """What is to be learnt from a record that has gold."""
 
+    def simple(self, train: list[tuple[Question, Any]], questions: list[Question]) -> dict[str, list[dict[str, Any]]]:
+        """What simple methods, by their names, learn from labelled records and say of others: entries of `prediction`."""
+        return {}
+
     # --- predictions out
 
     @abstractmethod
@@ -102,7 +114,19 @@ class Kind(ABC):
         """The members of an entry of `prediction`, in Arrow."""
 
     @abstractmethod
-    def judge(self, gold: list[Any], said: list[dict[str, Any]]) -> Tallied:
-        """What makes figures of these."""
+    def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
+        """What makes figures of gold and what was said beside it; of several models, by the same counts."""
 
-    marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
+
+def read_json(value: Any) -> Any:
+    """A value as it is, and of a cell of a CSV file (a text that holds a list or an object) what it holds; None where it is empty.
+
+    Raises ValueError where such a text is no JSON."""
+    if value == "":
+        return None
+    if not isinstance(value, str) or value[:1] not in ("[", "{"):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise ValueError("holds a text that is no JSON") from None

@@ -1,0 +1,83 @@
+"""Tags of tokens and the spans that they mark, in the schemes IOB2 (BIO), IOB1 and BIOES, which BILOU and BMES spell with other letters.
+
+A tag is a prefix, a hyphen and a label (`B-PER`), or `O` for a token in no span; a prefix alone (`B`) has the label `_`. Spans are
+(start, end, label) in tokens, end exclusive. Schemes: Ramshaw & Marcus (1995), Tjong Kim Sang & Veenstra (1999), Ratinov & Roth (2009)."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+Span = tuple[int, int, str]
+
+IOB2, IOB1, BIOES = "IOB2", "IOB1", "BIOES"
+NO_LABEL = "_"
+_PREFIXES = {IOB2: "BIO", IOB1: "BIO", BIOES: "BIOES"}
+_TAG = re.compile(r"O|([BIESMLU])(?:-(.+))?", re.DOTALL)
+_SPELLING = {"M": "I", "L": "E", "U": "S"}
+_OUTSIDE = ("O", "")
+
+
+def is_span_tag(tag: str) -> bool:
+    """Whether a tag can be one of a span; a part of speech (`NN`) cannot."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def find_scheme(tags: Sequence[str]) -> str:
+    """The scheme of one sequence: exact where the sequence is faultless in any, IOB2 where it is in none.
+
+    Only BIOES ends spans with a tag of their own. In IOB1 `B-` stands only between spans of one label that touch, so that its first
+    span begins with `I-`, which IOB2 never has. Raises ValueError for a tag that is none of a span."""
+    parts = [_split(tag) for tag in tags]
+    if any(prefix in "ES" for prefix, _ in parts):
+        return BIOES
+    pairs = list(zip([_OUTSIDE, *parts], parts))
+    starts_inside = any(prefix == "I" and before != label for (_, before), (prefix, label) in pairs)
+    parts_only = all(before == label for (_, before), (prefix, label) in pairs if prefix == "B")
+    return IOB1 if starts_inside and parts_only else IOB2
+
+
+def tags_to_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:
+    """The spans of a sequence of tags, in order; `scheme` None finds it.
+
+    Strict, as seqeval's mode of that name: what does not begin as its scheme says is no span (IOB2: `I-PER` after `O` or after another
+    label), and in BIOES what is not ended neither. Raises ValueError for a tag that is none of the scheme."""
+    scheme = scheme or find_scheme(tags)
+    spans: list[Span] = []
+    start, held = None, ""
+    for place, tag in enumerate([*tags, "O"]):
+        prefix, label = _split(tag)
+        if prefix not in _PREFIXES[scheme]:
+            raise ValueError(f"{tag!r} is no tag of {scheme}, which has {', '.join(f'{letter}-PER' for letter in _PREFIXES[scheme] if letter != 'O')} and O")
+        if start is not None and prefix in "IE" and label == held:
+            if prefix == "E":
+                spans.append((start, place + 1, held))
+                start = None
+            continue
+        if start is not None and scheme != BIOES:
+            spans.append((start, place, held))
+        start = None
+        if prefix == "B" or prefix == "I" and scheme == IOB1:
+            start, held = place, label
+        elif prefix == "S":
+            spans.append((place, place + 1, label))
+    return spans
+
+
+def spans_to_tags(spans: Iterable[Span], n_tokens: int) -> list[str]:
+    """IOB2 tags (n_tokens) of spans in any order. Raises ValueError where one is empty or outside, or two overlap: tags cannot say that."""
+    tags = ["O"] * n_tokens
+    for start, end, label in sorted(spans):
+        if not 0 <= start < end <= n_tokens:
+            raise ValueError(f"a span from {start} to {end} does not fit {n_tokens} tokens")
+        if any(tag != "O" for tag in tags[start:end]):
+            raise ValueError(f"two spans overlap at token {start}; tags cannot say that")
+        tags[start:end] = [f"B-{label}"] + [f"I-{label}"] * (end - start - 1)
+    return tags
+
+
+def _split(tag: str) -> tuple[str, str]:
+    """Prefix, in the letters of BIOES, and label."""
+    found = _TAG.fullmatch(tag)
+    if not found:
+        raise ValueError(f"{tag!r} is no tag of a span, such as B-PER, I-PER or O")
+    prefix, label = found.groups()
+    return (_SPELLING.get(prefix, prefix), label or NO_LABEL) if prefix else _OUTSIDE

@@ -1,0 +1,112 @@
+"""Figures of spans with labels: one is found where start, end and label are those of gold (Tjong Kim Sang & De Meulder 2003)."""
+
+from typing import Any
+
+import numpy as np
+
+from doxa.errors import DoxaError
+from doxa.metrics.bio import IOB2, find_scheme, spans_to_tags, tags_to_spans
+from doxa.metrics.label_figures import Tally, averages, label_scores
+from doxa.metrics.tallied import Tallied
+
+Gold = list[str] | list[dict[str, Any]]
+
+
+class EntityFigures(Tallied):
+    """`f1`, `precision` and `recall` of all spans together, `macro_f1` over labels, all as seqeval's strict mode has them; and
+    `token_accuracy`, the share of tokens with the right tag, where `has_tags`.
+
+    Gold that is tags, in any scheme of `bio`, is compared with the tags that were said, which are IOB2; gold that is entities with the
+    entities that were said. NaN where spans are neither held nor said."""
+
+    headline = "f1"
+    small = ("f1", "precision", "recall")
+
+    def __init__(self, labels: tuple[str, ...], has_tags: bool):
+        self.labels, self.has_tags = labels, has_tags
+        self._places = {label: place for place, label in enumerate(labels)}
+
+    def count(self, gold: list[Gold], said: list[dict[str, Any]]) -> np.ndarray:
+        """Of each label the spans found, held and said (3K), then tokens with the right tag, and tokens with one. Raises DoxaError where
+        gold is tags and as many were not said, or a tag is none of a span."""
+        k = len(self.labels)
+        counts = np.zeros((len(gold), 3 * k + 2))
+        for row, own, entry in zip(counts, gold, said):
+            held, given = held_spans(own), said_spans(own, entry)
+            for first, spans in ((0, held & given), (k, held), (2 * k, given)):
+                for *_, label in spans:
+                    row[first + self._places[label]] += 1
+            if is_tags(own):
+                row[-2:] = sum(map(str.__eq__, _as_iob2(own), entry["tags"])), len(own)
+        return counts
+
+    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        tally = self._tally(sums)
+        found = averages(tally)
+        is_defined = (tally.held + tally.said).any(axis=1)
+        figures = {name: np.where(is_defined, found[source], np.nan)
+                   for name, source in (("f1", "micro_f1"), ("precision", "micro_precision"), ("recall", "micro_recall"), ("macro_f1", "macro_f1"))}
+        if self.has_tags:
+            figures["token_accuracy"] = np.divide(sums[:, -2], sums[:, -1], out=np.full(len(sums), np.nan), where=sums[:, -1] > 0)
+        return figures
+
+    def figures_by_label(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        return label_scores(self._tally(sums))
+
+    def support_by_label(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tally = self._tally(sums)
+        return tally.held, tally.said
+
+    def is_right(self, gold: Gold, said: dict[str, Any]) -> bool:
+        return held_spans(gold) == said_spans(gold, said)
+
+    def _tally(self, sums: np.ndarray) -> Tally:
+        k = len(self.labels)
+        return Tally(sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k], sums[:, -1])
+
+
+def entity_figures(gold: list[Gold], *said: list[dict[str, Any]]) -> EntityFigures:
+    """What makes figures of these; several `said` of the same gold share its labels."""
+    spans = [held_spans(own) for own in gold] + [said_spans(own, entry) for entries in said for own, entry in zip(gold, entries)]
+    return EntityFigures(tuple(sorted({label for found in spans for *_, label in found})), any(map(is_tags, gold)))
+
+
+def is_tags(gold: list[Any]) -> bool:
+    """Whether gold is tags. An empty list is no entities."""
+    return bool(gold) and isinstance(gold[0], str)
+
+
+def held_spans(gold: Gold) -> set[tuple[int, int, str]]:
+    """In tokens where gold is tags, else in characters."""
+    return _tagged(gold) if is_tags(gold) else _entities(gold)
+
+
+def said_spans(gold: Gold, said: dict[str, Any]) -> set[tuple[int, int, str]]:
+    """What was said, in the form of gold."""
+    return _tagged(said_tags(gold, said), IOB2) if is_tags(gold) else _entities(said["entities"])
+
+
+def said_tags(gold: list[str], said: dict[str, Any]) -> list[str]:
+    """The tags that were said beside gold tags. Raises DoxaError where they are not as many."""
+    tags = said.get("tags")
+    if tags is None:
+        raise DoxaError("gold is tags, but the prediction has none; predict on records with `tokens`, or give gold as entities: start, end, label")
+    if len(tags) != len(gold):
+        raise DoxaError(f"gold has {len(gold)} tags, and the prediction {len(tags)}; both must have one for each token")
+    return tags
+
+
+def _tagged(tags: list[str], scheme: str | None = None) -> set[tuple[int, int, str]]:
+    try:
+        return set(tags_to_spans(tags, scheme))
+    except ValueError as error:
+        raise DoxaError(str(error)) from None
+
+
+def _entities(entities: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
+    return {(entity["start"], entity["end"], entity["label"]) for entity in entities}
+
+
+def _as_iob2(tags: list[str]) -> list[str]:
+    """Gold tags as they would be said."""
+    return tags if find_scheme(tags) == IOB2 else spans_to_tags(tags_to_spans(tags), len(tags))

@@ -1,0 +1,67 @@
+"""Figures of tags that are labels of single tokens, such as parts of speech."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from doxa.metrics.bio import is_span_tag
+from doxa.metrics.entity_figures import EntityFigures, entity_figures, is_tags, said_tags
+from doxa.metrics.label_figures import Tally, averages, label_scores
+from doxa.metrics.tallied import Tallied
+
+
+class TokenFigures(Tallied):
+    """`accuracy` over tokens, and `macro_f1` over tags."""
+
+    headline = "accuracy"
+    small = ("accuracy", "macro_f1")
+
+    def __init__(self, labels: tuple[str, ...]):
+        self.labels = labels
+        self._places = {label: place for place, label in enumerate(labels)}
+
+    def count(self, gold: list[list[str]], said: list[dict[str, Any]]) -> np.ndarray:
+        """Of each tag the tokens right, held and said (3K), then all tokens. Raises DoxaError where not as many were said."""
+        k = len(self.labels)
+        counts = np.zeros((len(gold), 3 * k + 1))
+        for row, held, entry in zip(counts, gold, said):
+            given = said_tags(held, entry)
+            for first, tags in ((0, [tag for tag, other in zip(held, given) if tag == other]), (k, held), (2 * k, given)):
+                for tag, n in Counter(tags).items():
+                    row[first + self._places[tag]] = n
+            row[-1] = len(held)
+        return counts
+
+    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        tally = self._tally(sums)
+        accuracy = np.divide(tally.hits.sum(axis=1), tally.n, out=np.full(len(sums), np.nan), where=tally.n > 0)
+        return {"accuracy": accuracy, "macro_f1": np.where(tally.n > 0, averages(tally)["macro_f1"], np.nan)}
+
+    def figures_by_label(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        return label_scores(self._tally(sums))
+
+    def support_by_label(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tally = self._tally(sums)
+        return tally.held, tally.said
+
+    def is_right(self, gold: list[str], said: dict[str, Any]) -> bool:
+        return gold == said_tags(gold, said)
+
+    def _tally(self, sums: np.ndarray) -> Tally:
+        k = len(self.labels)
+        return Tally(sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k], sums[:, -1])
+
+
+def tag_figures(gold: list[list[Any]], *said: list[dict[str, Any]]) -> EntityFigures | TokenFigures:
+    """What makes figures of these: of tokens where all gold is tags and any of them is none of a span, else of spans."""
+    if any(is_tags(own) for own in gold) and not any(own and not is_tags(own) for own in gold) and is_plain(gold):
+        tags = {tag for own in gold for tag in own}
+        tags.update(tag for entries in said for own, entry in zip(gold, entries) for tag in said_tags(own, entry))
+        return TokenFigures(tuple(sorted(tags)))
+    return entity_figures(gold, *said)
+
+
+def is_plain(sequences: list[list[str]]) -> bool:
+    """Whether the tags of a corpus are labels of single tokens: some say so, and then `O` is a label like others."""
+    return any(not is_span_tag(tag) for tags in sequences for tag in tags)

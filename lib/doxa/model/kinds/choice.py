@@ -1,0 +1,123 @@
+"""Choosing: which of several texts goes best with a text."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from doxa.errors import RecordError
+from doxa.metrics.choice_figures import choice_figures
+from doxa.metrics.tallied import Tallied
+from doxa.model.heads import SCORE_DIGITS, Head
+from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
+from doxa.model.kinds.slices import pool
+from doxa.model.kinds.tokenwise import log_softmax
+from doxa.records.record import MISSING, Record, json_type
+from doxa.records.text_fields import TextFields
+from doxa.text.frame import Reading
+from doxa.text.question import Layout, Question
+from doxa.text.tokenizer import TextTokenizer
+
+
+class Choice(Kind):
+    """The text is read once beside each of its `choices`; the likeliest is said."""
+
+    name = "choice"
+    reads = "text, choices: [text, ...]"
+    says = "index, text, score; with --scores one for each choice"
+    stock = Stock("AutoModelForMultipleChoice", "ForMultipleChoice", "MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES", "network that chooses",
+                  has_choice_axis=True, n_outputs=1)
+    softmax_over = "windows"
+    marks = ("index",)
+
+    def fields_of(self, record: Record, fields: TextFields) -> TextFields:
+        return fields
+
+    def read_question(self, record: Record, fields: TextFields) -> Question:
+        text, choices = record.get_text(fields.text), record.get("choices")
+        if choices is MISSING:
+            raise RecordError("missing_field", 'field "choices" is missing: the texts to choose from')
+        try:
+            choices = read_json(choices)
+        except ValueError as error:
+            raise RecordError("bad_choices", f'field "choices" {error}') from None
+        if not isinstance(choices, list) or not all(isinstance(choice, str) and choice.strip() for choice in choices):
+            raise RecordError("bad_choices", f'field "choices" is {json_type(choices)}, not a list of texts that say something')
+        if len(choices) < 2:
+            raise RecordError("bad_choices", f'field "choices" holds {len(choices)} texts; there is nothing to choose')
+        return Question((text, *choices))
+
+    def read_gold(self, value: Any) -> int | str:
+        """The place of the right choice from 0, or its text."""
+        if type(value) is int and value >= 0 or isinstance(value, str):
+            return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        raise ValueError(f"is {json_type(value)}, neither the place of a choice from 0 nor its text")
+
+    def check(self, question: Question, gold: Any) -> None:
+        if _place(question, gold) is None:
+            raise ValueError(f"is {gold!r}, which is none of the {len(question.texts) - 1} choices")
+
+    def decide_head(self, name: str, gold: list[Any]) -> Head:
+        return Head(name, self.name)
+
+    def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
+        encoded = iter(tokenizer.encode([text for question in questions for text in question.texts]))
+        found: list[Layout | RecordError] = []
+        for question in questions:
+            text, *choices = [next(encoded) for _ in question.texts]
+            if not text or not all(choices):
+                found.append(RecordError("empty_text", "the text or a choice holds nothing that the tokenizer reads"))
+                continue
+            try:
+                read = [reading.read(text, choice) for choice in choices]
+            except RecordError as error:
+                found.append(error)
+                continue
+            sizes = [len(windows) for windows, _ in read]
+            n_tokens = len(text) + sum(map(len, choices)) + len(choices) * reading.n_special(True)
+            found.append(Layout([window for windows, _ in read for window in windows], n_tokens, any(is_cut for _, is_cut in read), (question, sizes)))
+        return found
+
+    def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
+        """The first window of each choice; the gold one is to have the highest output."""
+        starts = np.cumsum([0, *layout.about[1]])[:-1]
+        return [Lesson([layout.windows[start] for start in starts], _place(question, gold))]
+
+    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
+        head, found, at = heads[0], [], 0
+        for layout in layouts:
+            question, sizes = layout.about
+            ends = np.cumsum(sizes).tolist()
+            logits = pool(np.asarray(outputs[at : at + len(layout.windows)]), layout.windows, list(zip([0, *ends], ends)))[:, 0]  # (K,)
+            at += len(layout.windows)
+            found.append({head.name: _choose(logits / head.temperature, question, with_scores)} if np.isfinite(logits).all() else None)
+        return found
+
+    def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
+        scores = [("scores", pa.list_(pa.float64()))] if with_scores else []
+        return [("index", pa.int64()), ("text", pa.string()), ("score", pa.float64()), *scores]
+
+    def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
+        return choice_figures(gold, *said)
+
+    def simple(self, train: list[tuple[Question, Any]], questions: list[Question]) -> dict[str, list[dict[str, Any]]]:
+        """The place that is right most often in training, the same for all."""
+        places = [_place(question, gold) for question, gold in train]
+        commonest = int(np.bincount(places).argmax())
+        return {"majority": [{"index": (place := min(commonest, len(question.texts) - 2)), "text": question.texts[place + 1]} for question in questions]}
+
+
+def _choose(logits: np.ndarray, question: Question, with_scores: bool) -> dict[str, Any]:
+    scores = np.round(np.exp(log_softmax(logits[None])[0]), SCORE_DIGITS).tolist()
+    best = int(logits.argmax())
+    return {"index": best, "text": question.texts[best + 1], "score": scores[best]} | ({"scores": scores} if with_scores else {})
+
+
+def _place(question: Question, gold: int | str) -> int | None:
+    """The place of the right choice, None where it is none of them."""
+    choices = question.texts[1:]
+    if isinstance(gold, str):
+        return choices.index(gold) if gold in choices else None
+    if gold < len(choices):
+        return gold
+    return choices.index(str(gold)) if str(gold) in choices else None

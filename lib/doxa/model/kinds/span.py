@@ -1,0 +1,214 @@
+"""Answering from a text: the span of the context that answers the question, or none."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view
+
+from doxa.errors import DoxaError, RecordError
+from doxa.metrics.answer_figures import answer_figures
+from doxa.metrics.tallied import Tallied
+from doxa.model.heads import SCORE_DIGITS, Head
+from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
+from doxa.model.kinds.tokenwise import Place
+from doxa.records.record import MISSING, Record, json_type
+from doxa.records.text_fields import TextFields, find_pair
+from doxa.text.frame import Reading, Window
+from doxa.text.question import Layout, Question
+from doxa.text.segments import find_sentences, find_words
+from doxa.text.tokenizer import TextTokenizer
+
+MOST_ANSWER_TOKENS = 30  # as stock tools have it; more where training answers have more than half as many words
+CANDIDATES = 20  # starts and ends that are tried in a window
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPlaces:
+    """Where the tokens of a context are: `offsets` (T, 2) in its characters, and `places` in the windows."""
+
+    question: Question
+    offsets: np.ndarray
+    places: list[Place]
+
+
+class Span(Kind):
+    """The start and end of the answer by softmax over the tokens of a window; the first token stands for none (Devlin et al. 2019).
+
+    Of a long context, windows overlap, and the best span of all of them is said."""
+
+    name = "span"
+    reads = "question, context"
+    says = "answer: {text, start, end, score}, null where there is none"
+    stock = Stock("AutoModelForQuestionAnswering", "ForQuestionAnswering", "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES", "network that answers",
+                  ("start_logits", "end_logits"), per_token=True, n_outputs=2)
+    softmax_over = "tokens"
+    marks = ("answer",)
+
+    def fields_of(self, record: Record, fields: TextFields) -> TextFields:
+        if fields.is_given or fields.text_pair:
+            return fields
+        if "question" in record.fields and "context" in record.fields:
+            return TextFields("question", "context")
+        return TextFields(*(find_pair(record) or ("question", "context")))
+
+    def read_question(self, record: Record, fields: TextFields) -> Question:
+        fields = self.fields_of(record, fields)
+        return Question(tuple(record.get_texts(fields.text, fields.text_pair or "context")))
+
+    def read_gold(self, value: Any) -> list[dict[str, Any]] | None:
+        """Answers that are all right, as {text, start}; an empty list where there is none."""
+        value = read_json(value)
+        if value is None:
+            return None
+        if isinstance(value, dict) and isinstance(value.get("text"), list):  # as SQuAD's copies have it, by columns
+            value = [{"text": text, "start": start} for text, start in zip(value["text"], value.get("answer_start") or value.get("start") or [])]
+        elif isinstance(value, dict):
+            value = [value]
+        if not isinstance(value, list):
+            raise ValueError(f"is {json_type(value)}, not a list of answers with text and start")
+        return [_read_answer(answer) for answer in value]
+
+    def check(self, question: Question, gold: Any) -> None:
+        for answer in gold:
+            start, text = answer["start"], answer["text"]
+            if question.texts[1][start : start + len(text)] != text:
+                raise ValueError(f"says that {text[:40]!r} stands at character {start} of the context, where it does not")
+
+    def decide_head(self, name: str, gold: list[Any]) -> Head:
+        values = [value for value in gold if value is not None]
+        if not any(values):
+            raise DoxaError(f'field "{name}" holds no answer; there is nothing to learn')
+        longest = max(len(find_words(answer["text"])) for answers in values for answer in answers)
+        return Head(name, self.name, settings={"may_be_none": not all(values), "most_tokens": max(MOST_ANSWER_TOKENS, 2 * longest)})
+
+    def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
+        encoded = iter(tokenizer.encode_with_offsets([text for question in questions for text in question.texts]))
+        found: list[Layout | RecordError] = []
+        for question in questions:
+            (first, _), (second, offsets) = next(encoded), next(encoded)
+            if not first or not second:
+                found.append(RecordError("empty_text", "the question or the context holds nothing that the tokenizer reads"))
+                continue
+            try:
+                room = reading.room(len(first) + len(second), is_pair=True)
+            except RecordError as error:
+                found.append(error)
+                continue
+            kept = first[: room // 2]
+            cuts, is_cut = reading.cut(len(second), room - len(kept))
+            at = len(reading.frame.pair_prefix) + len(kept) + len(reading.frame.pair_middle)
+            windows = [_frame(kept, second, parts, reading) for parts in cuts]
+            about = ContextPlaces(question, np.array(offsets).reshape(-1, 2), [Place(at, tuple(parts)) for parts in cuts])
+            found.append(Layout(windows, len(first) + len(second) + reading.n_special(True), is_cut or len(kept) < len(first), about))
+        return found
+
+    def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
+        """A lesson for every window; in one that does not hold the whole answer, the first token is right."""
+        where = _find_tokens(layout.about.offsets, gold[0]) if gold else None
+        lessons = []
+        for window, place in zip(layout.windows, layout.about.places):
+            target = (0, 0)
+            if where is not None:
+                positions = place.positions()
+                inside = [np.flatnonzero(positions == token) for token in where]
+                if all(len(found) for found in inside):
+                    target = tuple(place.at + int(found[0]) for found in inside)
+            lessons.append(Lesson([window], np.array(target)))
+        return lessons
+
+    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
+        head, found, at = heads[0], [], 0
+        for layout in layouts:
+            own = outputs[at : at + len(layout.windows)]
+            at += len(layout.windows)
+            found.append({head.name: _answer(own, layout.about, head)} if all(np.isfinite(output).all() for output in own) else None)
+        return found
+
+    def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
+        answer = pa.struct([("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())])
+        return [("answer", answer), ("score", pa.float64())]
+
+    def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
+        return answer_figures(gold)
+
+    def simple(self, train: list[tuple[Question, Any]], questions: list[Question]) -> dict[str, list[dict[str, Any]]]:
+        """The sentence of the context that shares most words with the question."""
+        return {"likest sentence": [_likest_sentence(*question.texts) for question in questions]}
+
+
+def _read_answer(answer: Any) -> dict[str, Any]:
+    if isinstance(answer, dict):
+        text, start = answer.get("text"), answer.get("start", answer.get("answer_start"))
+        if isinstance(text, str) and text and type(start) is int and start >= 0:
+            return {"text": text, "start": start}
+    raise ValueError("holds an answer without text and start, the character of the context that it begins at")
+
+
+def _frame(first: list[int], second: list[int], parts: list[slice], reading: Reading) -> Window:
+    own = [token for part in parts for token in second[part]]
+    ids, type_ids = reading.frame.pair(first, own)
+    return Window(ids, type_ids, len(own))
+
+
+def _find_tokens(offsets: np.ndarray, answer: dict[str, Any]) -> tuple[int, int] | None:
+    """The first and the last token that an answer touches."""
+    touched = np.flatnonzero((offsets[:, 0] < answer["start"] + len(answer["text"])) & (offsets[:, 1] > answer["start"]))
+    return (int(touched[0]), int(touched[-1])) if len(touched) else None
+
+
+def _answer(outputs: list[np.ndarray], places: ContextPlaces, head: Head) -> dict[str, Any]:
+    """The entry of one question by the outputs (B, 2) of its windows.
+
+    Scores are a softmax over all spans that may be answers, in all windows, and none where the model has learnt that there may be none."""
+    scored: dict[tuple[int, int], float] = {}
+    nothing, partition = np.inf, []
+    for output, place in zip(outputs, places.places):
+        positions = place.positions()
+        starts, ends = (output[place.at : place.at + len(positions)] / head.temperature).T
+        nothing = min(nothing, float(output[0].sum() / head.temperature))
+        partition.append(_log_sum_spans(starts, ends, head.settings["most_tokens"]))
+        for span, score in _best_spans(starts, ends, positions, head.settings["most_tokens"]):
+            scored[span] = max(score, scored.get(span, -np.inf))
+    (first, last), best = max(scored.items(), key=lambda item: item[1])
+    total = np.logaddexp.reduce([*partition, nothing] if head.settings["may_be_none"] else partition)
+    if head.settings["may_be_none"] and nothing > best:
+        return {"answer": None, "score": round(float(np.exp(nothing - total)), SCORE_DIGITS)}
+    context = places.question.texts[1]
+    start, end = int(places.offsets[first, 0]), int(places.offsets[last, 1])
+    start, end = start + len(context[start:end]) - len(context[start:end].lstrip()), end - len(context[start:end]) + len(context[start:end].rstrip())
+    score = round(float(np.exp(best - total)), SCORE_DIGITS)
+    return {"answer": {"text": context[start:end], "start": start, "end": end, "score": score}, "score": score}
+
+
+def _best_spans(starts: np.ndarray, ends: np.ndarray, positions: np.ndarray, most_tokens: int) -> list[tuple[tuple[int, int], float]]:
+    """The likeliest spans of a window, as the places of their first and last token in the context, and their scores."""
+    n = len(starts)
+    likely = np.argsort(-starts, kind="stable")[:CANDIDATES]
+    found = []
+    for start in likely.tolist():
+        stop = min(n, start + most_tokens)
+        end = start + int(ends[start:stop].argmax())
+        if positions[end] - positions[start] == end - start:  # no gap between the head and the tail of a text
+            found.append(((int(positions[start]), int(positions[end])), float(starts[start] + ends[end])))
+    return found
+
+
+def _log_sum_spans(starts: np.ndarray, ends: np.ndarray, most_tokens: int) -> float:
+    """The log of the summed exponentials of all spans of at most so many tokens."""
+    reach = sliding_window_view(np.append(ends, np.full(most_tokens - 1, -np.inf)), most_tokens)  # (T, most_tokens)
+    highest = starts.max() + ends.max()
+    return float(highest + np.log(np.exp(starts[:, None] + reach - highest).sum()))
+
+
+def _likest_sentence(question: str, context: str) -> dict[str, Any]:
+    asked = {question[start:end].lower() for start, end in find_words(question)}
+    sentences = find_sentences(context)
+    shared = [sum(context[a:b].lower() in asked for a, b in _words_in(context, start, end)) for start, end in sentences]
+    start, end = sentences[int(np.argmax(shared))]
+    return {"answer": {"text": context[start:end], "start": start, "end": end, "score": 0.0}}
+
+
+def _words_in(context: str, start: int, end: int) -> list[tuple[int, int]]:
+    return [(start + a, start + b) for a, b in find_words(context[start:end])]

@@ -1,0 +1,180 @@
+"""Tagging: a label for every token, and the entities that they make."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from doxa.errors import DoxaError, RecordError
+from doxa.metrics.bio import is_span_tag, spans_to_tags, tags_to_spans
+from doxa.metrics.tallied import Tallied
+from doxa.metrics.token_figures import tag_figures
+from doxa.model.heads import SCORE_DIGITS, Head
+from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
+from doxa.model.kinds.tokenwise import IGNORED, TokenPlaces, gather_tokens, lay_out_text, log_softmax
+from doxa.records.record import MISSING, Record, json_type
+from doxa.records.text_fields import TextFields
+from doxa.text.frame import Reading
+from doxa.text.question import Layout, Question
+from doxa.text.segments import find_pieces, join_tokens
+from doxa.text.tokenizer import TextTokenizer
+
+OUTSIDE = "O"
+PLAIN = "plain"  # a scheme of labels that make no entities of several tokens, such as parts of speech
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What gets a tag each: spans of characters. `is_given` where they are the record's own tokens."""
+
+    spans: list[tuple[int, int]]
+    is_given: bool
+
+
+class Tags(Kind):
+    """BIO tags by the best path that is well-formed. The units are the record's `tokens`, else pieces of its text; a unit's tag is read at
+    its first token of the model (Devlin et al. 2019)."""
+
+    name = "tags"
+    reads = "tokens, or text"
+    says = "entities: [{start, end, label, score, text}]; of tokens also tags"
+    stock = Stock("AutoModelForTokenClassification", "ForTokenClassification", "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES", "token classifier", per_token=True)
+    softmax_over = "labels"
+    has_labels = True
+    marks = ("entities",)
+
+    def read_question(self, record: Record, fields: TextFields) -> Question:
+        tokens = record.get("tokens")
+        if tokens in (MISSING, None) or fields.is_given:
+            text = record.get_text(fields.text)
+            return Question((text,), more=Units(find_pieces(text), False))
+        if isinstance(tokens, str):  # a cell of a CSV file
+            tokens = read_json(tokens)
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise RecordError("bad_tokens", f'field "tokens" is {json_type(tokens)}, not a list of texts')
+        text, spans = join_tokens(tokens)
+        if not text or text.isspace():
+            raise RecordError("empty_text", 'field "tokens" holds no text')
+        return Question((text,), more=Units(spans, True))
+
+    def read_gold(self, value: Any) -> list[str] | list[dict[str, Any]] | None:
+        """Tags in BIO, or entities as {start, end, label}."""
+        value = read_json(value)
+        if value is None:
+            return None
+        if isinstance(value, list) and value and all(isinstance(tag, str) and tag for tag in value):
+            return spans_to_tags(tags_to_spans(value), len(value)) if not _is_plain(value) else value
+        if isinstance(value, list) and all(map(_is_entity, value)):
+            return [{key: entity[key] for key in ("start", "end", "label")} for entity in value]
+        raise ValueError("is neither a list of tags nor a list of entities with start, end and label")
+
+    def check(self, question: Question, gold: Any) -> None:
+        if gold and isinstance(gold[0], str):
+            if not question.more.is_given:
+                raise ValueError('holds tags, but the record has no "tokens" that they are for')
+            if len(gold) != len(question.more.spans):
+                raise ValueError(f"holds {len(gold)} tags for {len(question.more.spans)} tokens")
+        elif any(entity["end"] > len(question.texts[0]) for entity in gold):
+            raise ValueError("holds an entity that ends behind the text")
+
+    def decide_head(self, name: str, gold: list[Any]) -> Head:
+        values = [value for value in gold if value]
+        tags = {tag for value in values for tag in value if isinstance(tag, str)}
+        if _is_plain(tags):
+            labels, settings = tuple(sorted(tags)), {"scheme": PLAIN}
+        else:
+            named = {tag[2:] for tag in tags if tag != OUTSIDE} | {entity["label"] for value in values for entity in value if isinstance(entity, dict)}
+            labels, settings = (OUTSIDE, *(f"{begin}-{label}" for label in sorted(named) for begin in "BI")), {}
+        if len(labels) < 2:
+            raise DoxaError(f'field "{name}" holds no entity; there is nothing to learn')
+        return Head(name, self.name, labels, settings=settings)
+
+    def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
+        return lay_out_text(questions, tokenizer, reading)
+
+    def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
+        ids = {label: i for i, label in enumerate(head.labels)}
+        spans = question.more.spans
+        tags = gold if gold and isinstance(gold[0], str) else spans_to_tags(_cover(gold, spans), len(spans))
+        wanted = np.full(layout.about.n_tokens, IGNORED)
+        firsts = layout.about.first_tokens(spans)
+        for first, tag in zip(firsts[::-1], tags[::-1]):  # of units within one token of the model, the first decides
+            if first >= 0:
+                wanted[first] = ids.get(tag, IGNORED)
+        return [Lesson([window], place.spread(wanted, len(window.ids), IGNORED)) for window, place in zip(layout.windows, layout.about.places)]
+
+    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
+        head, found, at = heads[0], [], 0
+        for layout in layouts:
+            logits = gather_tokens(outputs[at : at + len(layout.windows)], layout.about)
+            at += len(layout.windows)
+            found.append({head.name: _tag(logits, layout.about, head)} if np.isfinite(logits[layout.about.is_read]).all() else None)
+        return found
+
+    def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
+        entity = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string()), ("score", pa.float64()), ("text", pa.string())])
+        return [("entities", pa.list_(entity)), ("tags", pa.list_(pa.string()))]
+
+    def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
+        return tag_figures(gold, *said)
+
+
+def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
+    """The entry of one text by the outputs (T, C) of its tokens; a unit that no token stands for is outside."""
+    units: Units = places.question.more
+    text = places.question.texts[0]
+    firsts = places.first_tokens(units.spans)
+    is_read = (firsts >= 0) & places.is_read[firsts]
+    scores = log_softmax(logits[np.where(is_read, firsts, 0)] / head.temperature)  # (units, C)
+    is_plain = head.settings.get("scheme") == PLAIN
+    if OUTSIDE in head.labels:
+        scores[~is_read] = np.where(np.array(head.labels) == OUTSIDE, 0.0, -np.inf)
+    path = scores.argmax(axis=1) if is_plain else best_path(scores, head.labels)
+    tags = [head.labels[i] for i in path]
+    sure = np.exp(scores[np.arange(len(path)), path])
+    runs = [(i, i + 1, tag) for i, tag in enumerate(tags) if tag != OUTSIDE] if is_plain else tags_to_spans(tags)
+    entities = []
+    for first, end, label in runs:
+        start, stop = units.spans[first][0], units.spans[end - 1][1]
+        entities.append({"start": start, "end": stop, "label": label, "score": round(float(sure[first:end].mean()), SCORE_DIGITS), "text": text[start:stop]})
+    return {"entities": entities} | ({"tags": tags} if units.is_given else {})
+
+
+def best_path(scores: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """The likeliest sequence of BIO tags (N,) by their log probabilities (N, C) in which every I- goes on with an entity of its label (Viterbi 1967)."""
+    n, n_labels = scores.shape
+    inside = np.array([label[:2] == "I-" for label in labels])
+    own = np.array([label[2:] if label[:2] in ("B-", "I-") else "" for label in labels])
+    may_follow = ~inside[None, :] | (own[:, None] == own[None, :])  # (before, after)
+    costs = np.where(may_follow, 0.0, -np.inf)
+    best, back = np.where(inside, -np.inf, scores[0]) if n else scores.sum(axis=0), np.zeros((n, n_labels), int)
+    for i in range(1, n):
+        reached = best[:, None] + costs
+        back[i] = reached.argmax(axis=0)
+        best = reached[back[i], np.arange(n_labels)] + scores[i]
+    path = np.zeros(n, int)
+    for i in range(n - 1, -1, -1):
+        path[i] = best.argmax() if i == n - 1 else back[i + 1][path[i + 1]]
+    return path
+
+
+def _cover(entities: list[dict[str, Any]], spans: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    """Entities as spans of units, those that they touch; an entity that overlaps an earlier one is left to that."""
+    found, end_of_last = [], 0
+    for entity in sorted(entities, key=lambda entity: (entity["start"], -entity["end"])):
+        touched = [i for i, (start, end) in enumerate(spans) if start < entity["end"] and entity["start"] < end]
+        if touched and touched[0] >= end_of_last:
+            end_of_last = touched[-1] + 1
+            found.append((touched[0], end_of_last, entity["label"]))
+    return found
+
+
+def _is_entity(value: Any) -> bool:
+    return (isinstance(value, dict) and type(value.get("start")) is int and type(value.get("end")) is int and 0 <= value["start"] < value["end"]
+            and isinstance(value.get("label"), str) and bool(value["label"]))
+
+
+def _is_plain(tags) -> bool:
+    """Whether labels follow no scheme of beginnings and insides."""
+    return not all(map(is_span_tag, tags))

@@ -1,0 +1,129 @@
+"""Training of one head by softmax over labels, tokens or windows: lessons in, a kind's own answers judged."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from doxa.errors import DoxaError, RecordError, UsageError
+from doxa.inference.torch_engine import TorchEngine
+from doxa.metrics.bootstrap import draw_rows, estimate
+from doxa.model.heads import Head
+from doxa.model.kinds.kind import Kind, Lesson
+from doxa.model.kinds.table import kind_of
+from doxa.records.signals import signal_seen
+from doxa.text.frame import Window
+from doxa.text.question import Layout, Question
+from doxa.training.evaluation import HeadFigures
+from doxa.training.examples import Example, LabelledSet
+from doxa.training.loop import TrainingLoop
+from doxa.training.plan import Listener, Plan
+from doxa.training.prepared import EVALUATED_AT_ONCE, Judged, Prepared
+from doxa.training.softmax import SoftmaxTask
+
+
+@dataclass(kw_only=True)
+class Lessons(Prepared):
+    """`dev_layouts` are the windows of `dev_questions`, those of dev that could be laid out, `dev_gold` their gold."""
+
+    lessons: list[Lesson]
+    dev_questions: list[Question]
+    dev_layouts: list[Layout]
+    dev_gold: list[Any]
+
+    @property
+    def head(self) -> Head:
+        return self.heads[0]
+
+    def n_rows(self, plan: Plan) -> int:
+        return len(self.lessons)
+
+    def train_windows_of(self) -> list[Window]:
+        return [window for lesson in self.lessons for window in lesson.windows]
+
+    def check(self, plan: Plan) -> None:
+        """Raises UsageError for what only slices have."""
+        check_flags(plan, self.kind.name, {"--class-weights": plan.class_weights != "none"})
+
+    def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> SoftmaxTask:
+        return SoftmaxTask(self.lessons, self.kind.stock, self.kind.softmax_over, self.pad_id, self.mixed, plan.label_smoothing_factor, plan.focal_gamma)
+
+    def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
+        said = self.answers(loop, stops=True)
+        if said is None:
+            return {}
+        judge = self.kind.judge(self.dev_gold, said)
+        value = judge.total(self.dev_gold, said)[judge.headline]
+        return {self.head.name: -value if judge.headline in judge.lower_is_better else value}
+
+    def answers(self, loop: TrainingLoop, stops: bool = False) -> list[dict[str, Any]] | None:
+        """The entries of the dev records; None when `stops` and a signal arrived. Raises DoxaError for outputs that are not finite."""
+        engine = TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None,
+                             stock=self.kind.stock)
+        said: list[dict[str, Any]] = []
+        for start in range(0, len(self.dev_layouts), EVALUATED_AT_ONCE):
+            is_asked = signal_seen() is not None
+            if stops and (loop.processes.any(is_asked) if loop.processes.shards else is_asked):
+                return None
+            layouts = self.dev_layouts[start : start + EVALUATED_AT_ONCE]
+            outputs = engine.compute([window for layout in layouts for window in layout.windows])
+            for prediction in self.kind.answer(layouts, outputs, self.heads, True):
+                if prediction is None:
+                    raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
+                said.append(prediction[self.head.name])
+        return said
+
+    def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
+        said = {"model": self.answers(loop)}
+        simple = self.kind.simple([(example.question, example.values[0]) for example in self.train.examples], self.dev_questions)
+        return Judged(self.heads, [compare_answers(self.head, self.kind, self.dev_gold, said | simple)])
+
+    def probe_windows(self, most: int) -> list[Window]:
+        return [layout.windows[0] for layout in self.dev_layouts[:most]]
+
+
+def check_flags(plan: Plan, name: str, more: dict[str, bool]) -> None:
+    """Raises UsageError for flags that heads of this kind have no use for; `more` are those beyond what only slices have."""
+    given = {"--self-training-rounds": plan.n_rounds > 0, "--teacher": bool(plan.teachers), "--target-precision": plan.target_precision is not None} | more
+    for flag, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{flag} is for heads of label, labels and number; leave it out for a head of {name}")
+
+
+def compare_answers(head: Head, kind: Kind, gold: list[Any], said: dict[str, list[dict[str, Any]]]) -> HeadFigures:
+    """Figures of the entries of several methods for the same records, on the same resamples of them. `lead` is the model's first figure
+    less that of the best other method, None where it is alone."""
+    weights = draw_rows(np.zeros(len(gold), int), most=len(gold)).weights
+    judge = kind.judge(gold, *said.values())
+    figures = {method: judge.figures(weights @ judge.count(gold, entries)) for method, entries in said.items()}
+    names = [*(name for name in judge.small if name != judge.headline), judge.headline]
+    scores = {method: {name: estimate(values[name][0], values[name]) for name in names if name in values} for method, values in figures.items()}
+    headline, others = judge.headline, [method for method in said if method != "model"]
+    if not others:
+        return HeadFigures(head.name, head.kind, len(gold), scores, None)
+    sign = -1.0 if headline in judge.lower_is_better else 1.0
+    rival = max(others, key=lambda method: sign * figures[method][headline][0])
+    difference = figures["model"][headline] - figures[rival][headline]
+    return HeadFigures(head.name, head.kind, len(gold), scores, estimate(difference[0], difference), rival,
+                       headline in judge.lower_is_better)
+
+
+def prepare_lessons(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:
+    """What Lessons has beyond what is shared by all. Raises DoxaError where nothing is left to learn."""
+    heads, tokenizer, reading = shared["heads"], shared["tokenizer"], shared["reading"]
+    kind = kind_of(heads)
+
+    def lay_out(found: LabelledSet, what: str) -> list[tuple[Example, Layout]]:
+        layouts = kind.lay_out([example.question for example in found.examples], tokenizer, reading)
+        failed = [example for example, layout in zip(found.examples, layouts) if isinstance(layout, RecordError)]
+        if failed:
+            listener.warn(f"{len(failed)} {what} records hold no token that the base reads and were left out, {failed[0].place} for one")
+        return [(example, layout) for example, layout in zip(found.examples, layouts) if not isinstance(layout, RecordError)]
+
+    lessons = [replace(lesson, place=example.place) for example, layout in lay_out(shared["train"], "training")
+               for lesson in kind.teach(example.question, layout, example.values[0], heads[0])]
+    dev = lay_out(shared["dev"], "dev")
+    if not lessons or not dev:
+        raise DoxaError(f"no {'dev' if lessons else 'training'} record is left to learn from")
+    return dict(lessons=lessons, dev_questions=[example.question for example, _ in dev], dev_layouts=[layout for _, layout in dev], dev_gold=[example.values[0] for example, _ in dev])

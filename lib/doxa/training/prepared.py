@@ -1,0 +1,110 @@
+"""What training starts from, whatever the kinds of its heads."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from doxa.inference.torch_engine import TORCH_TYPES
+from doxa.model.heads import Head
+from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.table import kind_of
+from doxa.text.frame import Reading, Window
+from doxa.text.question import Layout
+from doxa.text.tokenizer import TextTokenizer
+from doxa.training.adaptation import Adaptation
+from doxa.training.calibrate import Calibration
+from doxa.training.evaluation import HeadFigures
+from doxa.training.examples import LabelledSet
+from doxa.training.guard import HeldOut
+from doxa.training.loop import LoopSettings, TrainingLoop
+from doxa.training.plan import Plan
+from doxa.training.tasks import Task
+
+
+EVALUATED_AT_ONCE = 256  # texts between two looks for a signal
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the dev set says of a model: its heads with their decision layer, and figures. `more` goes into doxa.json beside them."""
+
+    heads: list[Head]
+    figures: list[HeadFigures]
+    calibrations: list[Calibration] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"heads": [asdict(figure) for figure in self.figures], "calibration": [asdict(calibration) for calibration in self.calibrations]} | self.more
+
+
+@dataclass(kw_only=True)
+class Prepared(ABC):
+    """Base, texts and targets. What is learnt from a record, and how it is judged, is that of the heads' kind."""
+
+    heads: list[Head]
+    base: str | None
+    tokenizer: TextTokenizer
+    model: PreTrainedModel
+    settings: LoopSettings
+    reading: Reading
+    train: LabelledSet
+    dev: LabelledSet
+    device: torch.device
+    precision: str
+    unlabelled: LabelledSet
+    adaptation: Adaptation = Adaptation()
+    encoder: str | None = None  # what a head start made of the base
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.heads)
+
+    @property
+    def mixed(self) -> torch.dtype | None:
+        return TORCH_TYPES[self.precision] if self.precision != "fp32" else None
+
+    @property
+    def pad_id(self) -> int:
+        return self.model.config.pad_token_id or 0
+
+    @abstractmethod
+    def n_rows(self, plan: Plan) -> int:
+        """Rows of training in an epoch."""
+
+    @abstractmethod
+    def train_windows_of(self) -> list[Window]:
+        """Every window that is learnt from."""
+
+    def unlabelled_windows(self) -> list[Window]:
+        """The first window of every unlabelled text."""
+        layouts = self.kind.lay_out([example.question for example in self.unlabelled.examples], self.tokenizer, self.reading)
+        return [layout.windows[0] for layout in layouts if isinstance(layout, Layout)]
+
+    @abstractmethod
+    def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> Task:
+        """What a loop learns; `chosen` is what self-training labelled, `soft` what teachers said."""
+
+    @abstractmethod
+    def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
+        """Every head's dev score, higher is better; nothing when a signal cuts it short."""
+
+    @abstractmethod
+    def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
+        """The figures on dev of what a loop ended with."""
+
+    def finish(self, model: PreTrainedModel) -> None:
+        """Change the weights to those that are published, before they are."""
+
+    def check(self, plan: Plan) -> None:
+        """Raises UsageError for flags of the plan that this kind of head has no use for."""
+
+    @abstractmethod
+    def probe_windows(self, most: int) -> list[Window]:
+        """Some windows of dev, to compare a model with itself after loading."""
+
+    def held_out(self, heads: list[Head]) -> HeldOut | None:
+        """What an int8 form is made and judged by, None for kinds that have none."""
+        return None

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def run_stock(name: str, parts: dict[str, Path], seed: int, folder: Path, rate: 
     started_s = time.process_time()
     way, model, dev_figure = tune(name, base, train, dev, rate, seed)
     seconds = time.process_time() - started_s
-    yield {"side": "stock", "way": f"{rate:g}", "seconds": seconds, "dev": dev_figure, **measure(SETS[name].kind, gold_of(name, test), way.say(model, test))}
+    yield {"side": "stock", "way": f"{rate:g}", "seconds": seconds, "dev": dev_figure,
+           **measure(SETS[name].kind, gold_of(name, test), way.say(model, test))}
 
 
 def run_ours(name: str, parts: dict[str, Path], seed: int, folder: Path) -> Iterator[dict]:
@@ -54,76 +56,85 @@ def run_ours(name: str, parts: dict[str, Path], seed: int, folder: Path) -> Iter
     from kinds_stock import make_base
 
     spec, out, said_path = SETS[name], folder / "out", folder / "said.jsonl"
-    base = make_base(folder, name, read_part(parts["train"]), seed)
-    fields = dict(zip(("--text-field", "--text-pair-field"), spec.fields)) if spec.kind in ("label", "labels") else {}
-    flags = [text for pair in fields.items() for text in pair]
-    _, seconds = run_timed([ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{spec.head}:{spec.kind}", "--dev", parts["dev"], "--max-length",
-                            spec.max_length, "--num-train-epochs", spec.n_epochs, "--learning-rate", OUR_RATE[spec.base], "--seed", seed, "--no-int8", "--force", "-o",
-                            out, *flags, parts["train"]])
+    base, rate = make_base(folder, name, read_part(parts["train"]), seed), OUR_RATE[spec.base]
+    fields = zip(("--text-field", "--text-pair-field"), spec.fields) if spec.kind in ("label", "labels") else ()
+    flags = [text for pair in fields for text in pair]
+    _, seconds = run_timed([
+        ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{spec.head}:{spec.kind}", "--dev", parts["dev"],
+        "--max-length", spec.max_length, "--num-train-epochs", spec.n_epochs, "--learning-rate", rate, "--seed", seed,
+        "--no-int8", "--force", "-o", out, *flags, parts["train"]])
     said, _ = run_timed([ROOT / "bin/predict", "--quiet", "--model", out, *flags, parts["test"]])
     said_path.write_text(said, encoding="utf-8")
-    figures, _ = run_timed([ROOT / "bin/evaluate", "--quiet", "--to", "json", "--text-field", spec.fields[0], said_path])
+    try:
+        figures = json.loads(run_timed([ROOT / "bin/evaluate", "--quiet", "--to", "json", *flags[:2], said_path])[0])["heads"]
+    except RuntimeError as error:  # the figures of the table are not evaluate's
+        figures = str(error)
+        print(f"kinds: {name}: {figures}", file=sys.stderr, flush=True)
     entries = [json.loads(line)["prediction"][spec.head] for line in said.splitlines()]
-    yield {"side": "ours", "way": f"{OUR_RATE[spec.base]:g}", "seconds": seconds, "evaluate": json.loads(figures)["heads"],
+    yield {"side": "ours", "way": f"{rate:g}", "seconds": seconds, "evaluate": figures,
            **measure(spec.kind, gold_of(name, read_part(parts["test"])), [read_entry(spec.kind, entry) for entry in entries])}
 
 
-def read_entry(kind: str, entry: dict):
+def read_entry(kind: str, entry: dict) -> Any:
     """What an entry of `prediction` says, as `measure` takes it."""
     if kind == "span":
         return entry["answer"] and entry["answer"]["text"]
     return entry[{"label": "label", "labels": "labels", "tags": "tags", "choice": "index", "text": "text"}[kind]]
 
 
-def better_rate(name: str, rows: list[dict]) -> list[float]:
-    """Rates that are tried: both until the first seed has told which is better on dev."""
-    both = [STOCK_RATE, OUR_RATE[SETS[name].base]]
+def rates_of(name: str) -> tuple[float, float]:
+    return OUR_RATE[SETS[name].base], STOCK_RATE
+
+
+def better_rate(name: str, rows: list[dict]) -> str:
+    """The way of the stock side that is best on dev with the first seed, of those that have run."""
     found = {row["way"]: row["dev"] for row in rows if row["set"] == name and row["side"] == "stock" and row["seed"] == 1}
-    return both if len(found) < len(both) else [max(both, key=lambda rate: found[f"{rate:g}"])]
+    return max(found, key=found.__getitem__, default="")
 
 
 def main(results: str, sides: str = "simple,stock,ours", n_seeds: str = "2", *sets: str) -> None:
+    """A round for each rate of the stock code: the other sides run in the first; from the second seed on, rounds of the worse rate are left out."""
     path = Path(results)
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    for seed, name in itertools.product(range(1, int(n_seeds) + 1), sets or SETS):
-        done = {(row["side"], row["way"]) for row in rows if row["set"] == name and row["seed"] == seed}
+    for seed, i_rate, name in itertools.product(range(1, int(n_seeds) + 1), (0, 1), sets or SETS):
+        done, way = {(row["side"], row["way"]) for row in rows if row["set"] == name and row["seed"] == seed}, f"{rates_of(name)[i_rate]:g}"
         with tempfile.TemporaryDirectory() as folder:
             folder, parts = Path(folder), write_parts(Path(folder), name, seed)
             sizes = {f"n_{part}": len(read_part(file)) for part, file in parts.items()}
             runs = [run_simple(name, parts, seed)] if "simple" in sides and not done >= {("simple", way) for way in simple_ways(name)} else []
-            rates = better_rate(name, rows) if seed > 1 else [STOCK_RATE, OUR_RATE[SETS[name].base]]
-            runs += [run_stock(name, parts, seed, folder, rate) for rate in rates if "stock" in sides and ("stock", f"{rate:g}") not in done]
-            runs += [run_ours(name, parts, seed, folder)] if "ours" in sides and not any(side == "ours" for side, _ in done) else []
-            try:
-                for row in itertools.chain(*runs):
-                    rows.append({"set": name, "seed": seed, **sizes, **row})
-                    with path.open("a") as file:
-                        file.write(json.dumps(rows[-1]) + "\n")
-                    print(json.dumps(rows[-1] | {"evaluate": None}), file=sys.stderr, flush=True)
-            except RuntimeError as error:  # a command of ours failed: the others go on, and the table has a gap
-                print(f"kinds: {name}, seed {seed}: {error}", file=sys.stderr, flush=True)
+            runs += [run_ours(name, parts, seed, folder)] if "ours" in sides and i_rate == 0 and not any(side == "ours" for side, _ in done) else []
+            is_wanted = "stock" in sides and ("stock", way) not in done and (seed == 1 or way == better_rate(name, rows))
+            runs += [run_stock(name, parts, seed, folder, rates_of(name)[i_rate])] if is_wanted else []
+            for run in runs:
+                try:
+                    for row in run:
+                        rows.append({"set": name, "seed": seed, **sizes, **row})
+                        with path.open("a") as file:
+                            file.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")
+                        print(json.dumps(rows[-1] | {"evaluate": None}), file=sys.stderr, flush=True)
+                except RuntimeError as error:  # a command of ours failed: the others go on, and the table has a gap
+                    print(f"kinds: {name}, seed {seed}: {error}", file=sys.stderr, flush=True)
     show(rows)
 
 
 def show(rows: list[dict]) -> None:
-    """A Markdown table: means x 100 and spread (sample standard deviation) over the seeds, mean CPU seconds of training."""
+    """A Markdown table: means x 100 and spread (sample standard deviation) over the seeds; learning rate and mean CPU seconds of training."""
     print("| data set, base (training / test texts, epochs) | figure | simple | stock Hugging Face | doxa |\n|---|---|---|---|---|")
     for name, spec in SETS.items():
-        cells, sizes = [], next((f"{row['n_train']} / {row['n_test']}" for row in rows if row["set"] == name), "none yet")
+        of_set = [row for row in rows if row["set"] == name]
+        cells, sizes = [], next((f"{row['n_train']} / {row['n_test']}" for row in of_set), "not run")
         for side in ("simple", "stock", "ours"):
-            found = [row for row in rows if row["set"] == name and row["side"] == side]
-            if side == "stock":
-                found = [row for row in found if row["way"] == f"{better_rate(name, rows)[0]:g}"]
-            ways = list(dict.fromkeys(row["way"] for row in found))
-            cells.append("; ".join(describe([row for row in found if row["way"] == way], spec.measure, way, side) for way in ways))
+            ways = [better_rate(name, rows)] if side == "stock" else list(dict.fromkeys(row["way"] for row in of_set if row["side"] == side))
+            found = [[row for row in of_set if row["side"] == side and row["way"] == way] for way in ways]
+            cells.append("; ".join(describe(group, spec.measure) for group in found if group))
         print(f"| {name}, {spec.base} ({sizes}, {spec.n_epochs}) | {spec.measure} | " + " | ".join(cells) + " |")
     print(f"\nSeeds: {sorted({row['seed'] for row in rows})}")
 
 
-def describe(rows: list[dict], figure: str, way: str, side: str) -> str:
-    scores = [100 * row[figure] for row in rows]
-    spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
-    return (f"{way} " if side == "simple" else "") + f"{np.mean(scores):.1f}{spread}" + ("" if side == "simple" else f" ({way}, {np.mean([row['seconds'] for row in rows]):.0f} s)")
+def describe(rows: list[dict], figure: str) -> str:
+    scores, way = [100 * row[figure] for row in rows], rows[0]["way"]
+    mean = f"{np.mean(scores):.1f}" + (f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else "")
+    return f"{way} {mean}" if rows[0]["side"] == "simple" else f"{mean} ({way}, {np.mean([row['seconds'] for row in rows]):.0f} s)"
 
 
 if __name__ == "__main__":

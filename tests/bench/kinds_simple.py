@@ -21,7 +21,8 @@ MOST_WORDS = 5  # of an answer
 
 def simple_ways(name: str) -> dict[str, Callable[[str, list[dict], list[dict], int], list]]:
     """What is there for a set's kind: name -> what says something of each test record, given (set, training records, test records, seed)."""
-    return {"label": {"majority": say_majority, "TF-IDF": say_label}, "labels": {"TF-IDF": say_labels}, "tags": {"dictionary": say_tags, **({"capitals": say_capitals} if name.endswith("_en") else {})},
+    taggers = {"dictionary": say_tags} | ({"capitals": say_capitals} if name.endswith("_en") else {})
+    return {"label": {"majority": say_majority, "TF-IDF": say_label}, "labels": {"TF-IDF": say_labels}, "tags": taggers,
             "span": {"sentence": say_sentence, "n-gram": say_ngram},
             "choice": {"random": say_random, "majority": say_usual_choice, "co-occurrence": say_company},
             "text": {"copy": lambda name, train, test, seed: [row["text"] for row in test]}}[SETS[name].kind]
@@ -46,8 +47,9 @@ def lay_out(name: str, train: list[dict], test: list[dict]) -> list[csr_matrix]:
     for rows in (train, test):
         parts = [features.transform([row[field] for row in rows]) for field in fields]
         if len(parts) == 2:
-            overlap = csr_matrix([[parts[0][i].multiply(parts[1][i]).sum(), share_of_words(*(row[field] for field in fields))] for i, row in enumerate(rows)])
-            parts += [parts[0].multiply(parts[1]), abs(parts[0] - parts[1]), overlap]
+            both = parts[0].multiply(parts[1])
+            shares = csr_matrix([[share_of_words(*(row[field] for field in fields))] for row in rows])
+            parts += [both, abs(parts[0] - parts[1]), csr_matrix(both.sum(axis=1)), shares]
         tables.append(hstack(parts).tocsr())
     return tables
 
@@ -74,7 +76,7 @@ def say_labels(name: str, train: list[dict], test: list[dict], seed: int) -> lis
 
 
 def say_tags(name: str, train: list[dict], test: list[dict], seed: int) -> list[list[str]]:
-    """The entities of the training texts under their most frequent label, the longest first; those that stand there more often as none are left out."""
+    """The entities of the training texts under their most frequent label, the longest first; those that mostly are none there are left out."""
     seen: defaultdict[tuple[str, ...], Counter] = defaultdict(Counter)
     for row in train:
         for start, end, label in entities_of(row["tags"]):
@@ -152,7 +154,7 @@ def say_ngram(name: str, train: list[dict], test: list[dict], seed: int) -> list
                 words = [word for word, _, _ in found[i:j]]
                 if set(words) & asked or {words[0], words[-1]} & ENGLISH_STOP_WORDS:
                     continue
-                nearness = sum(weight.get(word, 0.0) / (1 + (i - at if at < i else at - j + 1)) for at, (word, _, _) in enumerate(found) if word in asked)
+                nearness = sum(weight.get(word, 0.0) / (1 + max(i - at, at - j + 1)) for at, (word, _, _) in enumerate(found) if word in asked)
                 score = nearness + 0.2 * np.mean([weight.get(word, 9.0) for word in words]) + 0.1 * len(words)
                 if score > best_score:
                     best, best_score = sentence[found[i][1] : found[j - 1][2]], score

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
-    AutoModelForMultipleChoice, AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoModelForTokenClassification,
-    AutoTokenizer, BartConfig, get_linear_schedule_with_warmup, set_seed)
+    AutoModelForMultipleChoice, AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification,
+    AutoModelForTokenClassification, AutoTokenizer, BartConfig, get_linear_schedule_with_warmup, set_seed)
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from kinds_data import SETS, gold_of, texts_of
@@ -69,6 +69,10 @@ class Way:
         raise NotImplementedError
 
 
+def pad_labels(batch: list[dict], n: int) -> list[dict]:
+    return [row | {"labels": row["labels"] + [IGNORED] * (n - len(row["labels"]))} if "labels" in row else row for row in batch]
+
+
 class LabelWay(Way):
     def find_labels(self, gold: list[str]) -> list[str]:
         return sorted(set(gold))
@@ -113,8 +117,7 @@ class TagsWay(Way):
         return [IGNORED if word is None or word_ids[at - 1] == word else self.labels.index(tags[word]) for at, word in enumerate(word_ids)]
 
     def collate(self, batch: list[dict]) -> dict[str, torch.Tensor]:
-        longest = max(len(row["input_ids"]) for row in batch)
-        return super().collate([row | {"labels": row["labels"] + [IGNORED] * (longest - len(row["labels"]))} if "labels" in row else row for row in batch])
+        return super().collate(pad_labels(batch, max(len(row["input_ids"]) for row in batch)))
 
     def say(self, model: Any, rows: list[dict]) -> list[list[str]]:
         encoded, said = self.encode(rows), [["O"] * len(row["tokens"]) for row in rows]
@@ -135,19 +138,20 @@ class SpanWay(Way):
         return {}
 
     def encode(self, rows: list[dict]) -> Any:
-        return self.tokenizer(*([row[field].strip() if field == "question" else row[field] for row in rows] for field in self.spec.fields), truncation="only_second",
+        return self.tokenizer([row["question"].strip() for row in rows], [row["context"] for row in rows], truncation="only_second",
                               max_length=self.spec.max_length, stride=STRIDE, return_overflowing_tokens=True, return_offsets_mapping=True)
 
     def features(self, rows: list[dict]) -> list[dict]:
         encoded = self.encode(rows)
-        return [self.inputs_of(encoded, i) | self.place_answer(encoded, i, rows[row]["answers"]) for i, row in enumerate(encoded["overflow_to_sample_mapping"])]
+        return [self.inputs_of(encoded, i) | self.place_answer(encoded, i, rows[row]["answers"][0])
+                for i, row in enumerate(encoded["overflow_to_sample_mapping"])]
 
-    def place_answer(self, encoded: Any, i: int, answers: list[dict]) -> dict[str, int]:
-        start = answers[0]["start"]
-        inside = [at for at in self.context_of(encoded, i)
-                  if encoded["offset_mapping"][i][at][1] > start and encoded["offset_mapping"][i][at][0] < start + len(answers[0]["text"])]
-        whole = inside and encoded["offset_mapping"][i][inside[0]][0] <= start and encoded["offset_mapping"][i][inside[-1]][1] >= start + len(answers[0]["text"])
-        return {"start_positions": inside[0] if whole else 0, "end_positions": inside[-1] if whole else 0}
+    def place_answer(self, encoded: Any, i: int, answer: dict) -> dict[str, int]:
+        """Its first and last token; [CLS] where it is not whole in the window."""
+        start, end, offsets = answer["start"], answer["start"] + len(answer["text"]), encoded["offset_mapping"][i]
+        inside = [at for at in self.context_of(encoded, i) if offsets[at][1] > start and offsets[at][0] < end]
+        is_whole = inside and offsets[inside[0]][0] <= start and offsets[inside[-1]][1] >= end
+        return {"start_positions": inside[0] if is_whole else 0, "end_positions": inside[-1] if is_whole else 0}
 
     def context_of(self, encoded: Any, i: int) -> list[int]:
         return [at for at, part in enumerate(encoded.sequence_ids(i)) if part == 1]
@@ -199,19 +203,19 @@ class TextWay(Way):
         return {}
 
     def target(self, gold: str) -> list[int]:
-        return self.tokenizer(gold, truncation=True, max_length=self.spec.max_length)["input_ids"][1:]  # the decoder's start is put before it by the model
+        """Without the decoder's start, which the model puts before it."""
+        return self.tokenizer(gold, truncation=True, max_length=self.spec.max_length)["input_ids"][1:]
 
     def collate(self, batch: list[dict]) -> dict[str, torch.Tensor]:
-        longest = max((len(row["labels"]) for row in batch if "labels" in row), default=0)
-        return super().collate([row | {"labels": row["labels"] + [IGNORED] * (longest - len(row["labels"]))} if "labels" in row else row for row in batch])
+        return super().collate(pad_labels(batch, max((len(row["labels"]) for row in batch if "labels" in row), default=0)))
 
     def say(self, model: Any, rows: list[dict]) -> list[str]:
         encoded, said = self.encode(rows), []
         for i in range(0, len(rows), 4 * BATCH_SIZE):
             batch = self.collate([self.inputs_of(encoded, j) for j in range(i, min(i + 4 * BATCH_SIZE, len(rows)))])
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-                ids = model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=self.spec.max_length, num_beams=1,
-                                     do_sample=False)
+                ids = model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=self.spec.max_length,
+                                     num_beams=1, do_sample=False)
             said += self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return said
 
@@ -228,9 +232,8 @@ def tune(name: str, base: str, train: list[dict], dev: list[dict], rate: float, 
     features = way.features(train)
     lengths = [len(row["input_ids"]) if "input_ids" in row else max(len(choice["input_ids"]) for choice in row["choices"]) for row in features]
     n_steps = spec.n_epochs * math.ceil(len(features) / BATCH_SIZE)
-    bare = {key for key, values in model.named_parameters() if values.ndim < 2}  # biases and LayerNorm
-    optimizer = torch.optim.AdamW([{"params": [values for key, values in model.named_parameters() if key not in bare], "weight_decay": WEIGHT_DECAY},
-                                   {"params": [values for key, values in model.named_parameters() if key in bare], "weight_decay": 0.0}], lr=rate, fused=True)
+    matrices, others = ([values for values in model.parameters() if (values.ndim > 1) == is_matrix] for is_matrix in (True, False))
+    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}], lr=rate, fused=True)
     schedule = get_linear_schedule_with_warmup(optimizer, math.ceil(WARMUP * n_steps), n_steps)
     best, best_figure = None, -math.inf
     for _ in range(spec.n_epochs):
@@ -255,7 +258,7 @@ def tune(name: str, base: str, train: list[dict], dev: list[dict], rate: float, 
 def make_base(folder: Path, name: str, train: list[dict], seed: int) -> str:
     """The directory that both sides start from."""
     from doxa.model.bases import find_embedded
-    from doxa.model.classifier import build_scratch
+    from doxa.model.network import build_scratch
     from doxa.model.heads import Head
     from doxa.text.tokenizer import TextTokenizer, write_tokenizer
     from doxa.text.vocabulary import learn_tokenizer

@@ -27,7 +27,7 @@ def tiny_model(tmp_path_factory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7, heads=None) -> Path:
+def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7, heads=None, spread: float = 0.5) -> Path:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -41,7 +41,7 @@ def make_tiny_model(directory: Path, texts=TEXTS, seed: int = 7, heads=None) -> 
     names = output_names(heads)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=128, pad_token_id=0, initializer_range=0.5,  # wide, so that texts differ in their labels
+        max_position_embeddings=128, pad_token_id=0, initializer_range=spread,  # wide, so that texts differ in their labels
         id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -72,6 +72,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
 
     from doxa.monitoring.alerts.store import open_store
     from doxa.monitoring.alerts.watching import Asked
+    from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.buckets import load_zone, parse_length
     from doxa.records.columns import Wanted
 
@@ -85,7 +86,8 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     asked = Asked(list(by) or None, list(where) or None, watch, every, time_zone, promise, cooldown=cooldown, **lengths,
                   assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
                   model=_fingerprint(model) if model else None)
-    source, wanted = _options.source(files, from_format, max_record_bytes), Wanted((), time_field, text_field, id_field, with_model=True)
+    source = _options.source(files, from_format, max_record_bytes)
+    wanted = Wanted((), time_field, text_field, id_field, with_model=True, kinds=kinds_by_mark())
     hand, say = _handler(terminal, command) if command else None, _sayer(to)
     with open_store(state, wait_s) as store:
         if backtest:

@@ -11,7 +11,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--head", "heads", multiple=True, metavar="NAME", help="Compare this head only; repeatable.  [default: all with gold labels]")
 @click.option("--gold", multiple=True, metavar="HEAD=FIELD", help="Where the gold label of a head is.  [default: the field of the head's name]")
 @click.option("--metric", "metrics", multiple=True, metavar="FIGURE", help="Figure that decides, by a name of evaluate --to json; repeatable.  "
-              "[default, and of heads without it: macro_f1; mae of numbers]")
+              "[default, and of heads without it: macro_f1; mae of numbers; f1, accuracy and the like of other kinds]")
 @click.option("--margin", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="X", help="How much worse the new may be.")
 @click.option("--alpha", type=click.FloatRange(min=0, max=0.5, min_open=True), default=0.05, show_default=True, metavar="A",
               help="Chance of any verdict that is wrong; shared by Holm's method among all that decide.")

@@ -3,7 +3,7 @@
 import click
 
 from doxa.commands import _options
-from doxa.errors import DoxaError, GateRefused, RecordsFailed
+from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 
 
 @_options.command("evaluate")
@@ -12,33 +12,41 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed
 @click.option("--gold", multiple=True, metavar="HEAD=FIELD", help="Where the gold label of a head is.  [default: the field of the head's name]")
 @click.option("--by", multiple=True, metavar="NAME", help="Judge each value of a head or field on its own, the worst first; repeat it for combinations.")
 @click.option("--by-length", is_flag=True, help="Judge texts of like length on their own: by n_tokens, or characters where that is missing.")
+@click.option("--group", metavar="FIELD", help="Records of one value of FIELD are candidates of one question: judge how scores rank them (nDCG, MRR).")
+@click.option("--positive", metavar="LABEL", help="Label that should be ranked first.  [default: the first there of 1, true, yes, relevant, entailment, same, match, "
+              "duplicate]")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Judge only records for which it holds, as in report; repeatable.")
 @click.option("--errors", "n_mistakes", type=click.IntRange(min=0), default=5, show_default=True, metavar="N", help="List the N gravest mistakes of every head.")
 @click.option("--at-least", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is below, as macro_f1=0.80; repeatable.")
-@click.option("--at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is above, for log_loss, brier, calibration_error, mae and rmse.")
+@click.option("--at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is above, for figures of which less is better, as log_loss=0.5; repeatable.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
 @click.option("--title", default="Evaluation", show_default=True, help="Title of the page.")
 @_options.page_options_of("terminal", "markdown", "html", "json")
-def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, where, n_mistakes, at_least, at_most, seed, id_field, title,
+def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, group, positive, where, n_mistakes, at_least, at_most, seed, id_field, title,
              to, output, require_input, quiet, verbose):
     """Judge predictions against gold labels.
 
     Reads predictions that also hold the gold label, in the field of the head's name, and shows precision, recall and F1 of
     every label, their averages, accuracy, Matthews correlation, confusions and calibration; with the scores of all labels
-    (predict --scores) log loss, Brier, ROC AUC and average precision. Every figure has a 95 % bootstrap interval.
+    (predict --scores) log loss, Brier, ROC AUC and average precision. Heads of other kinds have the figures of their kind. Every
+    figure has a 95 % bootstrap interval.
 
     \b
       predict --model out/ --scores < test.jsonl | evaluate
+      evaluate --group question --at-least ndcg=0.7 candidates.jsonl
       evaluate --by source --by-length --output evaluation.html predicted.jsonl
       evaluate --at-least sentiment:macro_f1=0.80 predicted.jsonl && ship out/
     """
     terminal = _options.terminal("evaluate", quiet, verbose)
+    if positive is not None and group is None:
+        raise UsageError("--positive says what --group should rank first; give --group FIELD, too")
     source = _options.source(files, from_format, max_record_bytes)
 
     from doxa.evaluation.evaluate import Settings, judge_heads
     from doxa.evaluation.gate import check_gates, parse_gate
     from doxa.evaluation.intake import read_evidence, want_evidence
+    from doxa.evaluation.ranking import Grouping
     from doxa.records.columns import read_columns
     from doxa.records.conditions import parse_conditions
     from doxa.records.standard import page_look
@@ -49,11 +57,12 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     kind = choose_page(output, to, FORMATS)
     gates = [parse_gate(text) for text in at_least] + [parse_gate(text, True) for text in at_most]
     conditions = parse_conditions(where)
-    reader = read_columns(source, want_evidence(by, by_length, conditions, gold, text_field, id_field))
-    seen = read_evidence(reader, heads, conditions, by_length, n_mistakes)
+    reader = read_columns(source, want_evidence(by, by_length, conditions, gold, text_field, id_field, group))
+    seen = read_evidence(reader, heads, conditions, by_length, n_mistakes, group=group)
     if not seen.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
-    evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), seed))
+    evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), seed,
+                                            Grouping(group, positive) if group else None))
     missed = check_gates(evaluation, gates)
     write_page(render_evaluation(evaluation, kind, *page_look(output)), output)
     failure = reader.tell_failed(seen.n_records)

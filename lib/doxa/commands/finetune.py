@@ -18,7 +18,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @_options.input_options
 @_options.pair_option
 @click.option("--head", "heads", multiple=True, required=True, metavar="FIELD[:KIND]",
-              help="Field that becomes a head; several train over one encoder. KIND is label, multi or number, else guessed.")
+              help="Field that becomes a head; several of label, labels and number train over one encoder. KIND is label, labels, number, tags, span "
+                   "or choice, as the README's table says; the first three are guessed.")
 @click.option("--base", default="minilm", show_default=True, metavar="BASE",
               help="Where to start: a directory, a hub id, minilm (embedded, English), or scratch (a small encoder "
                    "and a vocabulary learnt from your texts, any language).")

@@ -6,10 +6,10 @@ import numpy as np
 
 from doxa import __version__
 from doxa.errors import DoxaError, UsageError
-from doxa.evaluation.intake import Seen
-from doxa.evaluation.measures import HEADLINE, HIGHER_IS_WORSE, Measured, measure_both
+from doxa.evaluation.measures import is_defined, measure_both
 from doxa.evaluation.pairing import pair_head, pair_records
-from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.rows import HeadRows, Measured
+from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
 from doxa.metrics.bootstrap import N_RESAMPLES, estimate
 from doxa.metrics.classification import Estimate
@@ -44,18 +44,19 @@ class Difference:
     new: float
     more: Estimate
     p: float
+    is_lower_better: bool = False
     p_holm: float | None = None
     verdict: str | None = None
 
     @property
     def gain(self) -> float:
         """How much better the new one is, whichever way the figure goes."""
-        return -self.more.value if self.name in HIGHER_IS_WORSE else self.more.value
+        return -self.more.value if self.is_lower_better else self.more.value
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A record that was right and is wrong; of numbers one whose error grew, by `weight`."""
+    """A record that was right and is wrong; of numbers one whose error grew, by `weight`; of other kinds `weight` is the score."""
 
     weight: float
     place: int
@@ -151,56 +152,46 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
     old, new = sides
     found = HeadComparison(old.head, old.kind, old.n)
     before, after = measure_both(list(sides), settings.seed)
-    known, shared = before.exact | after.exact, [name for name in before.exact if _is_defined(name, before) and _is_defined(name, after)]
-    deciding = [name for name in settings.metrics if name in known] or [HEADLINE[old.kind]]
+    known, shared = before.exact | after.exact, [name for name in before.exact if is_defined(name, before) and is_defined(name, after)]
+    deciding = [name for name in settings.metrics if name in known] or [old.headline]
     for name in deciding:
         if name not in shared:
-            where = " and ".join(file for file, measured in zip(names, (before, after)) if not _is_defined(name, measured))
+            where = " and ".join(file for file, measured in zip(names, (before, after)) if not is_defined(name, measured))
             raise DoxaError(f'--metric {name} is not defined for head "{old.head}" in {where}; figures of scores need predict --scores, others labels or '
                             "numbers that differ")
     for name in sorted(shared, key=lambda name: name not in deciding):
-        figure = _difference(name, before.exact[name], after.exact[name], before.values[name], after.values[name], _bound(name, settings))
+        figure = _difference(name, (before.exact[name], after.exact[name]), (before.values[name], after.values[name]), old, settings.margin)
         figure.verdict = "open" if name in deciding else None
         found.figures.append(figure)
-    if old.kind != "number":
-        was_right, is_right = old.is_right(), new.is_right()
+    was_right, is_right = old.is_right(), new.is_right()
+    if was_right is not None and is_right is not None:
         found.n_worse, found.n_better = int((was_right & ~is_right).sum()), int((~was_right & is_right).sum())
         found.p_mcnemar = mcnemar(found.n_worse, found.n_better)
-        found.labels = _label_differences(old, before, after)
+    found.labels = _label_differences((old, new), before, after)
     found.flips = _flips(old, new, seen, settings.n_flips)
     found.notes = [note for slicing in old.slices for note in old.tell_cut(slicing)]
     found.slices = {name: _slice_differences(old, new, name, settings.seed) for name in old.slices}
     return found
 
 
-def _is_defined(name: str, measured: Measured) -> bool:
-    return not np.isnan(measured.exact.get(name, np.nan))
-
-
 def _slice_differences(old: HeadRows, new: HeadRows, name: str, seed: int) -> list[tuple[int, Difference]]:
     """Number of rows and difference of the headline figure in each slice, the largest loss first, those of fewer than FEW rows last."""
-    headline, found = HEADLINE[old.kind], []
+    headline, found = old.headline, []
     for label, members in old.split(name):
         before, after = measure_both([old.take(members), new.take(members)], seed, with_scores=False)
-        difference = _difference(headline, before.exact[headline], after.exact[headline], before.values[headline], after.values[headline])
-        found.append((len(members), replace(difference, name=label), difference.gain))
-    return [part[:2] for part in sorted(found, key=lambda part: (part[0] < FEW, part[2], part[1].name))]
+        if is_defined(headline, before) and is_defined(headline, after):
+            difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), old)
+            found.append((len(members), replace(difference, name=label)))
+    return sorted(found, key=lambda part: (part[0] < FEW, part[1].gain, part[1].name))
 
 
 def _flips(old: HeadRows, new: HeadRows, seen: tuple[Seen, Seen], most: int) -> list[Flip]:
     """The records that became wrong, the most confident first."""
-    if old.kind == "number":
-        weights = np.abs(new.said - new.gold) - np.abs(old.said - old.gold)
-    else:
-        became_wrong = old.is_right() & ~new.is_right()
-        weights = np.where(became_wrong, np.nan_to_num(new.score, nan=0.0) + 1e-9, 0.0)
     found = []
-    for row in np.argsort(-weights, kind="stable")[:most].tolist():
-        if weights[row] <= 0:
-            break
+    for row, weight in new.losses(old, most):
         record, score = int(new.records[row]), new.score[row]
-        found.append(Flip(float(weights[row]), int(seen[1].places[record]) + 1, seen[1].ids[record].as_py(), seen[1].texts[record].as_py(),
-                          new.value(new.gold, row), old.value(old.said, row), new.value(new.said, row), None if np.isnan(score) else float(score)))
+        found.append(Flip(weight, int(seen[1].places[record]) + 1, seen[1].ids[record].as_py(), seen[1].texts[record].as_py(),
+                          new.gold_value(row), old.said_value(row), new.said_value(row), None if np.isnan(score) else float(score)))
     return found
 
 
@@ -214,21 +205,24 @@ def _notes(pairs: list[Comparison]) -> list[str]:
     return notes
 
 
-def _bound(name: str, settings: Settings) -> float:
-    return settings.margin if name in HIGHER_IS_WORSE else -settings.margin
+def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], rows: HeadRows, margin: float = 0.0) -> Difference:
+    """A figure before and after, with its values on the resamples (1 + R) of both."""
+    (old, new), (old_values, new_values), is_lower_better = exact, values, name in rows.lower_is_better
+    moved = new_values - old_values
+    more = estimate(new - old, moved)
+    p = bootstrap_p(moved[1:] + (new - old - moved[0]), margin if is_lower_better else -margin)
+    return Difference(name, float(old), float(new), more, p, is_lower_better)
 
 
-def _difference(name: str, old: float, new: float, old_values: np.ndarray, new_values: np.ndarray, bound: float = 0.0) -> Difference:
-    values = new_values - old_values
-    more = estimate(new - old, values)
-    return Difference(name, float(old), float(new), more, bootstrap_p(values[1:] + (new - old - values[0]), bound))
-
-
-def _label_differences(rows: HeadRows, before: Measured, after: Measured) -> list[Difference]:
-    """F1 of every label that some row holds, the largest loss first."""
-    found, held = [], rows.count(rows.gold)
-    for i, label in enumerate(rows.labels):
-        old, new = before.exact_by_label["f1"][i], after.exact_by_label["f1"][i]
-        if old or new or held[i]:
-            found.append(_difference(label, old, new, before.values_by_label["f1"][:, i], after.values_by_label["f1"][:, i]))
+def _label_differences(sides: tuple[HeadRows, HeadRows], before: Measured, after: Measured) -> list[Difference]:
+    """F1 of every label that some row holds or that either side got right, the largest loss first."""
+    if "f1" not in before.exact_by_label or "f1" not in after.exact_by_label:
+        return []
+    labels, held, _ = sides[0].support()
+    found, n_held = [], dict(zip(labels, held))
+    for label in dict.fromkeys((*before.labels, *after.labels)):
+        (old, old_values), (new, new_values) = (measured.label_figure("f1", label) for measured in (before, after))
+        if old or new or n_held.get(label):
+            difference = _difference("f1", (old, new), (old_values, new_values), sides[0])
+            found.append(replace(difference, name=label))
     return sorted(found, key=lambda figure: figure.more.value)

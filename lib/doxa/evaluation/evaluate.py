@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from doxa import __version__
+from doxa.errors import UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
-from doxa.evaluation.intake import Seen
-from doxa.evaluation.measures import Measured, measure
-from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.measures import is_defined, measure
+from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
+from doxa.evaluation.rows import HeadRows, Measured
+from doxa.evaluation.seen import Seen
 from doxa.evaluation.signature import sign
 from doxa.evaluation.slices import cut_slices
 from doxa.metrics.bootstrap import estimate
@@ -19,18 +21,21 @@ from doxa.metrics.score_figures import N_BINS, bin_of
 
 @dataclass(frozen=True)
 class Settings:
-    """`seed` of the resampling; `by` and `conditions` as they were asked, for the page."""
+    """`seed` of the resampling; `by` and `conditions` as they were asked, for the page; with `grouping` records are ranked, too."""
 
     title: str = "Evaluation"
     by: str | None = None
     conditions: tuple[str, ...] = ()
     seed: int = 0
+    grouping: Grouping | None = None
 
 
 def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
-    """Judge every head of what was read."""
-    heads = [_judge(rows, seen, settings) for rows in seen.heads.values()]
+    """Judge every head of what was read. Raises UsageError where records are to be ranked and no head can."""
+    rankings = _rank(seen, settings)
+    heads = [_judge(rows, seen, settings, rankings.get(rows.head)) for rows in seen.heads.values()]
     notes = [note for head, rows in zip(heads, seen.heads.values()) for note in _notes(head, rows)]
+    notes += [f'head "{name}": {remark}' for name, ranking in rankings.items() for remark in ranking.remarks]
     notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
     if seen.n_unmet:
         notes.append(f"{seen.n_unmet:,} records are left out by --where {' and '.join(settings.conditions)}")
@@ -38,33 +43,44 @@ def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
                       settings.by, __version__)
 
 
-def _judge(rows: HeadRows, seen: Seen, settings: Settings) -> HeadEvaluation:
+def _rank(seen: Seen, settings: Settings) -> dict[str, Ranking]:
+    """The ranking of every head that can."""
+    if settings.grouping is None or not seen.heads:
+        return {}
+    found = {name: rank_head(rows, seen.groups, settings.grouping, settings.seed) for name, rows in seen.heads.items()}
+    if not any(found.values()):
+        positive = settings.grouping.positive
+        asked = f'has the label "{positive}"' if positive is not None else f"has a label {', '.join(POSITIVE)}; name it with --positive"
+        raise UsageError(f"--group ranks by heads that give numbers or one of whose labels means relevant; none {asked}")
+    return {name: ranking for name, ranking in found.items() if ranking is not None}
+
+
+def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | None) -> HeadEvaluation:
     measured = measure(rows, settings.seed)
-    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured))
-    if rows.kind != "number":
-        found.labels = _label_table(rows, measured)
-    if rows.kind == "label":
-        n_labels = len(rows.labels)
-        found.confusion = np.bincount(rows.gold * n_labels + rows.said, minlength=n_labels**2).reshape(n_labels, n_labels).tolist()
+    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured) | (ranking.figures if ranking else {}),
+                           rows.headline, rows.small, rows.lower_is_better)
+    found.labels, found.confusion = _label_table(rows, measured), rows.confusion()
+    if found.confusion is not None:
         found.reliability = draw_reliability(rows.score, rows.is_right())
     found.slices = {name: cut_slices(rows, name, settings.seed) for name in rows.slices}
-    found.mistakes = seen.mistakes[rows.head].gravest()
-    found.signature = sign(rows, seen, settings)
+    found.mistakes = seen.mistakes[rows.head]
+    found.signature = sign(rows, seen, settings, ranking.signed if ranking else ())
     return found
 
 
 def estimate_all(measured: Measured) -> dict[str, Estimate]:
     """Figures with their intervals, without those that are not defined on the rows."""
-    return {name: estimate(value, measured.values[name]) for name, value in measured.exact.items() if not np.isnan(value)}
+    return {name: estimate(value, measured.values[name]) for name, value in measured.exact.items() if is_defined(name, measured)}
 
 
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
-    """Every label that occurs in gold or prediction."""
-    held, said = rows.count(rows.gold), rows.count(rows.said)
-    return [LabelFigures(rows.labels[i], int(held[i]), int(said[i]),
-                         {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
-                          if not np.isnan(values[i])})
-            for i in range(len(rows.labels)) if held[i] or said[i]]
+    """Every label that occurs in gold or prediction, those held most first."""
+    labels, held, said = rows.support()
+    found = [LabelFigures(label, int(held[i]), int(said[i]),
+                          {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
+                           if not np.isnan(values[i])})
+             for i, label in enumerate(labels) if held[i] or said[i]]
+    return sorted(found, key=lambda label: (-label.held, label.label))
 
 
 def draw_reliability(score: np.ndarray, is_right: np.ndarray) -> list[ReliabilityBin]:
@@ -84,12 +100,5 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     never = [label.label for label in head.labels if not label.held]
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {", ".join(never[:10])}; they count as labels of precision 0')
-    if head.kind == "label" and head.figures["accuracy"].value == 1.0:
-        notes.append(f'head "{head.head}": without a single mistake, resampling cannot tell how many there may be: '
-                     f"95 % sure is an accuracy of at least {wilson(head.n, head.n)[0]:.3f} (Wilson)")
-    notes += [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
-    if rows.has_odd_scores:
-        notes.append(f'head "{head.head}": some scores are no numbers from 0 to 1, so figures of scores are left out')
-    elif "log_loss" not in head.figures and head.kind != "number":
-        notes.append(f'head "{head.head}": log loss, Brier, ROC AUC and average precision need the scores of all labels: predict --scores')
-    return notes
+    notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
+    return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]

@@ -39,13 +39,16 @@ class Slice:
 
 @dataclass
 class HeadEvaluation:
-    """One head. `confusion` counts gold (rows) by predicted (columns) over `labels`; of a head of many labels it is None."""
+    """One head. `headline` is the figure that decides, `small` are those of a slice; of `lower_is_better` less is better. `confusion` counts gold (rows) by predicted (columns) over `labels`; of a head of many labels it is None."""
 
     head: str
     kind: str
     n: int
     lost: dict[str, int]
     figures: dict[str, Estimate]
+    headline: str
+    small: tuple[str, ...]
+    lower_is_better: frozenset[str]
     labels: list[LabelFigures] = field(default_factory=list)
     confusion: list[list[int]] | None = None
     reliability: list[ReliabilityBin] = field(default_factory=list)

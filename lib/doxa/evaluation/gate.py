@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation
-from doxa.evaluation.measures import HIGHER_IS_WORSE
+from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,17 @@ def parse_gate(text: str, is_most: bool = False) -> Gate:
         bound = math.nan
     if not figure or not math.isfinite(bound):
         raise UsageError(f"{flag} {text}: give FIGURE=NUMBER, such as macro_f1=0.8 or sentiment:accuracy=0.9")
-    if is_most != (figure in HIGHER_IS_WORSE):
-        raise UsageError(f"{flag} {text}: {figure} is better when it is {'higher: --at-least' if is_most else 'lower: --at-most'}")
+    if figure in HIGHER_IS_WORSE and not is_most:
+        raise _wrong_way(flag, text, figure, True)
     return Gate(text, head or None, figure, bound, is_most)
 
 
+def _wrong_way(flag: str, asked: str, figure: str, is_lower_better: bool) -> UsageError:
+    return UsageError(f"{flag} {asked}: {figure} is better when it is {'lower: --at-most' if is_lower_better else 'higher: --at-least'}")
+
+
 def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
-    """What is missed, a sentence each. Raises UsageError where a figure or head is not there, DoxaError where nothing was judged."""
+    """What is missed, a sentence each. Raises UsageError where a figure or head is not there or goes the other way, DoxaError where nothing was judged."""
     missed = []
     if gates and not evaluation.heads:
         raise DoxaError("no record was judged, so no gate is passed; give records with predictions and gold labels")
@@ -50,6 +54,8 @@ def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
             known = ", ".join(dict.fromkeys(name for head in heads for name in head.figures))
             raise UsageError(f"{flag} {gate.asked}: there is no such figure; there are: {known}")
         for head in having:
+            if gate.is_most != (gate.figure in head.lower_is_better):
+                raise _wrong_way(flag, gate.asked, gate.figure, not gate.is_most)
             found = head.figures[gate.figure]
             if found.value > gate.bound if gate.is_most else found.value < gate.bound:
                 missed.append(f"{head.head}: {gate.figure} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] "

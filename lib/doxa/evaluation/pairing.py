@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import DoxaError
-from doxa.evaluation.intake import Seen
 from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.seen import Seen
 
 
 def pair_records(old: Seen, new: Seen, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, str]:
@@ -47,10 +46,9 @@ def pair_head(old: HeadRows, new: HeadRows, first: np.ndarray, second: np.ndarra
     row_of_old[old.records] = np.arange(old.n)
     rows = np.where(partner[new.records] >= 0, row_of_old[partner[new.records]], -1)
     slices = _move_slices(old, rows[rows >= 0])
-    old, new = _same_labels(old.take(rows[rows >= 0]), new.take(rows >= 0))
+    old, new = old.take(rows[rows >= 0]).match(new.take(rows >= 0))
     old = replace(old, **slices)
-    differs = old.gold != new.gold
-    differs = differs if differs.ndim == 1 else differs.any(axis=1)
+    differs = old.differs(new)
     if differs.any():
         row = int(differs.argmax())
         record = new.records[row]
@@ -67,23 +65,3 @@ def _move_slices(rows: HeadRows, taken: np.ndarray) -> dict:
     place[taken] = np.arange(len(taken))
     moved = {name: np.stack([place[pairs[0]], pairs[1]])[:, place[pairs[0]] >= 0] for name, pairs in rows.slices.items()}
     return {"slices": moved, "slice_names": rows.slice_names}
-
-
-def _same_labels(old: HeadRows, new: HeadRows) -> tuple[HeadRows, HeadRows]:
-    if old.kind == "number":
-        return old, new
-    labels = old.labels + [label for label in new.labels if label not in set(old.labels)]
-    return _relabel(old, labels), _relabel(new, labels)
-
-
-def _relabel(rows: HeadRows, labels: list[str]) -> HeadRows:
-    place = np.array(pc.index_in(pa.array(rows.labels, pa.string()), pa.array(labels, pa.string())).to_numpy(zero_copy_only=False), int)
-    scores = None
-    if rows.scores is not None:
-        scores = np.zeros((rows.n, len(labels)))
-        scores[:, place] = rows.scores
-    if rows.kind == "label":
-        return replace(rows, labels=labels, gold=place[rows.gold], said=place[rows.said], scores=scores)
-    gold, said = (np.zeros((rows.n, len(labels)), bool) for _ in range(2))
-    gold[:, place], said[:, place] = rows.gold, rows.said
-    return replace(rows, labels=labels, gold=gold, said=said, scores=scores)

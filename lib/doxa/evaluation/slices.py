@@ -3,7 +3,7 @@
 import numpy as np
 
 from doxa.evaluation.figures import Slice
-from doxa.evaluation.measures import HEADLINE, HIGHER_IS_WORSE, SMALL, measure
+from doxa.evaluation.measures import is_defined, measure
 from doxa.evaluation.rows import HeadRows
 from doxa.metrics.bootstrap import estimate
 
@@ -13,12 +13,18 @@ FEW = 30  # rows; of fewer the figure is mostly chance
 def cut_slices(rows: HeadRows, name: str, seed: int = 0) -> list[Slice]:
     """The slices of one slicing: from the worst headline figure to the best, and after them those of fewer than FEW rows."""
     found = [_slice(rows, value, members, seed) for value, members in rows.split(name)]
-    headline = HEADLINE[rows.kind]
-    sign = -1 if headline in HIGHER_IS_WORSE else 1
-    return sorted(found, key=lambda part: (part.is_few, sign * part.figures[headline].value if not part.is_few else -part.n, part.name))
+    sign = -1 if rows.headline in rows.lower_is_better else 1
+    return sorted(found, key=lambda part: (part.is_few, _rank(part, rows.headline, sign), part.name))
+
+
+def _rank(part: Slice, headline: str, sign: int) -> float:
+    """Where a slice stands among its like; one whose figure is not defined is last."""
+    if part.is_few:
+        return -part.n
+    return sign * part.figures[headline].value if headline in part.figures else np.inf
 
 
 def _slice(rows: HeadRows, name: str, members: np.ndarray, seed: int) -> Slice:
     measured = measure(rows.take(members), seed, with_scores=False)
-    figures = {key: estimate(measured.exact[key], measured.values[key]) for key in SMALL[rows.kind] if not np.isnan(measured.exact[key])}
+    figures = {key: estimate(measured.exact[key], measured.values[key]) for key in rows.small if is_defined(key, measured)}
     return Slice(name, len(members), figures, len(members) < FEW)

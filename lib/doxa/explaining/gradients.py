@@ -1,11 +1,13 @@
 """A classifier's gradients by its token embeddings, along straight ways from a baseline to a text, in batches of one length."""
 
+import inspect
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from doxa.errors import UsageError
 from doxa.explaining.paths import Point
 from doxa.inference.lanes import Lanes
 from doxa.inference.torch_engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
@@ -86,8 +88,11 @@ class Gradients(Lanes):
 
 
 def load_gradients(directory: str, device: str, batch_tokens: int | None, mixed: torch.dtype | None, n_cores: int | None) -> Gradients:
-    """Load the weights of a model directory in fp32. Raises DoxaError when they are damaged or do not fill the model."""
+    """Load the weights of a model directory in fp32. Raises DoxaError when they are damaged or do not fill the model, UsageError for an
+    encoder-decoder, which finds its place by ids that points between embeddings do not have."""
     model = load_network(directory, torch.float32)
+    if "inputs_embeds" not in inspect.signature(model.forward).parameters:
+        raise UsageError(f"gradients need a classifier that reads embeddings, which that of {model.config.model_type} does not; take --method occlusion")
     shorten_last_layer(model)
     if device == "cpu":
         model.set_attn_implementation("eager")  # the backward pass of torch's fused attention took 43 % of the time, this one 8 %

@@ -9,8 +9,7 @@ from doxa.explaining.methods import METHODS
 from doxa.explaining.stream import GPU_WINDOW_RECORDS, WINDOW_RECORDS, ExplainedStream
 from doxa.explaining.task import Tools
 from doxa.inference.loading import Known, Request, load_labeller, read_model
-
-_COUNT_POSITIONS_BY_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet", "longformer", "data2vec-text", "ibert", "xmod"}
+from doxa.text.tokenizer import POSITIONS_FROM_PADDING
 
 
 def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, seed: int, baseline: str | None) -> tuple[ExplainedStream, Known, list[str]]:
@@ -19,6 +18,8 @@ def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, s
     Returns the stream of explanations, what is known of the model, and why device, engine and precision were chosen.
     Raises DoxaError for a directory that is missing, incomplete, altered or unsafe, UsageError for heads or labels that are not there."""
     known = read_model(request)
+    if not known.kind.shares:
+        raise UsageError(f"explain is for heads of label, labels and number; the head of {request.model} is one of {known.kind.name}")
     if not known.is_ours and len(wanted.heads) == 1:
         known.table.heads = [replace(known.table.heads[0], name=wanted.heads[0])]
     wanted = _check(wanted, known)
@@ -52,7 +53,7 @@ def _absent_id(baseline: str | None, known: Known) -> int:
     mask_id = known.tokenizer.mask_id()
     if baseline == "mask" and mask_id is None:
         raise UsageError("--baseline mask: the model's tokenizer has no mask token; take --baseline pad")
-    counts_padding = known.config.get("model_type") in _COUNT_POSITIONS_BY_PADDING
+    counts_padding = known.config.get("model_type") in POSITIONS_FROM_PADDING
     if baseline == "mask" or (baseline is None and counts_padding and mask_id is not None):
         return mask_id
     return known.config.get("pad_token_id") or 0

@@ -26,6 +26,7 @@ from doxa.model.kinds.table import KINDS, foreign_head, kind_of
 from doxa.model.safety import find_weights, read_config
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
+from doxa.text.padding import read_pad_id
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 
 ENGINES = ("auto", "openvino", "torch")
@@ -153,6 +154,7 @@ def read_model(request: Request) -> Known:
         raise DoxaError(f"{directory}: doxa.json describes {sum(head.n_outputs for head in table.heads)} outputs, the model has {n_outputs}")
     if not is_ours:
         notes.append(f'{request.model} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
+    config["pad_token_id"] = read_pad_id(directory, config)
     made_from = digests(directory, table.files if request.verify else {}, find_weights(directory)) if is_ours else {}
     return Known(directory, table, tokenizer, config, made_from, is_ours, verified, notes)
 

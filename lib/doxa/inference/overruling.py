@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from doxa.errors import RecordError
+from doxa.errors import RecordError, UsageError
 from doxa.model.heads import Head
 from doxa.records.outcome import Outcome
 from doxa.rules.beside import check_heads
@@ -14,10 +14,12 @@ class Overruling:
     """The firm rules of a file, for the heads of a model. `notes` are for the user.
 
     `n_contradicted` counts the records on which firm rules contradict each other, so that the model's label stayed. Raises
-    UsageError where the file has no firm rule for these heads, or one with a label that its head does not know.
+    UsageError where a head has no labels to rule on, the file has no firm rule for these heads, or one with a label that its head does not know.
     """
 
     def __init__(self, file: RuleFile, heads: list[Head], text_field: str, with_scores: bool):
+        if others := [head for head in heads if head.kind not in ("label", "labels", "number")]:
+            raise UsageError(f'--rules is for heads of label and labels; head "{others[0].name}" is one of {others[0].kind}')
         self.heads = {head.name: head for head in heads}
         self.notes = check_heads(file.rules, {head.name: head.labels for head in heads}, file.path, firm_only=True)
         self.book = RuleBook(rule for rule in file.rules if rule.is_firm and rule.head in self.heads)

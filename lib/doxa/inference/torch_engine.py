@@ -1,6 +1,5 @@
 """The torch engine: any device, any architecture."""
 
-import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from doxa.model.first_token import shorten_last_layer
 from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.network import count_outputs, forward, load_network
+from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
@@ -77,11 +77,6 @@ def told_of_memory(device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     raise OutOfMemory
-
-
-def takes_token_types(model: PreTrainedModel) -> bool:
-    """Whether the model reads token type ids; DistilBERT, for one, does not though its tokenizer gives them."""
-    return "token_type_ids" in inspect.signature(model.forward).parameters
 
 
 def collate(windows: list[Window], pad_id: int, device: torch.device, with_types: bool = True, max_length: int = 0) -> dict[str, torch.Tensor]:

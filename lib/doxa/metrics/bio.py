@@ -46,7 +46,8 @@ def tags_to_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:
     for place, tag in enumerate([*tags, "O"]):
         prefix, label = _split(tag)
         if prefix not in _PREFIXES[scheme]:
-            raise ValueError(f"{tag!r} is no tag of {scheme}, which has {', '.join(f'{letter}-PER' for letter in _PREFIXES[scheme] if letter != 'O')} and O")
+            examples = ", ".join(f"{letter}-PER" for letter in _PREFIXES[scheme] if letter != "O")
+            raise ValueError(f"{tag!r} is no tag of {scheme}, which has {examples} and O")
         if start is not None and prefix in "IE" and label == held:
             if prefix == "E":
                 spans.append((start, place + 1, held))

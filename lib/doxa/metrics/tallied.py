@@ -39,6 +39,18 @@ class Tallied(ABC):
     def is_right(self, gold: Any, said: dict[str, Any]) -> bool:
         """Whether a record is wholly right."""
 
+    def right_of(self, counts: np.ndarray) -> np.ndarray | None:
+        """Which records (N,) are right by counts (N, S) of them all; None where `is_right` tells of each."""
+        return None
+
+    def figures_of_rows(self, counts: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Figures (R each) that do not follow from sums: of records with these counts (b, S), under weights (R, b)."""
+        return {}
+
+    def signatures(self, gold: list[Any]) -> dict[str, str]:
+        """How some figures of this gold were made, in short, by their name."""
+        return {}
+
     def total(self, gold: list[Any], said: list[dict[str, Any]]) -> dict[str, float]:
         """The figures of all records, each counted once."""
         return {name: float(values[0]) for name, values in self.figures(self.count(gold, said).sum(axis=0, keepdims=True)).items()}

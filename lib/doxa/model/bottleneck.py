@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 CONFIG_KEY = "bottleneck_size"
-# Where the sub-layers of BERT-like and of DistilBERT-like layers end.
-_ENDS = re.compile(r"\.\d+\.(?:attention\.output\.dense|output\.dense|attention\.out_lin|ffn\.lin2)$")
+# Where the sub-layers of BERT-like, of MPNet's and of DistilBERT-like layers end.
+_ENDS = re.compile(r"\.\d+\.(?:attention\.output\.dense|attention\.attn\.o|output\.dense|attention\.out_lin|ffn\.lin2)$")
 
 
 class BottleneckLinear(nn.Linear):

@@ -1,7 +1,6 @@
 """A network of torch in the form that OpenVINO runs, proven equal before anybody relies on it."""
 
 import copy
-import inspect
 import logging
 import warnings
 
@@ -16,6 +15,7 @@ from doxa.model.first_token import shorten_last_layer
 from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.network import forward
+from doxa.model.suit import takes_token_types
 
 MOST_DIFFERENCE = 1e-3  # between logits in fp32, of which ten thousandths are usual
 _PROBES = ((1, 3), (2, 17), (5, 64), (3, 8))  # texts and tokens: shapes that a traced constant would not survive
@@ -28,7 +28,7 @@ class CannotConvert(DoxaError):
 def convert(model: PreTrainedModel, stock: Stock = CLASSIFIER) -> openvino.Model:
     """Convert a network (fp32, on the CPU). Raises CannotConvert; outputs are compared with torch's on several shapes."""
     model = model.eval()
-    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in inspect.signature(model.forward).parameters]
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if takes_token_types(model) else [])]
     shortened = copy.deepcopy(model)
     if stock.reads_first_token:
         shorten_last_layer(shortened)
@@ -57,7 +57,8 @@ class _OutputsOnly(nn.Module):
 
 
 def _probe(model: PreTrainedModel, names: list[str], n_texts: int, n_tokens: int) -> tuple[torch.Tensor, ...]:
-    """Random ids, every text but the first padded, the second half of each of the second type."""
+    """Random ids, every text but the first padded, the second half of each of the second type; for an encoder-decoder ends of text as well,
+    the last of each text's tokens and in the second text one more."""
     generator = torch.Generator().manual_seed(n_texts * 1000 + n_tokens)
     n_tokens = min(n_tokens, getattr(model.config, "max_position_embeddings", n_tokens))
     pad_id = getattr(model.config, "pad_token_id", None) or 0
@@ -65,6 +66,9 @@ def _probe(model: PreTrainedModel, names: list[str], n_texts: int, n_tokens: int
     ids = torch.where(ids == pad_id, (pad_id + 1) % model.config.vocab_size, ids)
     mask = torch.ones_like(ids)
     mask[1:, max(1, n_tokens * 2 // 3):] = 0
+    if getattr(model.config, "is_encoder_decoder", False) and isinstance(model.config.eos_token_id, int):
+        ids[torch.arange(n_texts), mask.sum(dim=1) - 1] = model.config.eos_token_id
+        ids[1:2, 0] = model.config.eos_token_id
     types = torch.zeros_like(ids)
     if getattr(model.config, "type_vocab_size", 0) > 1:
         types[:, n_tokens // 2:] = 1

@@ -20,6 +20,7 @@ from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.kinds.table import kind_of
 from doxa.model.safety import find_weights, read_config
+from doxa.model.suit import suit
 
 _TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
 ADAPTER_FOLDER = "adapter"
@@ -115,6 +116,7 @@ def _load_with_bottlenecks(directory: str, stock: Stock) -> PreTrainedModel:
         for name in find_weights(directory):
             weights |= load_file(os.path.join(directory, name))
         model.load_state_dict(weights)
+        suit(model, directory)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None
@@ -138,11 +140,13 @@ def output_layer(model: PreTrainedModel) -> nn.Linear:
 
 
 def rescale_outputs(model: PreTrainedModel, scale: torch.Tensor, shift: torch.Tensor) -> None:
-    """Fold `scale` and `shift` (C,) into the output layer: it then gives scale * output + shift."""
+    """Fold `scale` and `shift` (C,) into the output layer: it then gives scale * output + shift. Where it has no bias, as decoders'
+    have none, `shift` must be 0."""
     layer = output_layer(model)
     with torch.no_grad():
         layer.weight.mul_(scale[:, None].to(layer.weight))
-        layer.bias.mul_(scale.to(layer.bias)).add_(shift.to(layer.bias))
+        if layer.bias is not None:
+            layer.bias.mul_(scale.to(layer.bias)).add_(shift.to(layer.bias))
 
 
 def _check_stock(directory: str, stock: Stock) -> None:
@@ -159,11 +163,13 @@ def load_pretrained(directory: str, stock: Stock = CLASSIFIER, **arguments) -> t
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        return auto_class(stock).from_pretrained(
+        model, info = auto_class(stock).from_pretrained(
             directory, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True, **arguments)
     except Exception as error:  # whatever a damaged file makes the libraries raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DoxaError(f"{directory} cannot be loaded: {first}") from None
+    suit(model, directory)
+    return model, info
 
 
 def _name_outputs(config: Any, heads: list[Head]) -> None:

@@ -1,18 +1,18 @@
 """Predictions as flat Arrow columns for counting: fast on clean blocks of JSON Lines, careful on the others."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
-from doxa.records.entries import HeadColumns, as_text, find_kind, member, read_numbers
+from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction, read_cell
+from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
 from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.reader import Source, open_streams
@@ -30,7 +30,8 @@ class Wanted:
     """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
     them; no `by` takes a head `topic`. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
-    `with_model`, and `gold`, ask for what predict --stamp says of the model."""
+    `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
+    number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
@@ -39,6 +40,7 @@ class Wanted:
     where: tuple[str, ...] = ()
     gold: Mapping[str, str] | None = None
     with_model: bool = False
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
@@ -52,11 +54,12 @@ class ColumnReader:
         field:F string for each field that `by` or `where` names, and for gold labels
         label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
         score:H double for a number; where asked for scores:H and model:H too (records/entries.py)
+        entry:H, gold:H string, JSON text, for a head of another kind
 
-    `heads` (name -> label, labels, number), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it
+    `heads` (name -> kind), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it
     means) are known with the first batch.
     `n_unreadable` counts the lines that were no records, `n_unpredicted` the records without a prediction.
-    Raises UsageError when the first records hold no prediction at all, or a name means nothing.
+    Raises UsageError when the first records hold no prediction that is asked for, or a name means nothing.
     """
 
     def __init__(self, source: Source, wanted: Wanted):
@@ -67,7 +70,8 @@ class ColumnReader:
         self.where: dict[str, Named] = {}
         self.time_field: str | None = None
         self.n_unreadable = self.n_unpredicted = 0
-        self._columns: list[HeadColumns] = []
+        self._columns: list[HeadColumns | EntryColumn] = []
+        self._passed: dict[str, str] = {}  # heads of kinds that were not asked for
         self._fields: list[str] = []
         self._types: dict[str, pa.DataType] | None = None
         self._parser: CleanParser | None = None
@@ -101,7 +105,12 @@ class ColumnReader:
                     yield from self._read_block(block, stream.name)
             else:
                 for batch in self._table_batches(stream, kind):
-                    yield self._flatten([batch])
+                    yield self._read_csv(batch, stream.name) if kind == "csv" else self._read_table(batch, stream.name)
+
+    @property
+    def _is_careful(self) -> bool:
+        """Whether records are read one by one, whatever they come in: an entry that is kept whole has no columns."""
+        return any(isinstance(head, EntryColumn) for head in self._columns)
 
     # --- JSON Lines
 
@@ -110,7 +119,10 @@ class ColumnReader:
             sample = first_lines(block, N_SAMPLED)
             self._decide([r for r in parse_block(sample, name, self.source.max_record_bytes) if r.fields is not None])
         if self._types is None:
-            self._early_errors += [self._row(r)["error"] for r in parse_block(block, name, self.source.max_record_bytes)]
+            self._early_errors += [self._error_code(r) or "no_prediction" for r in parse_block(block, name, self.source.max_record_bytes)]
+            return
+        if self._is_careful:
+            yield self._careful(list(parse_block(block, name, self.source.max_record_bytes)))
             return
         if self._parser is None:
             self._parser = CleanParser(pa.schema(list(self._types.items())))
@@ -123,15 +135,16 @@ class ColumnReader:
             for half in halves(block):
                 yield from self._read_block(half, name)
 
-    def _careful(self, records: list[Record]) -> pa.Table:
-        rows = [self._row(record) for record in records]
+    def _careful(self, records: list[Record], read_gold: Callable[[Any], Any] = lambda value: value) -> pa.Table:
+        """`read_gold` makes values of what stands in a field."""
+        rows = [self._row(record, read_gold) for record in records]
         return self._count(pa.Table.from_pylist(rows, schema=self._flat_schema()))
 
-    def _row(self, record: Record) -> dict[str, Any]:
+    def _row(self, record: Record, read_gold: Callable[[Any], Any]) -> dict[str, Any]:
         if record.fields is None:
-            return {"error": record.error.code}
+            return {"error": self._error_code(record)}
         row = {
-            "error": record.get("error")["code"] if record.carries_error else None,
+            "error": self._error_code(record),
             "id": as_text(record.fields.get(self.wanted.id_field)),
             "time": as_text(record.fields.get(self.time_field)) if self.time_field else None,
             "text": as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
@@ -142,11 +155,18 @@ class ColumnReader:
             entry = prediction.get(head.name)
             if isinstance(entry, dict):
                 row |= head.read(entry)
+            if isinstance(head, EntryColumn):
+                row |= head.read_gold(read_gold(record.fields.get(head.gold)))
         if row["error"] is None and all(row.get(head.main) is None for head in self._columns):
             row["error"] = "no_prediction"
-        for field in self._fields:
-            row[f"field:{field}"] = as_text(record.fields.get(field))
+        for name in self._fields:
+            row[f"field:{name}"] = as_text(record.fields.get(name))
         return row
+
+    def _error_code(self, record: Record) -> str | None:
+        if record.fields is None:
+            return record.error.code
+        return record.get("error")["code"] if record.carries_error else None
 
     # --- what there is to read
 
@@ -155,19 +175,31 @@ class ColumnReader:
         for record in records:
             prediction = record.fields.get("prediction")
             for head, entry in prediction.items() if isinstance(prediction, dict) else ():
-                if isinstance(entry, dict) and find_kind(entry):
-                    self.heads.setdefault(head, find_kind(entry))
-                    self._note_labels(head, entry.get("scores"))
+                if isinstance(entry, dict):
+                    self._note_head(head, find_kind(entry, self.wanted.kinds), entry.get("scores"))
         if not self.heads:
-            if any(not record.carries_error for record in records):
-                raise UsageError("the records hold no prediction; run them through predict first")
+            if self._passed or any(not record.carries_error for record in records):
+                raise self._nothing_to_read()
             return  # error records only: decide when a good one comes
         present = {name for record in records for name in record.fields} if records else set()
         self._choose_names(present)
         self._types = {"error": pa.struct([("code", pa.string())])}
         for name in filter(None, (self.wanted.id_field, self.wanted.text_field, self.time_field, *self._fields)):
             self._types.setdefault(name, pa.string())
-        self._types["prediction"] = pa.struct([(head.name, head.entry_type()) for head in self._columns])
+        self._types["prediction"] = pa.struct([(head.name, head.entry_type()) for head in self._columns if isinstance(head, HeadColumns)])
+
+    def _note_head(self, head: str, kind: str | None, scores: Any) -> None:
+        if kind in FLAT_KINDS:
+            self.heads.setdefault(head, kind)
+            self._note_labels(head, scores)
+        elif kind is not None:
+            (self._passed if self.wanted.gold is None else self.heads).setdefault(head, kind)
+
+    def _nothing_to_read(self) -> UsageError:
+        if self._passed:
+            told = ", ".join(f'"{head}" ({kind})' for head, kind in self._passed.items())
+            return UsageError(f"no head gives labels or numbers, which are counted here; evaluate and compare read {told}")
+        return UsageError("the records hold no prediction; run them through predict first")
 
     def _note_labels(self, head: str, scores: Any) -> None:
         """Remember the labels of which some entry gives scores, in order of appearance."""
@@ -178,18 +210,22 @@ class ColumnReader:
     def _choose_names(self, present: set[str]) -> None:
         self.time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
         is_judging = self.wanted.gold is not None
-        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [],
-                                     is_judging or self.wanted.with_model) for head, kind in self.heads.items()]
-        by = self.wanted.by or (("head:topic",) if "topic" in self.heads and not is_judging else ())
-        self.by = tuple(resolve_name(name, "--by", self.heads, present) for name in by)
+        flat = {head: kind for head, kind in self.heads.items() if kind in FLAT_KINDS}
+        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging or self.wanted.with_model)
+                         if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head)) for head, kind in self.heads.items()]
+        by = self.wanted.by or (("head:topic",) if "topic" in flat and not is_judging else ())
+        self.by = tuple(resolve_name(name, "--by", flat, present) for name in by)
         for asked, named in zip(by, self.by):
             if named.part == "score":
                 raise UsageError(f'--by {asked}: head "{named.name}" gives numbers, not labels')
             if self.by.count(named) > 1:
                 raise UsageError(f"--by {asked} is given twice")
-        self.where = {name: resolve_name(name, "--where", self.heads, present) for name in self.wanted.where}
-        gold = [self.gold_field(head) for head in self.heads] if is_judging else []
+        self.where = {name: resolve_name(name, "--where", flat, present) for name in self.wanted.where}
+        gold = [self.gold_field(head) for head in flat] if is_judging else []
         self._fields = list(dict.fromkeys([named.name for named in (*self.by, *self.where.values()) if named.part == "field"] + gold))
+
+    def _marks(self, kind: str) -> frozenset[str]:
+        return frozenset(mark for mark, marked in self.wanted.kinds.items() if marked == kind)
 
     def gold_field(self, head: str) -> str:
         return self.wanted.gold.get(head, head)
@@ -198,13 +234,29 @@ class ColumnReader:
 
     def _table_batches(self, stream, kind: str) -> Iterator[pa.RecordBatch]:
         if kind == "csv":
-            yield from map(_nest_prediction, tables.read_csv(stream))
+            yield from tables.read_csv(stream)
         elif kind == "parquet":
             names = field_names((*self.wanted.by, *self.wanted.where))
             wanted = {"prediction", "error", self.wanted.text_field, self.wanted.id_field, *names, *TIME_FIELDS}
             yield from tables.read_parquet(stream, None if self.wanted.gold is not None else wanted | {self.wanted.time_field})
         else:
             yield from tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream)
+
+    def _read_csv(self, batch: pa.RecordBatch, name: str) -> pa.Table:
+        marked = marked_heads(batch.schema.names, self.wanted.kinds)
+        if not marked or self.wanted.gold is None:
+            self._passed |= marked
+            return self._flatten([nest_prediction(batch, marked)])
+        records = list(csv_records(batch, name, self.wanted.kinds))
+        if self._types is None:
+            self._decide(records)
+            self._types = self._types or {}
+        return self._careful(records, read_cell)
+
+    def _read_table(self, batch: pa.RecordBatch, name: str) -> pa.Table:
+        if self._types is None:
+            self._decide_from_schema(batch)
+        return self._careful(list(tables.batch_records(batch, name, 1))) if self._is_careful else self._flatten([batch])
 
     def _flatten(self, batches: list[pa.RecordBatch]) -> pa.Table:
         """Pick the columns out of batches that hold `prediction` as a struct."""
@@ -226,28 +278,28 @@ class ColumnReader:
             columns |= head.flatten(member(prediction, head.name, None, n), n)
             has_any = pc.or_(has_any, pc.is_valid(columns[head.main]))
         columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction"))
-        for field in self._fields:
-            columns[f"field:{field}"] = _text(_column(batch, field), n)
+        for name in self._fields:
+            columns[f"field:{name}"] = _text(_column(batch, name), n)
         schema = self._flat_schema()
         return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
     def _decide_from_schema(self, batch: pa.RecordBatch) -> None:
         index = batch.schema.get_field_index("prediction")
         if index < 0 or not pa.types.is_struct(batch.schema.field(index).type):
-            raise UsageError("the records hold no prediction; run them through predict first")
+            raise self._nothing_to_read()
         for entry in batch.schema.field(index).type:
             members = {f.name: f.type for f in entry.type} if pa.types.is_struct(entry.type) else {}
-            kind = find_kind(members)
-            if kind:
-                self.heads[entry.name] = kind
-                scores = members.get("scores")
-                self._note_labels(entry.name, {f.name: None for f in scores} if scores is not None and pa.types.is_struct(scores) else None)
+            scores = members.get("scores")
+            self._note_head(entry.name, find_kind(members, self.wanted.kinds),
+                            {f.name: None for f in scores} if scores is not None and pa.types.is_struct(scores) else None)
+        if self._passed and not self.heads:
+            raise self._nothing_to_read()
         self._choose_names(set(batch.schema.names))
         self._types = {}
 
     def _flat_schema(self) -> pa.Schema:
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
-        fields += [(f"field:{field}", pa.string()) for field in self._fields]
+        fields += [(f"field:{name}", pa.string()) for name in self._fields]
         return pa.schema(fields + [column for head in self._columns for column in head.fields()])
 
     def _count(self, table: pa.Table) -> pa.Table:
@@ -280,47 +332,3 @@ def _text(column: pa.Array | None, n: int) -> pa.Array:
         unzoned = column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))  # pyarrow writes these forty times as fast
         return pc.binary_join_element_wise(pc.replace_substring(unzoned.cast(pa.string()), " ", "T"), "Z" if column.type.tz else "", "")
     return pa.array([as_text(value) for value in tables.python_values(column)], pa.string())
-
-
-def _read_labels(cell: str | None) -> list[str | None] | None:
-    """The labels that a cell of CSV holds as a JSON list; None where it holds no list."""
-    try:
-        values = orjson.loads(cell or "null")
-    except orjson.JSONDecodeError:
-        return None
-    return [as_text(value) for value in values] if isinstance(values, list) else None
-
-
-def _nest_prediction(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Undo the flat column names of our CSV (`prediction.topic.label`); an empty cell is null."""
-    members: dict[str, dict[str, pa.Array]] = {}
-    scores: dict[str, dict[str, pa.Array]] = {}
-    columns: dict[str, pa.Array] = {}
-    codes = None
-    for name, column in zip(batch.schema.names, batch.columns):
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-        if name.startswith("prediction.") and name.count(".") >= 2:
-            head, _, key = name.removeprefix("prediction.").rpartition(".")
-            if ".scores." in name:
-                head, _, label = name.removeprefix("prediction.").partition(".scores.")
-                scores.setdefault(head, {})[label] = read_numbers(column)
-            elif key in ("label", "model"):
-                members.setdefault(head, {})[key] = column
-            elif key == "score":
-                members.setdefault(head, {})[key] = read_numbers(column)
-            elif key == "labels":
-                members.setdefault(head, {})[key] = pa.array(map(_read_labels, column.to_pylist()), pa.list_(pa.string()))
-        elif name == "error.code":
-            codes = column
-        else:
-            columns[name] = column
-    if codes is not None:
-        columns["error"] = pa.StructArray.from_arrays([codes], ["code"])
-    for head, own in scores.items():
-        members.setdefault(head, {})["scores"] = pa.StructArray.from_arrays(list(own.values()), list(own))
-    entries = {head: pa.StructArray.from_arrays(list(m.values()), list(m)) for head, m in members.items()}
-    if entries:
-        columns["prediction"] = pa.StructArray.from_arrays(list(entries.values()), list(entries))
-    return pa.RecordBatch.from_pydict(columns)
-
-

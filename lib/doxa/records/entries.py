@@ -1,6 +1,6 @@
 """What `prediction` holds of one head, as flat columns: from Python objects and from Arrow structs alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from doxa.records.record import dump_exact
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
+FLAT_KINDS = ("label", "labels", "number")
 
 
 @dataclass
@@ -85,9 +86,39 @@ class HeadColumns:
         return pa.FixedSizeListArray.from_arrays(in_rows, len(members), mask=pc.invert(is_whole))
 
 
-def find_kind(entry: Iterable[str]) -> str | None:
-    """The kind of head whose entries have these keys."""
-    return next((kind for key, kind in (("labels", "labels"), ("label", "label"), ("score", "number")) if key in entry), None)
+@dataclass
+class EntryColumn:
+    """The columns of a head of any other kind: entry:H, the whole entry as JSON text, without members that are null unless they are
+    `marks`, by one of which its kind is known; model:H; and gold:H, the gold value of the field `gold` as JSON text."""
+
+    name: str
+    kind: str
+    marks: frozenset[str]
+    gold: str
+
+    def fields(self) -> list[tuple[str, pa.DataType]]:
+        return [(f"{part}:{self.name}", pa.string()) for part in ("entry", "model", "gold")]
+
+    @property
+    def main(self) -> str:
+        return f"entry:{self.name}"
+
+    def read(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """The columns of one entry; an entry without a mark says nothing."""
+        if self.marks.isdisjoint(entry):
+            return {}
+        held = {key: value for key, value in entry.items() if value is not None or key in self.marks}
+        return {self.main: dump_exact(held).decode(), f"model:{self.name}": as_text(entry.get("model"))}
+
+    def read_gold(self, value: Any) -> dict[str, Any]:
+        return {f"gold:{self.name}": None if value is None else dump_exact(value).decode()}
+
+
+def find_kind(entry: Iterable[str], kinds: Mapping[str, str]) -> str | None:
+    """The kind of head whose entries have these keys. `kinds` maps a key that marks a kind beside label, labels and number to its name;
+    of several that are there the first tells."""
+    known = {"labels": "labels", "label": "label"} | kinds | {"score": "number"}
+    return next((kind for key, kind in known.items() if key in entry), None)
 
 
 def member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int) -> pa.Array | None:

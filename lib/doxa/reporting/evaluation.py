@@ -1,10 +1,10 @@
 """The formats that evaluate's page comes in; those for terminals, Markdown and JSON are made here."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, Slice
-from doxa.evaluation.measures import HEADLINE, SMALL
 from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
 from doxa.metrics.score_figures import N_BINS
@@ -12,7 +12,8 @@ from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
 from doxa.reporting.evaluation_page import render_evaluation_html
 from doxa.reporting.evaluation_wording import (
-    MOST_LABELS, MOST_PAIRS, SLICINGS, TEXT_CHARACTERS, bounds, confused_pairs, counts_line, is_told_alone, number, record_words, title_of, value_words)
+    MOST_LABELS, MOST_PAIRS, SLICINGS, TEXT_CHARACTERS, averages_of, bounds, confused_pairs, counts_line, figures_alone, number, record_words, title_of,
+    value_words)
 from doxa.reporting.json import dump
 
 FORMATS = ("terminal", "markdown", "html", "json")
@@ -39,8 +40,7 @@ def describe_evaluation(evaluation: Evaluation) -> list[Block]:
 
 def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
     blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
-    headline = HEADLINE[head.kind]
-    names = sorted(filter(is_told_alone, head.figures), key=lambda name: name != headline)
+    names = sorted(figures_alone(head), key=lambda name: name != head.headline)
     blocks.append(Table([("figure", True), ("value", True), ("95 %", True)],
                         [(title_of(name), number(head.figures[name].value), bounds(head.figures[name])) for name in names]))
     if head.labels:
@@ -50,7 +50,7 @@ def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
     if head.reliability:
         blocks += [Heading("scores and how often they are right", 3), _reliability(head)]
     for name, slices in head.slices.items():
-        blocks += [Heading(f"by {evaluation.by if name == 'by' else SLICINGS[name]}, the worst first", 3), _slice_table(slices, head.kind)]
+        blocks += [Heading(f"by {evaluation.by if name == 'by' else SLICINGS[name]}, the worst first", 3), _slice_table(slices, head)]
     if head.mistakes:
         blocks += [Heading("gravest mistakes", 3), _mistake_table(head.mistakes)]
     return blocks
@@ -70,11 +70,8 @@ def _label_table(head: HeadEvaluation) -> Table:
         table.rows.append([label.label, f"{label.held:,}", f"{label.said:,}", *_label_cells(label.figures, names)])
     if len(labels) > MOST_LABELS:
         table.rows.append([f"and {len(labels) - MOST_LABELS} more labels", *[""] * (len(columns) - 1)])
-    for average in ("macro", "micro", "weighted", "samples"):
-        if f"{average}_f1" in head.figures and (average != "micro" or head.kind == "labels"):
-            own = {name: head.figures[f"{average}_{name}"] for name in ("precision", "recall", "f1")}
-            own |= {name: head.figures[name] for name in names if average == "macro" and name in head.figures}
-            table.rows.append([f"({average} average)", "", "", *_label_cells(own, names)])
+    for average, own in averages_of(head):
+        table.rows.append([f"({average} average)", "", "", *_label_cells(own, names)])
     return table
 
 
@@ -108,8 +105,8 @@ def _reliability(head: HeadEvaluation) -> Table:
     return table
 
 
-def _slice_table(slices: list[Slice], kind: str) -> Table:
-    names = sorted(SMALL[kind], key=lambda name: name != HEADLINE[kind])
+def _slice_table(slices: list[Slice], head: HeadEvaluation) -> Table:
+    names = sorted(head.small, key=lambda name: name != head.headline)
     table = Table([("value", True), ("records", True), *(column for name in names for column in ((title_of(name), True), ("95 %", False)))])
     for part in slices:
         cells = [part.name + (" (few)" if part.is_few else ""), f"{part.n:,}"]
@@ -151,8 +148,8 @@ def _head_json(head: HeadEvaluation) -> dict[str, Any]:
 
 
 def figures_json(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
-    return {name: {"value": found.value, "low": _finite(found.low), "high": _finite(found.high)} for name, found in figures.items()}
+    return {name: {"value": _finite(found.value), "low": _finite(found.low), "high": _finite(found.high)} for name, found in figures.items()}
 
 
 def _finite(value: float) -> float | None:
-    return value if value == value else None
+    return value if math.isfinite(value) else None

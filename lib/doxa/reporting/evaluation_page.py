@@ -3,7 +3,6 @@
 import math
 
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, Slice
-from doxa.evaluation.measures import HEADLINE, HIGHER_IS_WORSE, SMALL
 from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
 from doxa.monitoring.figures import Share
@@ -14,10 +13,10 @@ from doxa.reporting.template import load_template
 
 TILES = {"label": ("macro_f1", "accuracy", "matthews", "calibration_error"), "labels": ("macro_f1", "exact_match", "micro_f1", "samples_f1"),
          "number": ("mae", "rmse", "r2", "spearman")}
+MOST_TILES = 4
 MOST_COLUMNS = 15  # labels; the confusions of more are told in pairs
 MOST_SLICES = 30
 _OF_A_LABEL = ("precision", "recall", "f1", "roc_auc", "average_precision")
-_AVERAGES = ("macro", "micro", "weighted", "samples")
 
 
 def render_evaluation_html(evaluation: Evaluation) -> str:
@@ -38,9 +37,10 @@ class _HeadPage:
 
     def __init__(self, head: HeadEvaluation, evaluation: Evaluation):
         self.head, self.by = head, evaluation.by
-        told = [name for name in head.figures if evaluation_wording.is_told_alone(name)]
-        self.headline = HEADLINE[head.kind]
-        self.tiles = [name for name in TILES[head.kind] if name in told]
+        told = evaluation_wording.figures_alone(head)
+        self.headline = head.headline
+        tiles = TILES.get(head.kind) or tuple(dict.fromkeys((head.headline, *head.small, *told)))[:MOST_TILES]
+        self.tiles = [name for name in tiles if name in told]
         self.others = [name for name in told if name not in self.tiles]
         self.reliability = draw_reliability(head.reliability)
         self.columns = [name for name in _OF_A_LABEL if any(name in label.figures for label in head.labels)]
@@ -52,14 +52,8 @@ class _HeadPage:
 
     @property
     def averages(self) -> list[tuple[str, dict[str, Estimate]]]:
-        """Name of an average over all labels, and its figures. A micro average of one label each is the accuracy, and left out."""
-        figures, found = self.head.figures, []
-        for average in _AVERAGES:
-            if f"{average}_f1" in figures and (average != "micro" or self.head.kind == "labels"):
-                own = {name: figures[f"{average}_{name}"] for name in ("precision", "recall", "f1") if f"{average}_{name}" in figures}
-                own |= {name: figures[name] for name in ("roc_auc", "average_precision") if average == "macro" and name in figures}
-                found.append((average, own))
-        return found
+        """Name of an average over all labels, and its figures."""
+        return evaluation_wording.averages_of(self.head)
 
     @property
     def confusion(self) -> list[tuple[str, int, list[tuple[int, Share, int]]]]:
@@ -82,7 +76,7 @@ class _HeadPage:
     def slicings(self) -> list[tuple[str, list[str], list[tuple[Slice, IntervalBar | None]], int]]:
         """(name, what its columns show, rows of (slice, bar), number of slices left out) of each slicing."""
         overall, found = self.head.figures.get(self.headline), []
-        names = sorted(SMALL[self.head.kind], key=lambda name: name != self.headline)
+        names = sorted(self.head.small, key=lambda name: name != self.headline)
         for slicing, slices in self.head.slices.items():
             shown = slices[:MOST_SLICES]
             axis = span_axis([*(part.figures[self.headline] for part in shown if self.headline in part.figures), *([overall] if overall else [])])
@@ -94,4 +88,4 @@ class _HeadPage:
         """The bar of a figure of the whole head, of those that are best at 1."""
         found = self.head.figures[name]
         axis = span_axis([found])
-        return axis.draw(found) if name not in HIGHER_IS_WORSE and axis.high == 1.0 else None
+        return axis.draw(found) if name not in self.head.lower_is_better and axis.high == 1.0 else None

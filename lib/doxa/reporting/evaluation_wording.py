@@ -1,5 +1,7 @@
 """Figures of evaluations in words, the same in every format."""
 
+from typing import Any
+
 from doxa.evaluation.figures import Evaluation, HeadEvaluation
 from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
@@ -7,15 +9,19 @@ from doxa.metrics.classification import Estimate
 MOST_LABELS = 60
 MOST_PAIRS = 15
 TEXT_CHARACTERS = 300
+MOST_NUMBERS = 10  # of a list; those of a vector tell nobody anything
 TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "samples_f1": "samples F1", "matthews": "Matthews correlation",
           "log_loss": "log loss", "brier": "Brier", "roc_auc": "ROC AUC", "average_precision": "average precision",
           "calibration_error": "calibration error", "exact_match": "exact match", "mae": "MAE", "rmse": "RMSE", "r2": "R2",
-          "pearson": "Pearson", "spearman": "Spearman", "f1": "F1"}
+          "pearson": "Pearson", "spearman": "Spearman"}
+AVERAGES = ("macro", "micro", "weighted", "samples")
+_ASIDE = {"score", "scores", "model", "start", "end", "tags"}  # members of an entry that do not say what was answered
+_CAPITALS = {"f1": "F1", "mrr": "MRR", "ndcg": "nDCG", "bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 SLICINGS = {"length": "length in tokens, else characters"}
 
 
 def title_of(figure: str) -> str:
-    return TITLES.get(figure, figure.replace("_", " "))
+    return TITLES.get(figure) or " ".join(_CAPITALS.get(word, word) for word in figure.split("_"))
 
 
 def number(value: float) -> str:
@@ -39,8 +45,25 @@ def counts_line(evaluation: Evaluation) -> str:
 
 
 def is_told_alone(figure: str) -> bool:
-    """Whether a figure stands by itself; precision and recall stand beside their F1."""
-    return not figure.endswith(("precision", "recall")) or figure == "average_precision"
+    """Whether a figure stands by itself; precision and recall of an average over labels stand beside their F1."""
+    average, _, name = figure.partition("_")
+    return average not in AVERAGES or name not in ("precision", "recall")
+
+
+def figures_alone(head: HeadEvaluation) -> list[str]:
+    """The figures that stand by themselves; without a table of labels all do."""
+    return [name for name in head.figures if not head.labels or is_told_alone(name)]
+
+
+def averages_of(head: HeadEvaluation) -> list[tuple[str, dict[str, Estimate]]]:
+    """Name of an average over all labels, and its figures. A micro average of one label each is the accuracy, and left out."""
+    figures, found = head.figures, []
+    for average in AVERAGES:
+        if f"{average}_f1" in figures and (average != "micro" or head.kind != "label"):
+            own = {name: figures[f"{average}_{name}"] for name in ("precision", "recall", "f1") if f"{average}_{name}" in figures}
+            own |= {name: figures[name] for name in ("roc_auc", "average_precision") if average == "macro" and name in figures}
+            found.append((average, own))
+    return found
 
 
 def confused_pairs(head: HeadEvaluation) -> list[tuple[int, str, str, int]]:
@@ -51,8 +74,27 @@ def confused_pairs(head: HeadEvaluation) -> list[tuple[int, str, str, int]]:
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
 
 
-def value_words(value: str | float | list[str]) -> str:
-    return (", ".join(value) or "(none)") if isinstance(value, list) else number(value) if isinstance(value, float) else value
+def value_words(value: Any) -> str:
+    """A gold value or what was said, whatever its kind: of an entry only what was answered, of its parts the text and the label."""
+    if isinstance(value, list):
+        if len(value) > MOST_NUMBERS and all(isinstance(own, (int, float)) for own in value):
+            return f"{len(value):,} numbers"
+        return ", ".join(map(value_words, value)) or "(none)"
+    if isinstance(value, dict):
+        return _entry_words(value)
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "(none)"}[value]
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _entry_words(entry: dict[str, Any]) -> str:
+    told = {key: value for key, value in entry.items() if key not in _ASIDE}
+    text, label = told.get("text"), told.get("label")
+    if text is None and "start" in entry and "end" in entry:
+        text = f"{entry['start']}\N{EN DASH}{entry['end']}"
+    if text is not None:
+        return value_words(text) + (f" ({label})" if label is not None else "")
+    return ", ".join(map(value_words, told.values())) or ", ".join(f"{key} {value_words(value)}" for key, value in entry.items()) or "(none)"
 
 
 def record_words(found: Mistake) -> str:

@@ -21,7 +21,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Frame:
-    """The special tokens around one text (prefix, suffix) and around two (prefix, middle, suffix, with type ids)."""
+    """The special tokens around one text (prefix, suffix) and around two (prefix, middle, suffix, with type ids).
+
+    `n_first_type` counts the tokens in the middle of a pair that are of the first text's type; None where all are."""
 
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
@@ -29,6 +31,7 @@ class Frame:
     pair_middle: tuple[int, ...]
     pair_suffix: tuple[int, ...]
     second_type_id: int
+    n_first_type: int | None = None
 
     def single(self, ids: list[int]) -> list[int]:
         return [*self.prefix, *ids, *self.suffix]
@@ -36,10 +39,13 @@ class Frame:
     def pair(self, first: list[int], second: list[int]) -> tuple[list[int], list[int] | None]:
         """Return the ids of a pair, and its token type ids (None where the tokenizer has but one type)."""
         ids = [*self.pair_prefix, *first, *self.pair_middle, *second, *self.pair_suffix]
-        n_first = len(self.pair_prefix) + len(first) + len(self.pair_middle)
         if self.second_type_id == 0:
             return ids, None
+        n_first = len(self.pair_prefix) + len(first) + self._n_middle_of_first()
         return ids, [0] * n_first + [self.second_type_id] * (len(ids) - n_first)
+
+    def _n_middle_of_first(self) -> int:
+        return len(self.pair_middle) if self.n_first_type is None else self.n_first_type
 
     def unframe(self, ids: list[int]) -> list[int]:
         """Return the text's own ids of a framed single text. Raises ValueError when the frame is not there."""
@@ -53,7 +59,9 @@ class Frame:
         """Return the two texts' own ids of a framed pair. Raises ValueError when the frame is not there."""
         n_prefix, n_middle, n_suffix = len(self.pair_prefix), len(self.pair_middle), len(self.pair_suffix)
         if type_ids is not None and any(type_ids):
-            boundary = type_ids.index(self.second_type_id) - n_middle
+            boundary = type_ids.index(self.second_type_id) - self._n_middle_of_first()
+        elif not n_middle:
+            raise ValueError("nothing marks where the second text begins")
         else:
             boundary = next((i for i in range(n_prefix, len(ids) - n_suffix)
                              if tuple(ids[i : i + n_middle]) == self.pair_middle), -1)
@@ -70,9 +78,10 @@ def read_frame(tokenizer: Tokenizer) -> Frame:
     one, two = tokenizer.encode("a"), tokenizer.encode("a", "a")
     prefix, suffix = _ends(one.ids, one.special_tokens_mask)
     pair_prefix, pair_suffix = _ends(two.ids, two.special_tokens_mask)
-    inner = list(zip(two.ids, two.special_tokens_mask))[len(pair_prefix) : len(two.ids) - len(pair_suffix)]
-    middle = tuple(token for token, is_special in inner if is_special)
-    return Frame(prefix, suffix, pair_prefix, middle, pair_suffix, max(two.type_ids, default=0))
+    inner = list(zip(two.ids, two.type_ids, two.special_tokens_mask))[len(pair_prefix) : len(two.ids) - len(pair_suffix)]
+    middle = [(token, type_id) for token, type_id, is_special in inner if is_special]
+    return Frame(prefix, suffix, pair_prefix, tuple(token for token, _ in middle), pair_suffix, max(two.type_ids, default=0),
+                 sum(type_id == 0 for _, type_id in middle))
 
 
 def _ends(ids: list[int], mask: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

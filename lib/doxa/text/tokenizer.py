@@ -10,6 +10,9 @@ from doxa.errors import DoxaError
 from doxa.text.frame import Frame, read_frame
 
 MANY_UNKNOWN = 0.05
+# RoBERTa and its kin count positions from the padding id + 1, so two of them are never used.
+POSITIONS_FROM_PADDING = frozenset((
+    "roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet", "longformer", "luke", "data2vec-text", "ibert", "xmod"))
 
 
 class TextTokenizer:
@@ -69,13 +72,12 @@ def write_tokenizer(tokenizer: TextTokenizer, directory: str, max_length: int) -
 
 
 def read_max_length(directory: str) -> int:
-    """The most tokens the model can read, special tokens included: the smaller of what config and tokenizer say."""
+    """The most tokens the model can read, special tokens included: the smaller of what config and tokenizer say, at most 512 where the config says nothing."""
     limits = [512]
     config = _read_json(os.path.join(directory, "config.json"))
-    positions = config.get("max_position_embeddings")
+    positions = config.get("max_position_embeddings") or config.get("n_positions")  # as GPT-2 calls it
     if isinstance(positions, int) and positions > 0:
-        # RoBERTa and its kin count positions from the padding id + 1, so two of them are never used.
-        is_offset = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
+        is_offset = config.get("model_type") in POSITIONS_FROM_PADDING
         limits = [positions - (config.get("pad_token_id", 1) + 1 if is_offset else 0)]
     stated = _read_json(os.path.join(directory, "tokenizer_config.json")).get("model_max_length")
     if isinstance(stated, (int, float)) and 0 < stated < 1e9:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, BottleneckLinear, add_bottlenecks
@@ -60,10 +61,12 @@ class _Lora(Adaptation):
 
     def __init__(self, model: PreTrainedModel, name: str, rank: int):
         self.name, self.rank, self.model = name, rank, model
-        targets = [module_name for module_name, module in model.named_modules() if isinstance(module, nn.Linear) and is_in_layer(module_name)]
+        targets = {name: module for name, module in model.named_modules() if isinstance(module, (nn.Linear, Conv1D)) and is_in_layer(name)}
         if not targets:
             raise DoxaError(f"--peft {name}: no linear layer was found in a layer of {model.config.model_type}; train without --peft")
-        self.arguments = {"target_modules": targets, "modules_to_save": _modules_beyond(model), "lora_dropout": 0.05}
+        is_transposed = all(isinstance(module, Conv1D) for module in targets.values())  # GPT-2 keeps its weights as (in, out)
+        self.arguments = {"target_modules": list(targets), "modules_to_save": _modules_beyond(model), "lora_dropout": 0.05,
+                          "fan_in_fan_out": is_transposed}
         if name == "lora":
             self._wrap()
 
@@ -81,7 +84,9 @@ class _Lora(Adaptation):
             self.wrapped = peft.get_peft_model(self.model, config)
 
     def save_alone(self, directory: str) -> None:
-        self.wrapped.save_pretrained(directory, safe_serialization=True, save_embedding_layers=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that matrices of rank 0, which AdaLoRA may well choose, were lost
+            self.wrapped.save_pretrained(directory, safe_serialization=True, save_embedding_layers=False)
         os.remove(os.path.join(directory, "README.md"))  # a form that nobody filled in
 
     def merge(self, model: PreTrainedModel) -> PreTrainedModel:

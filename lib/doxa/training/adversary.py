@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 NAMES = ("fgm", "pgd", "freelb")
 
@@ -61,6 +62,12 @@ class Adversary:
             if step < self.n_steps - 1:
                 disturbance.step(self.step_size * self.epsilon, self.epsilon)
         return first
+
+
+def text_embeddings(model: PreTrainedModel) -> nn.Module:
+    """The layer that embeds the text: of an encoder-decoder its encoder's, while the decoder goes on from the text as it is."""
+    reader = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
+    return reader.get_input_embeddings()
 
 
 class _Disturbance:

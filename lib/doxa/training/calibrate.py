@@ -35,31 +35,34 @@ def calibrate(heads: list[Head], logits: np.ndarray, targets: list[np.ndarray], 
         if head.kind == "number" or len(rows) < LEAST_LABELLED:
             fitted.append(head)
             continue
-        head, calibration, decided = _calibrate_head(head, logits[rows][:, part].astype(np.float64), target[rows], target_precision)
+        head, calibration, decided = calibrate_head(head, head.kind, logits[rows][:, part].astype(np.float64), target[rows], target_precision)
         honest[rows, part] = decided
         fitted.append(head)
         told.append(calibration)
     return fitted, told, honest
 
 
-def _calibrate_head(head: Head, logits: np.ndarray, gold: np.ndarray, target_precision: float | None) -> tuple[Head, Calibration, np.ndarray]:
-    is_many = head.kind == "labels"
+def calibrate_head(head: Head, reading: str, logits: np.ndarray, gold: np.ndarray, target_precision: float | None = None
+                   ) -> tuple[Head, Calibration, np.ndarray]:
+    """The head with temperature and thresholds for logits (N, C) and gold; `reading` is `labels` for sigmoids, `label` for softmax.
+    The logits that come back decide as parameters of the other folds do."""
+    is_many, read = reading == "labels", replace(head, kind=reading)
     fit = fit_temperature_many if is_many else fit_temperature
     temperature = fit(logits, gold)
     after = out_of_fold(lambda rows: fit(logits[rows], gold[rows]),
-                        lambda found, rows: probabilities(logits[rows] / found, head), len(gold))
-    calibration = Calibration(head.name, temperature, _error(head, probabilities(logits, head), gold), _error(head, after, gold))
+                        lambda found, rows: probabilities(logits[rows] / found, read), len(gold))
+    calibration = Calibration(head.name, temperature, _error(is_many, probabilities(logits, read), gold), _error(is_many, after, gold))
     head = replace(head, temperature=temperature)
     if not is_many:
         return head, calibration, logits
-    scores = probabilities(logits / temperature, head)
+    scores = probabilities(logits / temperature, read)
     head = replace(head, thresholds=fit_thresholds(scores, gold, target_precision))
     decided = out_of_fold(lambda rows: np.array(fit_thresholds(scores[rows], gold[rows], target_precision)),
                           lambda thresholds, rows: np.where(scores[rows] >= thresholds, 20.0, -20.0), len(gold))
     return head, calibration, decided
 
 
-def _error(head: Head, scores: np.ndarray, gold: np.ndarray) -> float:
-    if head.kind == "labels":
+def _error(is_many: bool, scores: np.ndarray, gold: np.ndarray) -> float:
+    if is_many:
         return expected_calibration_error(scores.ravel(), gold.ravel() > 0.5)
     return expected_calibration_error(scores.max(axis=1), scores.argmax(axis=1) == gold)

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from doxa.inference.torch_engine import TorchEngine
 from doxa.model.heads import Head
 from doxa.model.kinds.slices import pool
-from doxa.model.network import rescale_outputs
+from doxa.model.network import output_layer, rescale_outputs
 from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.training.baseline import make_features, predict_linear, predict_majority
@@ -132,6 +132,6 @@ def prepare_slices(plan: Plan, shared: dict[str, Any], listener: Listener) -> di
         listener.note(f"{n_long} training texts are longer than {reading.max_length} tokens; training reads the beginning of each")
     dev_texts, unlabelled_texts = ([reading.read(*ids)[0] for ids in ids_of(name)] for name in ("dev", "unlabelled"))
     train_targets, dev_targets = ([encode_targets(head, shared[name].column(i)) for i, head in enumerate(heads)] for name in ("train", "dev"))
-    scale, shift = number_scales(heads, train_targets)
+    scale, shift = number_scales(heads, train_targets, output_layer(shared["model"]).bias is not None)
     return dict(train_windows=windows, train_targets=train_targets, dev_texts=dev_texts, dev_targets=dev_targets, scale=scale, shift=shift,
                 unlabelled_texts=unlabelled_texts)

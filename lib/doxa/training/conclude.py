@@ -17,6 +17,7 @@ from doxa.training.reload import compare_reloaded, compute_plain, pad_windows
 from doxa.training.rounds import Trained, Trial
 from doxa.training.run_folder import LOG
 from doxa.training.stages import Stages
+from doxa.training.stock_tokenizer import align_stock_tokenizer
 from doxa.training.trackers import FOLDER as RUNS
 
 RELOADED_TEXTS = 64
@@ -64,6 +65,8 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         model = adaptation.merge(model)
         save_network(model, working, prepared.base)
         write_tokenizer(prepared.tokenizer, working, prepared.reading.max_length)
+        for remark in align_stock_tokenizer(working, prepared.tokenizer, model, prepared.train.texts()):
+            listener.note(remark)
         if plan.head_start:
             shutil.copytree(prepared.encoder, os.path.join(working, ENCODER))
         if plan.peft:

@@ -45,13 +45,16 @@ def head_windows(reading: Reading, ids: list[Ids]) -> tuple[list[Window], int]:
     return windows, sum(window.weight < sum(map(len, parts)) for window, parts in zip(windows, ids))
 
 
-def number_scales(heads: list[Head], targets: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and shift (C,) from standardised outputs, which train well, to the numbers themselves."""
+def number_scales(heads: list[Head], targets: list[np.ndarray], with_shift: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift (C,) from standardised outputs, which train well, to the numbers themselves.
+
+    Without a shift, for an output layer that has no bias to hold it, numbers are divided by their root mean square alone."""
     scale, shift = [], []
     for head, target in zip(heads, targets):
         is_number = head.kind == "number"
-        scale += [max(float(np.nanstd(target)), 1e-8)] if is_number else [1.0] * head.n_outputs
-        shift += [float(np.nanmean(target))] if is_number else [0.0] * head.n_outputs
+        mean = float(np.nanmean(target)) if is_number and with_shift else 0.0
+        scale += [max(float(np.sqrt(np.nanmean((target - mean) ** 2))), 1e-8)] if is_number else [1.0] * head.n_outputs
+        shift += [mean] * head.n_outputs
     return np.array(scale), np.array(shift)
 
 

@@ -15,19 +15,21 @@ from doxa.model.kinds.table import kind_of
 from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.text.question import Layout, Question
+from doxa.training.calibrate import LEAST_LABELLED, Calibration, calibrate_head
 from doxa.training.evaluation import HeadFigures
 from doxa.training.examples import Example, LabelledSet
 from doxa.training.loop import TrainingLoop
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import EVALUATED_AT_ONCE, Judged, Prepared
-from doxa.training.softmax import SoftmaxTask
+from doxa.training.softmax import SoftmaxTask, choices_of, gather_choices
 
 
 @dataclass(kw_only=True)
 class Lessons(Prepared):
-    """`dev_layouts` are the windows of `dev_questions`, those of dev that could be laid out, `dev_gold` their gold."""
+    """`dev_lessons` are what would be learnt from dev, by which scores are calibrated. `dev_layouts` are the windows of `dev_questions`, those of dev that could be laid out, `dev_gold` their gold."""
 
     lessons: list[Lesson]
+    dev_lessons: list[Lesson]
     dev_questions: list[Question]
     dev_layouts: list[Layout]
     dev_gold: list[Any]
@@ -57,10 +59,13 @@ class Lessons(Prepared):
         value = judge.total(self.dev_gold, said)[judge.headline]
         return {self.head.name: -value if judge.headline in judge.lower_is_better else value}
 
+    def _engine(self, loop: TrainingLoop) -> TorchEngine:
+        return TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None,
+                           stock=self.kind.stock)
+
     def answers(self, loop: TrainingLoop, stops: bool = False) -> list[dict[str, Any]] | None:
         """The entries of the dev records; None when `stops` and a signal arrived. Raises DoxaError for outputs that are not finite."""
-        engine = TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None,
-                             stock=self.kind.stock)
+        engine = self._engine(loop)
         said: list[dict[str, Any]] = []
         for start in range(0, len(self.dev_layouts), EVALUATED_AT_ONCE):
             is_asked = signal_seen() is not None
@@ -75,9 +80,23 @@ class Lessons(Prepared):
         return said
 
     def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
+        self.heads, calibrations = self._calibrate(loop)
         said = {"model": self.answers(loop)}
         simple = self.kind.simple([(example.question, example.values[0]) for example in self.train.examples], self.dev_questions)
-        return Judged(self.heads, [compare_answers(self.head, self.kind, self.dev_gold, said | simple)])
+        return Judged(self.heads, [compare_answers(self.head, self.kind, self.dev_gold, said | simple)], calibrations)
+
+    def _calibrate(self, loop: TrainingLoop) -> tuple[list[Head], list[Calibration]]:
+        """The head with a temperature fitted on dev, and what it gained; as it is where dev has too few records."""
+        if len(self.dev_questions) < LEAST_LABELLED:
+            return self.heads, []
+        engine, found = self._engine(loop), []
+        for start in range(0, len(self.dev_lessons), EVALUATED_AT_ONCE):
+            lessons = self.dev_lessons[start : start + EVALUATED_AT_ONCE]
+            outputs = iter(engine.compute([window for lesson in lessons for window in lesson.windows]))
+            found += [choices_of([next(outputs) for _ in lesson.windows], lesson.target, self.kind.softmax_over) for lesson in lessons]
+        logits, gold = gather_choices(found)
+        head, calibration, _ = calibrate_head(replace(self.head, temperature=1.0), "label", logits, gold)
+        return [head], [calibration]
 
     def probe_windows(self, most: int) -> list[Window]:
         return [layout.windows[0] for layout in self.dev_layouts[:most]]
@@ -126,4 +145,5 @@ def prepare_lessons(plan: Plan, shared: dict[str, Any], listener: Listener) -> d
     dev = lay_out(shared["dev"], "dev")
     if not lessons or not dev:
         raise DoxaError(f"no {'dev' if lessons else 'training'} record is left to learn from")
-    return dict(lessons=lessons, dev_questions=[example.question for example, _ in dev], dev_layouts=[layout for _, layout in dev], dev_gold=[example.values[0] for example, _ in dev])
+    dev_lessons = [lesson for example, layout in dev for lesson in kind.teach(example.question, layout, example.values[0], heads[0])]
+    return dict(lessons=lessons, dev_lessons=dev_lessons, dev_questions=[example.question for example, _ in dev], dev_layouts=[layout for _, layout in dev], dev_gold=[example.values[0] for example, _ in dev])

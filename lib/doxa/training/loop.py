@@ -14,7 +14,7 @@ from doxa.device.memory import peak_bytes
 from doxa.errors import DoxaError
 from doxa.records.signals import signal_seen
 from doxa.training.adaptation import Adaptation
-from doxa.training.adversary import Adversary
+from doxa.training.adversary import Adversary, text_embeddings
 from doxa.training.dropout import cheap_dropouts
 from doxa.training.optimizer import make_optimizer
 from doxa.training.processes import Processes
@@ -260,7 +260,7 @@ class TrainingLoop:
 
         scale = self.scaler.get_scale()
         if self.adversary is not None:
-            return self.adversary.backward(self.model.get_input_embeddings(), mask, compute) / scale
+            return self.adversary.backward(text_embeddings(self.model), mask, compute) / scale
         loss = compute()
         value = loss.item() / scale
         if np.isfinite(value) or self.processes.shards:

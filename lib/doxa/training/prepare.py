@@ -56,10 +56,9 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     tokenizer = _make_tokenizer(base, [*train.examples, *unlabelled.examples])
     reading = Reading(tokenizer.frame, min(plan.max_length or tokenizer.max_length, tokenizer.max_length))
     way, prepare_texts = WAYS[kind_of(heads).learns]
-    shared: dict[str, Any] = dict(heads=heads, base=base, tokenizer=tokenizer, reading=reading, train=train, dev=dev, unlabelled=unlabelled)
-    texts = prepare_texts(plan, shared, listener)
     model = _build_model(plan, heads, base, tokenizer)
-    prepared = way(**shared, **texts, model=model, settings=None, device=torch.device(device), precision=precision)
+    shared: dict[str, Any] = dict(heads=heads, base=base, tokenizer=tokenizer, model=model, reading=reading, train=train, dev=dev, unlabelled=unlabelled)
+    prepared = way(**shared, **prepare_texts(plan, shared, listener), settings=None, device=torch.device(device), precision=precision)
     prepared.check(plan)
     return _settle(plan, prepared, prepared.n_rows(plan), processes.count)
 
@@ -75,7 +74,10 @@ def _settle(plan: Plan, prepared: Prepared, n_rows: int, n_processes: int) -> Pr
 def _build_model(plan: Plan, heads: list[Head], base: str | None, tokenizer: TextTokenizer) -> PreTrainedModel:
     model = build_scratch(tokenizer.rust.get_vocab_size(), heads, SCRATCH_LENGTH) if base is None else build_network(base, heads)
     if plan.has_gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        if not model.supports_gradient_checkpointing:
+            raise DoxaError(f"--gradient-checkpointing: transformers has none for {model.config.model_type}; take a smaller --per-device-train-batch-size")
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # as older transformers call it
+        enable()
     return model
 
 

@@ -17,6 +17,7 @@ from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.kinds.table import KINDS
 from doxa.model.network import ADAPTER_FOLDER, forward, load_network, load_pretrained
+from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
 from doxa.training.extras import load_extra
 
@@ -34,7 +35,8 @@ def pad_windows(windows: list[Window], pad_id: int) -> dict[str, np.ndarray]:
 @torch.inference_mode()
 def compute_plain(model: PreTrainedModel, stock: Stock, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """The outputs (N, C) of windows, or of the tokens that are there, in fp32 on the CPU."""
-    outputs = forward(model.eval(), stock, {name: torch.from_numpy(array) for name, array in inputs.items()})
+    read = {name: torch.from_numpy(array) for name, array in inputs.items() if name != "token_type_ids" or takes_token_types(model)}
+    outputs = forward(model.eval(), stock, read)
     return outputs[torch.from_numpy(inputs["attention_mask"]).bool()].numpy() if stock.per_token else outputs.numpy()
 
 

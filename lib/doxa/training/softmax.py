@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,6 +74,22 @@ class SoftmaxTask:
         sizes = [len(lesson.windows) for lesson in lessons]
         rows = pad_sequence(list(outputs[:, 0].split(sizes)), batch_first=True)  # (sum of K, 1) -> (B, K)
         return rows, torch.arange(rows.shape[1], device=rows.device)[None] < torch.tensor(sizes, device=rows.device)[:, None]
+
+
+def choices_of(outputs: list[np.ndarray], target: Any, over: str) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (M, K) of the choices of one lesson by the outputs of its windows, and what is right (M,); those that count alone."""
+    gold = np.asarray(target).reshape(-1)
+    logits = outputs[0] if over == LABELS else outputs[0].T if over == TOKENS else np.array(outputs).reshape(1, -1)
+    return logits[gold != IGNORED], gold[gold != IGNORED]
+
+
+def gather_choices(found: list[tuple[np.ndarray, np.ndarray]], most: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Choices one below the other, at most so many: logits (M, K), -inf where one has fewer to choose from, and gold (M,)."""
+    width = max(logits.shape[1] for logits, _ in found)
+    rows = [np.pad(logits, ((0, 0), (0, width - logits.shape[1])), constant_values=-np.inf) for logits, _ in found]
+    logits, gold = np.concatenate(rows), np.concatenate([gold for _, gold in found])
+    kept = np.random.default_rng(0).permutation(len(gold))[:most]
+    return logits[kept].astype(np.float64), gold[kept]
 
 
 def softmax_loss(logits: torch.Tensor, is_there: torch.Tensor, gold: torch.Tensor, smoothing: float = 0.0, gamma: float = 0.0) -> torch.Tensor:

@@ -50,7 +50,7 @@ class Choice(Kind):
     def read_gold(self, value: Any) -> int | str:
         """The place of the right choice from 0, or its text."""
         if type(value) is int and value >= 0 or isinstance(value, str):
-            return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+            return value
         raise ValueError(f"is {json_type(value)}, neither the place of a choice from 0 nor its text")
 
     def check(self, question: Question, gold: Any) -> None:
@@ -116,8 +116,7 @@ def _choose(logits: np.ndarray, question: Question, with_scores: bool) -> dict[s
 def _place(question: Question, gold: int | str) -> int | None:
     """The place of the right choice, None where it is none of them."""
     choices = question.texts[1:]
-    if isinstance(gold, str):
-        return choices.index(gold) if gold in choices else None
-    if gold < len(choices):
-        return gold
-    return choices.index(str(gold)) if str(gold) in choices else None
+    if isinstance(gold, str) and gold in choices:
+        return choices.index(gold)
+    place = int(gold) if isinstance(gold, int) or gold.isascii() and gold.isdigit() else len(choices)  # a cell of a CSV file is a text
+    return place if place < len(choices) else None

@@ -162,18 +162,19 @@ def _answer(outputs: list[np.ndarray], places: ContextPlaces, head: Head) -> dic
     """The entry of one question by the outputs (B, 2) of its windows.
 
     Scores are a softmax over all spans that may be answers, in all windows, and none where the model has learnt that there may be none."""
+    most_tokens, may_be_none = head.settings.get("most_tokens", MOST_ANSWER_TOKENS), head.settings.get("may_be_none", False)
     scored: dict[tuple[int, int], float] = {}
     nothing, partition = np.inf, []
     for output, place in zip(outputs, places.places):
         positions = place.positions()
         starts, ends = (output[place.at : place.at + len(positions)] / head.temperature).T
         nothing = min(nothing, float(output[0].sum() / head.temperature))
-        partition.append(_log_sum_spans(starts, ends, head.settings["most_tokens"]))
-        for span, score in _best_spans(starts, ends, positions, head.settings["most_tokens"]):
+        partition.append(_log_sum_spans(starts, ends, most_tokens))
+        for span, score in _best_spans(starts, ends, positions, most_tokens):
             scored[span] = max(score, scored.get(span, -np.inf))
     (first, last), best = max(scored.items(), key=lambda item: item[1])
-    total = np.logaddexp.reduce([*partition, nothing] if head.settings["may_be_none"] else partition)
-    if head.settings["may_be_none"] and nothing > best:
+    total = np.logaddexp.reduce([*partition, nothing] if may_be_none else partition)
+    if may_be_none and nothing > best:
         return {"answer": None, "score": round(float(np.exp(nothing - total)), SCORE_DIGITS)}
     context = places.question.texts[1]
     start, end = int(places.offsets[first, 0]), int(places.offsets[last, 1])

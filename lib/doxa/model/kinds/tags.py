@@ -1,6 +1,8 @@
 """Tagging: a label for every token, and the entities that they make."""
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,19 @@ class Tags(Kind):
     def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
         return tag_figures(gold, *said)
 
+    def simple(self, train: list[tuple[Question, Any]], questions: list[Question]) -> dict[str, list[dict[str, Any]]]:
+        """Of tokens that make entities, every entity of training wherever it stands, longest first; else each token's commonest tag."""
+        if any(gold and isinstance(gold[0], str) and _is_plain(gold) for _, gold in train):
+            return {"commonest tag": _commonest_tags(train, questions)}
+        counts: dict[tuple[str, ...], Counter] = defaultdict(Counter)
+        for question, gold in train:
+            words = _words(question)
+            spans = tags_to_spans(gold) if gold and isinstance(gold[0], str) else _cover(gold, question.more.spans)
+            for start, end, label in spans:
+                counts[words[start:end]][label] += 1
+        known = {words: found.most_common(1)[0][0] for words, found in counts.items()}
+        return {"dictionary": [_entry(question, _look_up(_words(question), known)) for question in questions]}
+
 
 def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
     """The entry of one text by the outputs (T, C) of its tokens; a unit that no token stands for is outside."""
@@ -144,19 +159,27 @@ def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
 def best_path(scores: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
     """The likeliest sequence of BIO tags (N,) by their log probabilities (N, C) in which every I- goes on with an entity of its label (Viterbi 1967)."""
     n, n_labels = scores.shape
-    inside = np.array([label[:2] == "I-" for label in labels])
-    own = np.array([label[2:] if label[:2] in ("B-", "I-") else "" for label in labels])
-    may_follow = ~inside[None, :] | (own[:, None] == own[None, :])  # (before, after)
+    inside, may_follow = _grammar(labels)
+    path = scores.argmax(axis=1)
+    if not n or not inside[path[0]] and may_follow[path[:-1], path[1:]].all():
+        return path
     costs = np.where(may_follow, 0.0, -np.inf)
-    best, back = np.where(inside, -np.inf, scores[0]) if n else scores.sum(axis=0), np.zeros((n, n_labels), int)
+    best, back = np.where(inside, -np.inf, scores[0]), np.zeros((n, n_labels), int)
     for i in range(1, n):
         reached = best[:, None] + costs
         back[i] = reached.argmax(axis=0)
         best = reached[back[i], np.arange(n_labels)] + scores[i]
-    path = np.zeros(n, int)
     for i in range(n - 1, -1, -1):
         path[i] = best.argmax() if i == n - 1 else back[i + 1][path[i + 1]]
     return path
+
+
+@lru_cache
+def _grammar(labels: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Which labels are inside of an entity (C,), and which may follow which (before, after)."""
+    inside = np.array([label[:2] == "I-" for label in labels])
+    own = np.array([label[2:] if label[:2] in ("B-", "I-") else "" for label in labels])
+    return inside, ~inside[None, :] | (own[:, None] == own[None, :])
 
 
 def _cover(entities: list[dict[str, Any]], spans: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
@@ -168,6 +191,40 @@ def _cover(entities: list[dict[str, Any]], spans: list[tuple[int, int]]) -> list
             end_of_last = touched[-1] + 1
             found.append((touched[0], end_of_last, entity["label"]))
     return found
+
+
+def _words(question: Question) -> tuple[str, ...]:
+    return tuple(question.texts[0][start:end] for start, end in question.more.spans)
+
+
+def _look_up(words: tuple[str, ...], known: dict[tuple[str, ...], str]) -> list[tuple[int, int, str]]:
+    """The spans of units that are known, from left to right, the longest at each place."""
+    longest = max(map(len, known), default=0)
+    found, at = [], 0
+    while at < len(words):
+        end = next((end for end in range(min(len(words), at + longest), at, -1) if words[at:end] in known), None)
+        if end is not None:
+            found.append((at, end, known[words[at:end]]))
+        at = end or at + 1
+    return found
+
+
+def _entry(question: Question, spans: list[tuple[int, int, str]]) -> dict[str, Any]:
+    """What is said of spans of units that are sure."""
+    units, text = question.more, question.texts[0]
+    entities = [{"start": units.spans[first][0], "end": units.spans[end - 1][1], "label": label} for first, end, label in spans]
+    return {"entities": [entity | {"score": 1.0, "text": text[entity["start"] : entity["end"]]} for entity in entities],
+            "tags": spans_to_tags(spans, len(units.spans))}
+
+
+def _commonest_tags(train: list[tuple[Question, list[str]]], questions: list[Question]) -> list[dict[str, Any]]:
+    counts: dict[str, Counter] = defaultdict(Counter)
+    for question, tags in train:
+        for word, tag in zip(_words(question), tags):
+            counts[word][tag] += 1
+    commonest = sum(counts.values(), Counter()).most_common(1)[0][0]
+    return [{"entities": [], "tags": [counts[word].most_common(1)[0][0] if word in counts else commonest for word in _words(question)]}
+            for question in questions]
 
 
 def _is_entity(value: Any) -> bool:

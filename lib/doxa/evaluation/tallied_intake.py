@@ -1,0 +1,125 @@
+"""Collecting the rows of a head whose kind counts and judges by itself."""
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from doxa.errors import UsageError
+from doxa.evaluation.head_intake import HeadIntake
+from doxa.evaluation.mistakes import Mistake
+from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.seen import Seen
+from doxa.evaluation.tallied_rows import TalliedRows, score_of
+from doxa.metrics.tallied import Tallied
+from doxa.model.kinds.kind import Kind
+
+_ODD_ENTRY = (TypeError, KeyError, ValueError, AttributeError, IndexError)  # what an entry that is not as its kind says brings about
+
+
+class TalliedIntake(HeadIntake):
+    """Keeps gold values, and entries as JSON text, until all are there: which labels are counted is known at the end."""
+
+    keeps_texts = True
+
+    def __init__(self, name: str, kind: Kind, gold_field: str, n_mistakes: int):
+        super().__init__(name, kind.name, gold_field)
+        self.judge, self.n_mistakes = kind, n_mistakes
+        self.golds: list[Any] = []
+        self.texts: dict[str, list[pa.Array]] = {"gold": [], "entry": []}
+        self.kept = np.empty(0, int)  # those whose entry is as its kind says
+        self.problem = ""
+
+    @property
+    def gold_column(self) -> str:
+        return f"gold:{self.name}"
+
+    def add(self, table: pa.Table, first: int, places: np.ndarray, slices: dict) -> None:
+        has_said = table.column(f"entry:{self.name}").is_valid().to_pylist()
+        golds, rows = [], []
+        for row, (text, is_said) in enumerate(zip(table.column(self.gold_column).to_pylist(), has_said)):
+            try:
+                gold = self._read_gold(text)
+            except ValueError as error:
+                self.problem = self.problem or str(error)
+                self.lost["gold of another kind"] += 1
+                continue
+            if gold is None and self.judge.needs_gold:
+                self.lost["without a gold label"] += 1
+            elif not is_said:
+                self.lost["without its prediction"] += 1
+            else:
+                golds.append(gold)
+                rows.append(row)
+        if rows:
+            chosen = table.take(pa.array(rows))
+            self._remember(chosen, np.array(rows), first, slices)
+            self.golds += golds
+            for name, chunks in self.texts.items():
+                chunks += chosen.column(f"{name}:{self.name}").chunks
+
+    def _read_gold(self, text: str | None) -> Any:
+        """Raises ValueError. What a kind refuses as a text may be a list or object that was written as one, and a number a text."""
+        if text is None:
+            return None
+        value = orjson.loads(text)
+        try:
+            return self.judge.read_gold(value)
+        except ValueError:
+            if isinstance(value, str) and value.startswith(("[", "{")):
+                return self.judge.read_gold(orjson.loads(value))
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return self.judge.read_gold(text)
+            raise
+
+    def finish(self) -> TalliedRows | None:
+        """Raises UsageError where no entry is as its kind says."""
+        if not self.golds:
+            return None
+        golds, entries = (pa.chunked_array(self.texts[name], pa.string()) for name in ("gold", "entry"))
+        said, kept = [orjson.loads(text) for text in entries.to_pylist()], np.arange(len(self.golds))
+        try:
+            tallied, counts, right = self._judge(self.golds, said)
+        except _ODD_ENTRY as error:
+            kept = np.array([row for row, pair in enumerate(zip(self.golds, said)) if self._can_judge(*pair)], int)
+            if not len(kept):
+                raise UsageError(f'head "{self.name}": no entry of prediction is as kind {self.kind} says ({type(error).__name__}: {error})') from None
+            self.lost["prediction of another kind"] += len(said) - len(kept)
+            tallied, counts, right = self._judge([self.golds[row] for row in kept], [said[row] for row in kept])
+        self.kept = kept
+        return TalliedRows(
+            head=self.name, kind=self.kind, records=np.concatenate(self.records)[kept], score=np.array([score_of(said[row]) for row in kept]),
+            models=tuple(sorted(self.models)), tallied=tallied, counts=counts, right=right, golds=golds, entries=entries, places=kept,
+            needs_gold=self.judge.needs_gold, made=tuple(f"{name}:{how}" for name, how in tallied.signatures([self.golds[row] for row in kept]).items()))
+
+    def joined_slices(self) -> dict[str, np.ndarray]:
+        place = np.full(len(self.golds), -1)
+        place[self.kept] = np.arange(len(self.kept))
+        moved = {name: np.stack([place[rows], codes]) for name, (rows, codes) in super().joined_slices().items()}
+        return {name: pairs[:, pairs[0] >= 0] for name, pairs in moved.items()}
+
+    def _judge(self, golds: list[Any], said: list[dict[str, Any]]) -> tuple[Tallied, np.ndarray, np.ndarray]:
+        """What makes figures, counts (N, S), and whether each is right (N,)."""
+        tallied = self.judge.judge(golds, said)
+        counts = tallied.count(golds, said)
+        right = tallied.right_of(counts)
+        return tallied, counts, np.array([tallied.is_right(*pair) for pair in zip(golds, said)], bool) if right is None else right
+
+    def _can_judge(self, gold: Any, said: dict[str, Any]) -> bool:
+        try:
+            self._judge([gold], [said])
+        except _ODD_ENTRY:
+            return False
+        return True
+
+    def gravest(self, rows: HeadRows, seen: Seen) -> list[Mistake]:
+        found = []
+        for row, weight in rows.wrong(self.n_mistakes):
+            record, score = int(rows.records[row]), rows.score[row]
+            found.append(Mistake(weight, int(seen.places[record]) + 1, seen.ids[record].as_py(), seen.texts[record].as_py(),
+                                 rows.gold_value(row), rows.said_value(row), None if np.isnan(score) else float(score)))
+        return found
+
+    def tell_bad_gold(self) -> str:
+        return f'head "{self.name}" is of kind {self.kind}, but its gold in field "{self.field}" {self.problem}'

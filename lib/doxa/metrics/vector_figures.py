@@ -1,0 +1,97 @@
+"""Figures of vectors: whether the one of a text is nearest to that of its pair, and whether cosines follow how alike the two are."""
+
+from typing import Any
+
+import numpy as np
+
+from doxa.errors import DoxaError
+from doxa.metrics.number_figures import number_figures
+from doxa.metrics.tallied import Tallied
+from doxa.metrics.tied_ranks import expected_reciprocal, share_within
+
+Gold = float | bool | None
+AMONG = (1, 5, 10)
+BLOCK_NUMBERS = 1 << 23  # cosines held at once
+
+
+class VectorFigures(Tallied):
+    """`recall_at_1`, `_5` and `_10`: how often the pair of a record is among the nearest of all pairs, by cosine; `mrr`, the mean of 1 / rank.
+
+    Every record with a pair is a candidate; it is also a query where its gold is None or more than `least`: a pair that is not alike is
+    not to be found. Equal vectors are one candidate, so that equal texts are equally right; others of one cosine are ranked by chance. Where
+    all pairs have one vector nothing is found out, and figures are NaN."""
+
+    headline = "mrr"
+    small = ("mrr", "recall_at_1")
+
+    def __init__(self, least: float):
+        self.least = least
+
+    def count(self, gold: list[Gold], said: list[dict[str, Any]]) -> np.ndarray:
+        """Chances to be among the first 1, 5 and 10, 1 / rank, and 1 of a query, zeros of another record: of those given, which must be
+        the whole set. Raises DoxaError where vectors differ in length."""
+        counts = np.zeros((len(gold), len(AMONG) + 2))
+        paired = [place for place, entry in enumerate(said) if entry.get("vector_pair") is not None]
+        if not paired:
+            return counts
+        vectors, pairs = (_unit([said[place][key] for place in paired]) for key in ("vector", "vector_pair"))
+        if vectors.shape[1] != pairs.shape[1]:
+            raise DoxaError("the vectors of texts and of their pairs differ in length")
+        candidates, own = np.unique(pairs, axis=0, return_inverse=True)
+        queries = np.array([row for row, place in enumerate(paired) if self.is_query(gold[place])], int)
+        if len(candidates) > 1 and len(queries):
+            above, tied = rank_targets(vectors[queries], candidates, own.ravel()[queries])
+            rows = [share_within(above, tied, k) for k in AMONG] + [expected_reciprocal(above, tied), np.ones(len(queries))]
+            counts[np.array(paired)[queries]] = np.stack(rows, axis=1)
+        return counts
+
+    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        names = [f"recall_at_{k}" for k in AMONG] + ["mrr"]
+        n = sums[:, -1]
+        found = {name: np.divide(sums[:, place], n, out=np.full(len(n), np.nan), where=n > 0) for place, name in enumerate(names)}
+        return {name: found[name] for name in ("mrr", *names[:-1])}
+
+    def is_query(self, gold: Gold) -> bool:
+        return gold is None or gold > self.least
+
+    def is_right(self, gold: Gold, said: dict[str, Any]) -> bool:
+        """Always: a record alone has no other pair to be mistaken for; see `right_of`."""
+        return True
+
+    def right_of(self, counts: np.ndarray) -> np.ndarray:
+        """Which records (N) have their own pair nearest, from their counts; those that are no queries are right."""
+        return (counts[:, 0] == 1) | (counts[:, -1] == 0)
+
+
+def vector_figures(gold: list[Gold]) -> VectorFigures:
+    """Alike is a pair with more than half of the greatest gold, which is at least 1: of 0 and 1 that is 1."""
+    return VectorFigures(max([1.0, *(own for own in gold if own is not None)]) / 2)
+
+
+def rank_targets(queries: np.ndarray, candidates: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many of the candidates (C, d) have a greater dot product with each query (Q, d) than its target (Q), an index of them, and how
+    many have the same, itself counted. Holds BLOCK_NUMBERS products at once."""
+    above, tied = np.empty(len(queries)), np.empty(len(queries))
+    step = max(1, BLOCK_NUMBERS // max(1, len(candidates)))
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
+        products = queries[block] @ candidates.T  # (step, C)
+        own = products[np.arange(len(products)), targets[block]][:, None]
+        above[block], tied[block] = (products > own).sum(axis=1), (products == own).sum(axis=1)
+    return above, tied
+
+
+def alikeness_figures(gold: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """`spearman` and `pearson` (R) of how alike pairs are (b), graded or 0 and 1, and their cosines (b), under weights (R, b); NaN where a
+    side does not vary. Neither is made of sums over records, so they stand outside VectorFigures."""
+    found = number_figures(gold, score, weights)
+    return {name: found[name] for name in ("spearman", "pearson")}
+
+
+def _unit(vectors: list[list[float]]) -> np.ndarray:
+    """Rows (N, d) of length 1, zeros where they were."""
+    if len({len(vector) for vector in vectors}) > 1:
+        raise DoxaError("vectors differ in length; were they predicted by one model?")
+    rows = np.array(vectors, float)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0).astype(np.float32)

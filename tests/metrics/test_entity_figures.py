@@ -1,0 +1,106 @@
+"""Figures of spans and of tags against seqeval and scikit-learn, on plain records and on resampled ones."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, classification_report
+
+from doxa.errors import DoxaError
+from doxa.metrics.bio import spans_to_tags, tags_to_spans
+from doxa.metrics.entity_figures import entity_figures
+from doxa.metrics.token_figures import TokenFigures, tag_figures
+
+
+def draw_corpus(seed: int, n: int = 40) -> tuple[list[list[str]], list[list[str]]]:
+    """Gold tags without a fault, and said ones of which many are faulty; a label of each side that the other lacks."""
+    chance, gold, said = np.random.default_rng(seed), [], []
+    for _ in range(n):
+        raw = [letter if letter == "O" else f"{letter}-{chance.choice(['PER', 'LOC', 'ORG'], p=[0.6, 0.3, 0.1])}"
+               for letter in chance.choice(list("BIO"), 8)]
+        held = spans_to_tags(tags_to_spans(raw, "IOB2"), 8)
+        gold.append(held)
+        said.append([tag if chance.random() < 0.8 else str(chance.choice(["O", "I-PER", "B-PER", "B-MISC"])) for tag in held])
+    return gold, said
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_equals_seqeval_to_the_last_digit(seed):
+    metrics, scheme = pytest.importorskip("seqeval.metrics"), pytest.importorskip("seqeval.scheme")
+    gold, tags = draw_corpus(seed)
+    said = [{"entities": [], "tags": own} for own in tags]
+    judge = tag_figures(gold, said)
+    counts = judge.count(gold, said)
+    weights = np.concatenate([np.ones((1, len(gold))), np.random.default_rng(seed).multinomial(len(gold), np.full(len(gold), 1 / len(gold)), size=2)])
+    sums = weights @ counts
+    found, by_label, support = judge.figures(sums), judge.figures_by_label(sums), judge.support_by_label(sums)
+    for row in range(3):
+        rows = np.repeat(np.arange(len(gold)), weights[row].astype(int))
+        report = metrics.classification_report([gold[i] for i in rows], [tags[i] for i in rows], mode="strict", scheme=scheme.IOB2, output_dict=True,
+                                               zero_division=0)
+        own = {name: float(values[row]) for name, values in found.items()}
+        assert own == pytest.approx({
+            "f1": report["micro avg"]["f1-score"], "precision": report["micro avg"]["precision"], "recall": report["micro avg"]["recall"],
+            "macro_f1": report["macro avg"]["f1-score"],
+            "token_accuracy": metrics.accuracy_score([gold[i] for i in rows], [tags[i] for i in rows])}, rel=1e-15)
+        for place, label in enumerate(judge.labels):
+            if label in report:
+                assert by_label["f1"][row, place] == pytest.approx(report[label]["f1-score"], rel=1e-15)
+                assert by_label["precision"][row, place] == report[label]["precision"] and by_label["recall"][row, place] == report[label]["recall"]
+                assert support[0][row, place] == report[label]["support"]
+    assert judge.labels == ("LOC", "MISC", "ORG", "PER") and 0.1 < judge.total(gold, said)["f1"] < 0.95
+
+
+def test_entities_are_compared_by_characters_and_label():
+    gold = [[{"start": 0, "end": 2, "label": "人名"}, {"start": 5, "end": 9, "label": "地名"}], [], [{"start": 1, "end": 2, "label": "地名"}]]
+    said = [{"entities": [{"start": 0, "end": 2, "label": "人名", "score": 0.9, "text": "李雷"}, {"start": 5, "end": 8, "label": "地名"}]},
+            {"entities": []}, {"entities": [{"start": 1, "end": 2, "label": "人名"}]}]
+    judge = tag_figures(gold, said)
+    assert judge.total(gold, said) == pytest.approx({"f1": 1 / 3, "precision": 1 / 3, "recall": 1 / 3, "macro_f1": 1 / 3})
+    assert [judge.is_right(*pair) for pair in zip(gold, said)] == [False, True, False]
+    held, given = judge.support_by_label(judge.count(gold, said).sum(axis=0, keepdims=True))
+    assert judge.labels == ("人名", "地名") and held.tolist() == [[1, 2]] and given.tolist() == [[2, 1]]
+
+
+def test_gold_of_another_scheme_is_compared_with_bio():
+    said = [{"entities": [], "tags": ["B-PER", "I-PER", "O", "B-LOC"]}]
+    for gold in (["B-PER", "E-PER", "O", "S-LOC"], ["B-PER", "L-PER", "O", "U-LOC"], ["I-PER", "I-PER", "O", "I-LOC"]):
+        judge = tag_figures([gold], said)
+        assert set(judge.total([gold], said).values()) == {1.0} and judge.is_right(gold, said[0])
+
+
+def test_no_span_at_all_has_no_figure():
+    said = [{"entities": [], "tags": ["O", "O"]}]
+    found = tag_figures([["O", "O"]], said).total([["O", "O"]], said)
+    assert np.isnan([found[name] for name in ("f1", "precision", "recall", "macro_f1")]).all() and found["token_accuracy"] == 1.0
+
+
+def test_labels_of_several_predictions_are_shared():
+    gold = [[{"start": 0, "end": 1, "label": "A"}]]
+    first, second = [{"entities": []}], [{"entities": [{"start": 0, "end": 1, "label": "B"}]}]
+    judge = entity_figures(gold, first, second)
+    assert judge.labels == ("A", "B") and judge.count(gold, first).shape == judge.count(gold, second).shape
+
+
+@pytest.mark.parametrize("said, message", [({"entities": []}, "gold is tags, but the prediction has none"),
+                                           ({"tags": ["O"]}, "gold has 2 tags, and the prediction 1"),
+                                           ({"tags": ["O", "S-PER"]}, "'S-PER' is no tag of IOB2")])
+def test_tags_that_do_not_fit_are_refused(said, message):
+    with pytest.raises(DoxaError, match=message):
+        tag_figures([["B-PER", "O"]], [said])
+
+
+def test_parts_of_speech_equal_scikit_learn():
+    chance = np.random.default_rng(4)
+    gold = [chance.choice(["NN", "VB", "O", "形容词"], 6).tolist() for _ in range(30)]
+    tags = [[tag if chance.random() < 0.7 else str(chance.choice(["NN", "X"])) for tag in own] for own in gold]
+    said = [{"entities": [], "tags": own} for own in tags]
+    judge = tag_figures(gold, said)
+    assert isinstance(judge, TokenFigures) and judge.headline == "accuracy"
+    flat = sum(gold, []), sum(tags, [])
+    report = classification_report(*flat, output_dict=True, zero_division=0)
+    assert judge.total(gold, said) == pytest.approx({"accuracy": accuracy_score(*flat), "macro_f1": report["macro avg"]["f1-score"]}, rel=1e-14)
+    sums = judge.count(gold, said).sum(axis=0, keepdims=True)
+    for name, key in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+        assert judge.figures_by_label(sums)[name][0] == pytest.approx([report[label][key] for label in judge.labels], rel=1e-14)
+    assert judge.support_by_label(sums)[1][0].tolist() == [flat[1].count(label) for label in judge.labels]
+    assert judge.is_right(gold[0], {"tags": list(gold[0])}) and not judge.is_right(gold[0], {"tags": ["X"] * 6})
+    assert np.isnan(judge.figures(0 * sums)["accuracy"][0])

@@ -28,6 +28,7 @@ from kinds_simple import simple_ways
 from study import run_timed
 
 STOCK_RATE = 5e-5
+NAME_IN_EVALUATE = {"entity_f1": "f1", "exact": "exact_match"}  # where it is another
 OUR_RATE = {"minilm": 8e-5, "scratch": 3e-4, "made": 3e-4}  # of doxa.training.defaults
 
 
@@ -52,7 +53,7 @@ def run_stock(name: str, parts: dict[str, Path], seed: int, folder: Path, rate: 
 
 
 def run_ours(name: str, parts: dict[str, Path], seed: int, folder: Path) -> Iterator[dict]:
-    """Through the command line. What evaluate says of the same predictions is kept beside it."""
+    """Through the command line. What evaluate says of the same predictions is kept beside it, and told of where it differs."""
     from kinds_stock import make_base
 
     spec, out, said_path = SETS[name], folder / "out", folder / "said.jsonl"
@@ -65,13 +66,10 @@ def run_ours(name: str, parts: dict[str, Path], seed: int, folder: Path) -> Iter
         "--no-int8", "--force", "-o", out, *flags, parts["train"]])
     said, _ = run_timed([ROOT / "bin/predict", "--quiet", "--model", out, *flags, parts["test"]])
     said_path.write_text(said, encoding="utf-8")
-    try:
-        figures = json.loads(run_timed([ROOT / "bin/evaluate", "--quiet", "--to", "json", *flags[:2], said_path])[0])["heads"]
-    except RuntimeError as error:  # the figures of the table are not evaluate's
-        figures = str(error)
-        print(f"kinds: {name}: {figures}", file=sys.stderr, flush=True)
+    judged, _ = run_timed([ROOT / "bin/evaluate", "--quiet", "--to", "json", *flags[:2], said_path])
+    figure = json.loads(judged)["heads"][spec.head]["figures"][NAME_IN_EVALUATE.get(spec.measure, spec.measure)]["value"]
     entries = [json.loads(line)["prediction"][spec.head] for line in said.splitlines()]
-    yield {"side": "ours", "way": f"{rate:g}", "seconds": seconds, "evaluate": figures,
+    yield {"side": "ours", "way": f"{rate:g}", "seconds": seconds, "evaluate": figure,
            **measure(spec.kind, gold_of(name, read_part(parts["test"])), [read_entry(spec.kind, entry) for entry in entries])}
 
 
@@ -111,7 +109,7 @@ def main(results: str, sides: str = "simple,stock,ours", n_seeds: str = "2", *se
                         rows.append({"set": name, "seed": seed, **sizes, **row})
                         with path.open("a") as file:
                             file.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")
-                        print(json.dumps(rows[-1] | {"evaluate": None}), file=sys.stderr, flush=True)
+                        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
                 except RuntimeError as error:  # a command of ours failed: the others go on, and the table has a gap
                     print(f"kinds: {name}, seed {seed}: {error}", file=sys.stderr, flush=True)
     show(rows)
@@ -128,6 +126,9 @@ def show(rows: list[dict]) -> None:
             found = [[row for row in of_set if row["side"] == side and row["way"] == way] for way in ways]
             cells.append("; ".join(describe(group, spec.measure) for group in found if group))
         print(f"| {name}, {spec.base} ({sizes}, {spec.n_epochs}) | {spec.measure} | " + " | ".join(cells) + " |")
+    for row in rows:
+        if "evaluate" in row and abs(row["evaluate"] - row[SETS[row["set"]].measure]) > 1e-6:
+            print(f"\n{row['set']}, seed {row['seed']}: evaluate says {row['evaluate']:.6f}, not {row[SETS[row['set']].measure]:.6f}")
     print(f"\nSeeds: {sorted({row['seed'] for row in rows})}")
 
 

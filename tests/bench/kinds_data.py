@@ -45,7 +45,7 @@ SETS = {
     "cluener_zh": Set("tags", "tags", "scratch", 3000, 6, 64, "entity_f1", ("tokens",)),
     "xquad_en": Set("span", "answers", "minilm", 735, 4, 384, "f1", ("question", "context"), 64),
     "chid_choice_zh": Set("choice", "label", "scratch", 1506, 4, 72, "accuracy", ("text",), 200),
-    "reversal": Set("text", "target", "made", 4000, 8, 32, "exact", ("text",), 200, 500),
+    "reversal": Set("text", "target", "made", 4000, 16, 32, "exact", ("text",), 200, 500),
 }
 
 
@@ -83,10 +83,10 @@ def prepare(name: str, rows: list[dict]) -> Iterator[dict]:
 
 
 def make_reversals(sizes: dict[str, int]) -> dict[str, list[dict]]:
-    """Texts of three to seven words and the same words from the last to the first; no text is in two parts."""
+    """Texts of three to five words and the same words from the last to the first; no text is in two parts."""
     draw, seen = random.Random(7), set()
     while len(seen) < sum(sizes.values()):
-        seen.add(" ".join(draw.choices(WORDS, k=draw.randint(3, 7))))
+        seen.add(" ".join(draw.choices(WORDS, k=draw.randint(3, 5))))
     texts = sorted(seen)
     draw.shuffle(texts)
     rows = iter({"text": text, "target": " ".join(reversed(text.split()))} for text in texts)

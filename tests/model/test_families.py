@@ -13,7 +13,9 @@ from doxa.errors import DoxaError
 from doxa.inference.loading import Request, load_predictor
 from doxa.model.heads import Head
 from doxa.records.record import Record
+from doxa.records.text_fields import TextFields
 from doxa.text.padding import read_pad_id
+from doxa.text.question import Question
 from doxa.text.tokenizer import load_tokenizer, read_max_length
 from doxa.training.adversary import Adversary
 from doxa.training.optimizer import make_optimizer
@@ -74,14 +76,14 @@ def train(base_folder, output, is_pair: bool = False, **more) -> list[str]:
     from doxa.training.finetune import finetune
     from doxa.training.plan import Listener, Plan
 
-    fields = ("text", "context") if is_pair else ("text",)
-    made = [Example(f"r:{i}", tuple(record[name] for name in fields), (record["mood"], record["rating"])) for i, record in enumerate(records(48, is_pair))]
+    names = ("text", "context") if is_pair else ("text",)
+    made = [Example(f"r:{i}", Question(tuple(record[name] for name in names)), (record["mood"], record["rating"])) for i, record in enumerate(records(48, is_pair))]
     told: list[str] = []
     loop = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "seed": 1, "layerwise_lr_decay": 0.9}
-    plan = Plan(str(base_folder), str(output), fields, 1e-3, None, "cpu", "fp32", False, **{"loop": loop} | more)
+    plan = Plan(str(base_folder), str(output), 1e-3, None, "cpu", "fp32", False, **{"loop": loop} | more)
     was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:
-        finetune(plan, [Head("mood", "label", ("bad", "good")), Head("rating", "number")], LabelledSet(made[:40]), LabelledSet(made[40:]), LabelledSet(),
+        finetune(plan, [Head("mood", "label", ("bad", "good")), Head("rating", "number")], LabelledSet(made[:40], fields=TextFields(*names)), LabelledSet(made[40:]), LabelledSet(),
                  Listener(told.append, told.append, lambda progress: None, lambda rows: ""))
     finally:
         torch.use_deterministic_algorithms(was[0], warn_only=was[1])

@@ -18,11 +18,13 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @_options.input_options
 @_options.pair_option
 @click.option("--head", "heads", multiple=True, required=True, metavar="FIELD[:KIND]",
-              help="Field that becomes a head; several of label, labels and number train over one encoder. KIND is label, labels, number, tags, span "
-                   "or choice, as the README's table says; the first three are guessed.")
+              help="Field that becomes a head; several of label, labels and number train over one encoder. KIND is label, labels, number, tags, span, "
+                   "choice or text, as the README's table says; the first three are guessed.")
 @click.option("--base", default="minilm", show_default=True, metavar="BASE",
               help="Where to start: a directory, a hub id, minilm (embedded, English), or scratch (a small encoder "
                    "and a vocabulary learnt from your texts, any language).")
+@click.option("--prompt", metavar="TEMPLATE", help="For heads of text: how the base is asked, with {text} for the record's text.  [default: the base's chat "
+              "template; of decoders without one the text and a line break]")
 @click.option("--output", "-o", required=True, type=click.Path(), metavar="DIR", help="Model directory to write; it appears when it is whole.")
 @click.option("--force", is_flag=True, help="Replace a model, or a stopped run, that is there.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped, from its newest whole checkpoint, to the very same weights.")
@@ -105,7 +107,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--int8/--no-int8", default=True, show_default=True,
               help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
 @_options.error_options
-def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, output, force, resume, dry_run, dev_files,
+def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, prompt, output, force, resume, dry_run, dev_files,
              dev_share, drop_leaks, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
              save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
@@ -118,6 +120,8 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     \b
       finetune --base minilm --head topic --head sentiment --dev dev.jsonl --output out/ train.jsonl
     """
+    if prompt is not None and prompt.count("{text}") != 1:
+        raise UsageError(f"--prompt {prompt!r} holds {{text}} {prompt.count('{text}')} times; it stands once for the record's text")
     if keep_adapter and peft == "none":
         raise UsageError("--keep-adapter needs --peft")
     if self_training_rounds and not unlabelled_files:
@@ -148,7 +152,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.records.text_fields import TextFields
     from doxa.training.examples import LabelledSet, leave_out, read_examples, read_unlabelled, split_dev
     from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
-    from doxa.training.labels import decide_heads, parse_heads
+    from doxa.training.labels import asked_kind, decide_heads, parse_heads
     from doxa.training.run_folder import check_output, is_whole
     from doxa.training.space import parse_space
 
@@ -164,6 +168,8 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     if is_first:
         check_output(output, resume, force)
     requests = parse_heads(heads)
+    if prompt is not None and not asked_kind(requests).writes:
+        raise UsageError("--prompt is for heads of text: --head FIELD:text")
     is_given = text_pair_field is not None or click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
     fields = TextFields(text_field, text_pair_field, is_given)
 
@@ -219,7 +225,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
         None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers,
-        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space)
+        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space, prompt)
     with terminal.progress("examples") as progress:
         def follow(p):
             progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}", p.n_examples * (p.n_steps - p.step))

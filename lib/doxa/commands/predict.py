@@ -10,7 +10,8 @@ from doxa.commands import _options
 from doxa.errors import UsageError
 
 
-@_options.command("predict")
+@_options.command("predict", sections={"beams": "Generation, by heads of text", "device": "Hardware", "on_error": "Records that fail",
+                                       "output": "Output"})
 @_options.input_options
 @_options.pair_option
 @click.option("--model", "-m", required=True, type=click.Path(), metavar="DIR", help="Model directory that finetune wrote, or any sequence classifier.")
@@ -24,11 +25,19 @@ from doxa.errors import UsageError
               help="Processes to compute in, each on a share of the cores.  [default: 1, or one for each GPU]")
 @click.option("--shard", metavar="I/N", help="Label only every N-th record, the I-th of them first: for job arrays and xargs.")
 @click.option("--resume", is_flag=True, help="With --output FILE: keep what is written as FILE.partial, and go on after it if it is there.")
+@click.option("--beams", type=click.IntRange(min=1), metavar="N", help="Write the likeliest of N texts that are followed side by side.  [default: 1, greedily]")
+@click.option("--sample", is_flag=True, help="Draw each token; a text's draw depends on --seed and the text alone.")
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), metavar="X", help="With --sample: below 1 likelier, above 1 more varied.  [default: 1]")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
+              help="With --sample: draw among the likeliest tokens that together have this share.  [default: 1]")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="With --sample: fixes what is drawn.  [default: 42]")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens to write.  [default: a quarter more than the longest in training]")
+@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @_options.device_options
 @_options.error_options
 @_options.output_options
 def predict(files, from_format, text_field, max_record_bytes, text_pair_field, model, head_name, scores, stamp, rules_path,
-            long_policy, no_verify, engine, workers, shard, resume, device, precision, batch_tokens, on_error, max_errors, require_input, output, to, quiet, verbose):
+            long_policy, no_verify, engine, workers, shard, resume, beams, sample, temperature, top_p, seed, max_new_tokens, stop, device, precision, batch_tokens, on_error, max_errors, require_input, output, to, quiet, verbose):
     """Label records with a fine-tuned model.
 
     Reads records from FILEs (or stdin), writes them in the same order with every field untouched, and adds
@@ -37,6 +46,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     \b
       cat news.jsonl | predict --model out/ | report
     """
+    settings = _settings(beams, sample, {"temperature": temperature, "top_p": top_p, "seed": seed}, max_new_tokens, stop)
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("predict", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
@@ -63,7 +73,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
     request = Request(
         model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field,
-        head_name, scores or rules is not None, stamp, not no_verify)
+        head_name, scores or rules is not None, stamp, not no_verify, settings=settings)
     predictor, known, reasons = load_predictor(request, count_workers(workers, device))
     for reason in reasons:
         terminal.explain(reason)
@@ -98,6 +108,19 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
     if overruling and overruling.n_contradicted:
         terminal.note(f"on {overruling.n_contradicted} records firm rules contradict each other; there the model's label stays")
     tally.finish()
+
+
+def _settings(beams: int | None, sample: bool, drawing: dict, max_new_tokens: int | None, stop: tuple[str, ...]) -> dict:
+    """The flags of generation that were given, by the names that settings of heads have."""
+    drawing = {name: value for name, value in drawing.items() if value is not None}
+    if drawing and not sample:
+        raise UsageError(f"--{next(iter(drawing)).replace('_', '-')} goes with --sample")
+    if sample and (beams or 1) > 1:
+        raise UsageError("--sample and --beams do not go together; take one of them")
+    if "" in stop:
+        raise UsageError("--stop: give a text that is not empty")
+    given = {"beams": beams, "sample": sample or None, "max_new_tokens": max_new_tokens, "stop": list(stop) or None} | drawing
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _parse_shard(text: str | None) -> tuple[int, int]:

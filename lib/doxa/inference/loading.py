@@ -6,6 +6,7 @@ import json
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -49,6 +50,7 @@ class Request:
     with_stamp: bool = False
     verify: bool = True
     n_cores: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # of the head, in place of its own
 
 
 @dataclass
@@ -86,7 +88,8 @@ class Known:
                           request.text_field is not None)
 
     def reading(self, long_policy: str | None) -> Reading:
-        return Reading(self.tokenizer.frame, min(self.table.max_length, self.tokenizer.max_length), long_policy or self.table.long_policy)
+        reading = Reading(self.tokenizer.frame, min(self.table.max_length, self.tokenizer.max_length), long_policy or self.table.long_policy)
+        return self.kind.fit_reading(reading, self.heads, self.config)
 
 
 def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Known, list[str]]:
@@ -102,12 +105,14 @@ def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Kno
         lanes = ThreadPoolExecutor(2, "labeller")  # one window is read and tokenised while the one before is computed
         submit, most_waiting = lambda questions: lanes.submit(labeller.label, questions), 1
     else:
-        converts = known.is_ours and device == "cpu" and request.engine != "torch" and find_form(known.directory, known.made_from) is None
+        converts = known.is_ours and device == "cpu" and request.engine != "torch" and not known.kind.writes and find_form(known.directory, known.made_from) is None
         pool = WorkerPool([replace(request, **share) for share in _shares(device, n_workers)], first_alone=converts)
         reasons = [f"{n_workers} workers, each on its share of {device}: {why_device}", *pool.reasons]
         submit, most_waiting = pool.submit, 2 * n_workers
-    predictor = Predictor(submit, known.kind, [head.name for head in known.heads], known.tokenizer, known.fields(request), most_waiting,
-                          WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS)
+    window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
+    if known.kind.writes:  # a text takes as long as a thousand windows of a classifier
+        window_records //= 16
+    predictor = Predictor(submit, known.kind, [head.name for head in known.heads], known.tokenizer, known.fields(request), most_waiting, window_records)
     return predictor, known, reasons
 
 
@@ -154,9 +159,24 @@ def read_model(request: Request) -> Known:
         raise DoxaError(f"{directory}: doxa.json describes {sum(head.n_outputs for head in table.heads)} outputs, the model has {n_outputs}")
     if not is_ours:
         notes.append(f'{request.model} was not written by doxa: one head, "{table.heads[0].name}"; nothing is known of its calibration')
+    if not is_ours and kind_of(table.heads).writes:
+        from doxa.model.writing import find_prompt
+
+        table.heads = [replace(table.heads[0], settings={"prompt": find_prompt(directory, bool(config.get("is_encoder_decoder")))})]
+    table.heads = _with_settings(table.heads, request)
     config["pad_token_id"] = read_pad_id(directory, config)
     made_from = digests(directory, table.files if request.verify else {}, find_weights(directory)) if is_ours else {}
     return Known(directory, table, tokenizer, config, made_from, is_ours, verified, notes)
+
+
+def _with_settings(heads: list[Head], request: Request) -> list[Head]:
+    """The heads with the settings that flags give. Raises UsageError for one that their kind does not have."""
+    kind = kind_of(heads)
+    for name in request.settings:
+        if name not in kind.settings:
+            others = ", ".join(other.name for other in KINDS.values() if name in other.settings)
+            raise UsageError(f"--{name.replace('_', '-')} is for heads of {others}; {request.model} has one of {heads[0].kind}")
+    return [replace(head, settings=head.settings | request.settings) for head in heads] if request.settings else heads
 
 
 def load_labeller(request: Request, known: Known | None = None) -> tuple[Labeller, list[str]]:
@@ -177,6 +197,9 @@ def _load_engine(request: Request, known: Known) -> tuple[Engine, str, list[str]
     precision, why_precision = choose_precision(request.precision, device)
     reasons = [f"device {device}: {why_device}"]
     n_cores = request.n_cores or usable_cores()
+    if known.kind.writes:
+        return _load_generator(request, known, device, precision, n_cores), precision, [
+            *reasons, "engine torch: it writes token by token, which OpenVINO is not made for here", f"precision {precision}: {why_precision}"]
     name, why_engine = choose_engine(request.engine, device)
     if name == "openvino":
         engine, chosen, why = _load_openvino(request, known, precision, why_precision, n_cores)
@@ -188,8 +211,19 @@ def _load_engine(request: Request, known: Known) -> tuple[Engine, str, list[str]
     from doxa.inference.torch_engine import load_torch_engine
 
     engine = load_torch_engine(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores,
-                               known.kind.stock)
+                               known.kind.stock_for(known.config))
     return engine, precision, [*reasons, f"engine torch: {why_engine}", f"precision {precision}: {why_precision}"]
+
+
+def _load_generator(request: Request, known: Known, device: str, precision: str, n_cores: int) -> Engine:
+    """Raises UsageError where it is to be what it cannot be."""
+    if request.engine == "openvino" or precision == "int8":
+        flag = "--engine openvino" if request.engine == "openvino" else "--precision int8"
+        raise UsageError(f"{flag}: a head of {known.heads[0].kind} is run by torch, in fp32, bf16 or fp16")
+    from doxa.inference.generator import load_generator
+
+    return load_generator(known.directory, device, precision, known.tokenizer.max_length, request.batch_tokens, n_cores,
+                          known.kind.stock_for(known.config), known.heads[0].settings, known.tokenizer.decode)
 
 
 def choose_engine(name: str, device: str) -> tuple[str, str]:
@@ -234,7 +268,7 @@ def _load_openvino(request: Request, known: Known, precision: str, why: str, n_c
 
     known.verified.result()
     try:
-        model = make_form(known.directory, known.made_from if known.is_ours else None, known.kind.stock)
+        model = make_form(known.directory, known.made_from if known.is_ours else None, known.kind.stock_for(known.config))
     except CannotConvert as error:
         if request.engine == "openvino":
             raise

@@ -21,8 +21,9 @@ from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.kinds.table import kind_of
 from doxa.model.safety import find_weights, read_config
 from doxa.model.suit import suit
+from doxa.model.writing import scratch_config
 
-_TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
+_TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json", "chat_template.jinja")
 ADAPTER_FOLDER = "adapter"
 MASKED = Stock("AutoModelForMaskedLM", "ForMaskedLM", "MODEL_FOR_MASKED_LM_MAPPING_NAMES", "masked-language model", per_token=True)
 _OF_HEADS = ("id2label", "label2id", "num_labels", "problem_type", "architectures")
@@ -33,20 +34,24 @@ def build_network(base: str, heads: list[Head]) -> PreTrainedModel:
     """Return the stock network of a base directory with fresh outputs for these heads, in fp32.
 
     Raises DoxaError when weights of the encoder itself are missing, or transformers has no such network for the base."""
-    stock = kind_of(heads).stock
+    kind = kind_of(heads)
+    stock = kind.stock_for(read_config(base))
     _check_stock(base, stock)
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     _name_outputs(config, heads)
     model, info = load_pretrained(base, stock, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)
-    encoder = "" if model.base_model is model else model.base_model_prefix + "."
+    encoder = "" if kind.writes or model.base_model is model else model.base_model_prefix + "."  # what writes wants its outputs, too
     lost = [key for key in info["missing_keys"] if key.startswith(encoder) and "pooler" not in key]
     if lost:
-        raise DoxaError(f"{base} lacks {len(lost)} weights of its encoder, {lost[0]} for one; it is no whole base model")
+        raise DoxaError(f"{base} lacks {len(lost)} weights of its {'network' if kind.writes else 'encoder'}, {lost[0]} for one; it is no whole base model")
     return model
 
 
 def build_scratch(vocabulary_size: int, heads: list[Head], max_length: int = 512) -> PreTrainedModel:
-    """Return a small encoder (four layers, 256 wide, BERT's architecture) with random weights, and the outputs of these heads."""
+    """Return a small encoder (four layers, 256 wide, BERT's architecture) with random weights, and the outputs of these heads; for heads that
+    write an encoder-decoder."""
+    if kind_of(heads).writes:
+        return auto_class(kind_of(heads).stock).from_config(scratch_config(vocabulary_size, max_length))
     config = BertConfig(
         vocab_size=vocabulary_size, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
         max_position_embeddings=max_length, pad_token_id=0)
@@ -94,7 +99,8 @@ def load_network(directory: str, dtype: torch.dtype = torch.float32, stock: Stoc
     model, info = load_pretrained(directory, stock, dtype=dtype, ignore_mismatched_sizes=True)  # told of below, and refused
     lost = sorted(info["missing_keys"]) + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if lost:
-        raise DoxaError(f"{directory} lacks weights of the classifier ({', '.join(lost[:3])}); fine-tune it first")
+        what = "classifier" if stock is CLASSIFIER else stock.words
+        raise DoxaError(f"{directory} lacks weights of the {what} ({', '.join(lost[:3])}); fine-tune it first")
     return _check_finite(model, directory).eval()
 
 
@@ -150,11 +156,15 @@ def rescale_outputs(model: PreTrainedModel, scale: torch.Tensor, shift: torch.Te
 
 
 def _check_stock(directory: str, stock: Stock) -> None:
-    model_type = read_config(directory).get("model_type")
+    config = read_config(directory)
+    model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING_NAMES:
         raise DoxaError(f'{directory}/config.json: model_type "{model_type}" is none that transformers knows')
     if model_type not in getattr(modeling_auto, stock.mapping):
         raise DoxaError(f'{directory}: transformers has no {stock.words} for model_type "{model_type}"; choose another base')
+    if stock.encoders and model_type in getattr(modeling_auto, stock.encoders) and not config.get("is_decoder"):
+        raise DoxaError(f'{directory}: model_type "{model_type}" is an encoder, which reads and does not write; take a decoder or an '
+                        "encoder-decoder as --base, or scratch")
     find_weights(directory)
 
 

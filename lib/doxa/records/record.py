@@ -48,6 +48,10 @@ class Record:
         """Return the value of a field, or MISSING."""
         return self.fields.get(name, MISSING)
 
+    def holds(self, name: str) -> bool:
+        """Whether there is such a field, with a value or null."""
+        return self.fields.get(name, MISSING) is not MISSING
+
     def get_text(self, name: str, flag: str = "--text-field") -> str:
         """Return a non-empty text. Raises RecordError: missing_field, not_text or empty_text."""
         value = self.fields.get(name, MISSING)

@@ -19,7 +19,7 @@ class TextFields:
 
     def of(self, record: Record) -> "TextFields":
         """The same, and for a record that lacks the text, unless the user named it, the names of a pair that it has."""
-        if self.is_given or self.text in record.fields:
+        if self.is_given or record.holds(self.text):
             return self
         found = find_pair(record)
         return TextFields(*found) if found else self
@@ -27,4 +27,4 @@ class TextFields:
 
 def find_pair(record: Record) -> tuple[str, str] | None:
     """The names of the two texts of a pair that a record has."""
-    return next((pair for pair in PAIRS if pair[0] in record.fields and pair[1] in record.fields), None)
+    return next((pair for pair in PAIRS if record.holds(pair[0]) and record.holds(pair[1])), None)

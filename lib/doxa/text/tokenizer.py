@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from functools import cached_property
 
 from tokenizers import Tokenizer
 
@@ -34,6 +35,24 @@ class TextTokenizer:
     def encode_with_offsets(self, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """As `encode`, and for every id the characters of the text that it stands for: (start, end), end exclusive."""
         return [(encoding.ids, encoding.offsets) for encoding in self.rust.encode_batch(texts, add_special_tokens=False)]
+
+    def encode_literally(self, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """As `encode_with_offsets`, but the names of special tokens are letters like others."""
+        return [(encoding.ids, encoding.offsets) for encoding in self._literal.encode_batch(texts, add_special_tokens=False)]
+
+    @cached_property
+    def _literal(self) -> Tokenizer:
+        literal = Tokenizer.from_str(self.rust.to_str())
+        literal.encode_special_tokens = True
+        return literal
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        return self.rust.decode(ids, skip_special_tokens=True)
+
+    def special_tokens(self) -> list[str]:
+        """The names of the tokens that stand for no text."""
+        return [token.content for token in self.rust.get_added_tokens_decoder().values() if token.special]
 
     def special_ids(self) -> tuple[int, ...]:
         """Ids of the tokens that stand for no text."""
@@ -77,7 +96,7 @@ def read_max_length(directory: str) -> int:
     config = _read_json(os.path.join(directory, "config.json"))
     positions = config.get("max_position_embeddings") or config.get("n_positions")  # as GPT-2 calls it
     if isinstance(positions, int) and positions > 0:
-        is_offset = config.get("model_type") in POSITIONS_FROM_PADDING
+        is_offset = str(config.get("model_type")) in POSITIONS_FROM_PADDING  # a damaged config may hold anything
         limits = [positions - (config.get("pad_token_id", 1) + 1 if is_offset else 0)]
     stated = _read_json(os.path.join(directory, "tokenizer_config.json")).get("model_max_length")
     if isinstance(stated, (int, float)) and 0 < stated < 1e9:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE, WordPiece
 from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import WordPieceTrainer
+from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUING = "##"
@@ -26,6 +26,21 @@ def learn_tokenizer(texts: Iterable[str], vocabulary_size: int = 8000, lowercase
     learner.train_from_iterator(texts, WordPieceTrainer(
         vocab_size=vocabulary_size + len(inner), min_frequency=2, special_tokens=[*SPECIAL_TOKENS, *inner], show_progress=False))
     tokenizer = _empty(WordPiece(learner.get_vocab(), unk_token="[UNK]"), lowercase)
+    return _framed(tokenizer)
+
+
+def learn_writing_tokenizer(texts: Iterable[str], vocabulary_size: int = 8000) -> Tokenizer:
+    """Learn a tokenizer whose tokens give every text back to the letter, also one of characters never seen: pairs of bytes that stand
+    side by side often become one token, within words (Sennrich et al. 2016, on bytes as Radford et al. 2019). The special tokens are those of
+    `learn_tokenizer`: a text begins with [CLS] and ends with [SEP]."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.train_from_iterator(texts, BpeTrainer(vocab_size=vocabulary_size, min_frequency=2, special_tokens=list(SPECIAL_TOKENS),
+                                                    initial_alphabet=ByteLevel.alphabet(), show_progress=False))
+    return _framed(tokenizer)
+
+
+def _framed(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)

@@ -59,13 +59,13 @@ class Adaptation:
 class _Lora(Adaptation):
     """Through peft, which puts its layers into the model in place; the loop goes on with the model itself."""
 
-    def __init__(self, model: PreTrainedModel, name: str, rank: int):
+    def __init__(self, model: PreTrainedModel, name: str, rank: int, beyond: list[str]):
         self.name, self.rank, self.model = name, rank, model
         targets = {name: module for name, module in model.named_modules() if isinstance(module, (nn.Linear, Conv1D)) and is_in_layer(name)}
         if not targets:
             raise DoxaError(f"--peft {name}: no linear layer was found in a layer of {model.config.model_type}; train without --peft")
         is_transposed = all(isinstance(module, Conv1D) for module in targets.values())  # GPT-2 keeps its weights as (in, out)
-        self.arguments = {"target_modules": list(targets), "modules_to_save": _modules_beyond(model), "lora_dropout": 0.05,
+        self.arguments = {"target_modules": list(targets), "modules_to_save": beyond or None, "lora_dropout": 0.05,
                           "fan_in_fan_out": is_transposed}
         if name == "lora":
             self._wrap()
@@ -96,8 +96,8 @@ class _Lora(Adaptation):
 class _AdaLora(_Lora):
     """Ranks move to where they matter most: `update_and_allocate` after each step (Zhang et al. 2023)."""
 
-    def __init__(self, model: PreTrainedModel, rank: int, n_steps: int):
-        super().__init__(model, "adalora", rank)
+    def __init__(self, model: PreTrainedModel, rank: int, beyond: list[str], n_steps: int):
+        super().__init__(model, "adalora", rank, beyond)
         if n_steps < 10:
             raise DoxaError(f"--peft adalora: {n_steps} steps are too few to move ranks; train longer, or with --peft lora")
         self.n_steps = n_steps
@@ -156,11 +156,10 @@ class _Bottleneck(Adaptation):
 
     name, is_mergeable = "adapter", False
 
-    def __init__(self, model: PreTrainedModel, size: int):
+    def __init__(self, model: PreTrainedModel, size: int, beyond: list[str]):
         self.model = model
         if not add_bottlenecks(model, size):
             raise DoxaError(f"--peft adapter: {model.config.model_type} has layers of a kind that adapters are not known for; use --peft lora")
-        beyond = _modules_beyond(model)
         inside = {id(p) for module in model.modules() if isinstance(module, BottleneckLinear)
                   for part in (module.adapter_down, module.adapter_up) for p in part.parameters()}
         inside |= {id(p) for module in model.modules() if isinstance(module, nn.LayerNorm) for p in module.parameters()}
@@ -181,11 +180,12 @@ def _modules_beyond(model: PreTrainedModel) -> list[str]:
     return names + (["pooler"] if getattr(model.base_model, "pooler", None) is not None else [])
 
 
-def adapt(model: PreTrainedModel, name: str | None, rank: int | None, n_steps: int) -> Adaptation:
-    """Change the model in place so that only what the method adds, and the heads, are trained. Raises DoxaError."""
+def adapt(model: PreTrainedModel, name: str | None, rank: int | None, n_steps: int, starts_fresh: bool = True) -> Adaptation:
+    """Change the model in place so that only what the method adds is trained, and the heads where they start from nothing: outputs that are
+    the base's own, often its embeddings as well, stay as they are. Raises DoxaError."""
     if name is None:
         return Adaptation()
-    rank = rank or DEFAULT_RANKS[name]
+    rank, beyond = rank or DEFAULT_RANKS[name], _modules_beyond(model) if starts_fresh else []
     if name == "adapter":
-        return _Bottleneck(model, rank)
-    return _AdaLora(model, rank, n_steps) if name == "adalora" else _Lora(model, "lora", rank)
+        return _Bottleneck(model, rank, beyond)
+    return _AdaLora(model, rank, beyond, n_steps) if name == "adalora" else _Lora(model, "lora", rank, beyond)

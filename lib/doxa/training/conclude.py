@@ -13,7 +13,7 @@ from doxa.training.evaluation import HeadFigures
 from doxa.training.head_start import ENCODER
 from doxa.training.identity import fingerprint
 from doxa.training.plan import Listener
-from doxa.training.reload import compare_reloaded, compute_plain, pad_windows
+from doxa.training.reload import compare_reloaded, compute_plain
 from doxa.training.rounds import Trained, Trial
 from doxa.training.run_folder import LOG
 from doxa.training.stages import Stages
@@ -47,9 +47,9 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
     model, adaptation, folder = prepared.model.cpu(), prepared.adaptation, stages.folder
     n_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     prepared.finish(model)
-    asked = prepared.probe_windows(RELOADED_TEXTS) if plan.peft else []
-    expected = compute_plain(model, prepared.kind.stock, pad_windows(asked, prepared.pad_id)) if asked else None
-    remarks = adaptation.describe(model)
+    asked = prepared.probe_inputs(RELOADED_TEXTS) if plan.peft else {}
+    expected = compute_plain(model, prepared.stock, asked) if asked else None
+    remarks = judged.remarks + adaptation.describe(model)
     about = {
         "base": plan.base,
         "settings": asdict(prepared.settings),
@@ -70,16 +70,16 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         if plan.head_start:
             shutil.copytree(prepared.encoder, os.path.join(working, ENCODER))
         if plan.peft:
-            remarks += compare_reloaded(working, prepared.kind.name, pad_windows(asked, prepared.pad_id), expected,
+            remarks += compare_reloaded(working, prepared.kind.name, asked, expected,
                                         (prepared.encoder or prepared.base) if plan.keeps_adapter else None)
         if plan.trackers and os.path.isdir(runs := os.path.join(folder.path, RUNS)):
             shutil.copytree(runs, os.path.join(working, RUNS), symlinks=True)
         shutil.copyfile(folder.log_path, os.path.join(working, LOG))
         with open(os.path.join(working, "training.svg"), "w", encoding="utf-8") as file:
             file.write(listener.draw([row for row in folder.read_log() if row["stage"] == trained.stage]))
-        if importlib.util.find_spec("openvino"):
+        if importlib.util.find_spec("openvino") and not prepared.kind.writes:
             from doxa.training.forms import write_forms
 
-            write_forms(working, model, prepared.kind.stock, prepared.tokenizer.max_length, prepared.held_out(judged.heads), plan.wants_int8, listener.note)
+            write_forms(working, model, prepared.stock, prepared.tokenizer.max_length, prepared.held_out(judged.heads), plan.wants_int8, listener.note)
     return Result(plan.output, judged.figures, judged.calibrations, position.best_epoch, len(prepared.train.examples), len(prepared.dev.examples),
                   sum(p.numel() for p in model.parameters()), position.seconds, n_trained, remarks, trained.trials)

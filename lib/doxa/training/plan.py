@@ -42,6 +42,7 @@ class Plan:
     shards: bool = False
     n_trials: int = 0  # of a search
     space: Space = field(default_factory=dict)  # empty: see `default_space`
+    prompt: str | None = None
 
     def with_settings(self, settings: dict[str, Any]) -> "Plan":
         """The same with other values of flags, given by their names."""

@@ -17,23 +17,25 @@ from doxa.model.bases import SCRATCH, find_model
 from doxa.model.heads import Head
 from doxa.model.kinds.table import kind_of
 from doxa.model.network import build_network, build_scratch
+from doxa.model.safety import read_config
 from doxa.text.frame import Reading
 from doxa.text.tokenizer import TextTokenizer, load_tokenizer
-from doxa.text.vocabulary import learn_tokenizer
 from doxa.training.adaptation import adapt
 from doxa.training.classifying import Classifying, prepare_slices
 from doxa.training.defaults import settle
-from doxa.training.examples import Example, LabelledSet
+from doxa.training.examples import LabelledSet
 from doxa.training.lessons import Lessons, prepare_lessons
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import Prepared
 from doxa.training.processes import Processes
+from doxa.training.writing import Writing, prepare_writing
 
 SCRATCH_LENGTH = 512
 # What a kind learns (`Kind.learns`) -> what holds it, and what makes it ready.
 WAYS = {
     "slices": (Classifying, prepare_slices),
     "softmax": (Lessons, prepare_lessons),
+    "writing": (Writing, prepare_writing),
 }
 
 
@@ -53,9 +55,15 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
     torch.utils.deterministic.fill_uninitialized_memory = False  # a safety net for debugging, paid for with every tensor
     keep_freed_memory()
     base = None if plan.base == SCRATCH else find_model(plan.base)
-    tokenizer = _make_tokenizer(base, [*train.examples, *unlabelled.examples])
-    reading = Reading(tokenizer.frame, min(plan.max_length or tokenizer.max_length, tokenizer.max_length))
-    way, prepare_texts = WAYS[kind_of(heads).learns]
+    kind = kind_of(heads)
+    way, prepare_texts = WAYS[kind.learns]
+    if base is None:
+        tokenizer, config = TextTokenizer(way.learn_tokenizer([*train.examples, *unlabelled.examples]), SCRATCH_LENGTH), {"is_encoder_decoder": kind.writes}
+    else:
+        tokenizer, config = load_tokenizer(base), read_config(base)
+    max_length = min(plan.max_length or tokenizer.max_length, tokenizer.max_length)
+    heads = way.suit_heads(plan, heads, base, tokenizer, train, max_length)
+    reading = kind.fit_reading(Reading(tokenizer.frame, max_length), heads, config)
     model = _build_model(plan, heads, base, tokenizer)
     shared: dict[str, Any] = dict(heads=heads, base=base, tokenizer=tokenizer, model=model, reading=reading, train=train, dev=dev, unlabelled=unlabelled)
     prepared = way(**shared, **prepare_texts(plan, shared, listener), settings=None, device=torch.device(device), precision=precision)
@@ -67,7 +75,7 @@ def _settle(plan: Plan, prepared: Prepared, n_rows: int, n_processes: int) -> Pr
     """Settle what the plan leaves open for so many rows of training, and what of the model is trained."""
     settings = settle(plan, prepared.base is None, prepared.model.config.hidden_size, n_rows, most_labels(prepared.heads), n_processes,
                       prepared.kind.starts_fresh)
-    adaptation = adapt(prepared.model, plan.peft, plan.peft_rank, settings.n_steps(n_rows))
+    adaptation = adapt(prepared.model, plan.peft, plan.peft_rank, settings.n_steps(n_rows), prepared.kind.starts_fresh)
     return replace(prepared, settings=settings, adaptation=adaptation)
 
 
@@ -90,18 +98,13 @@ def fresh_model(plan: Plan, prepared: Prepared, encoder: str | None, n_chosen: i
     n_rows = prepared.n_rows(plan) + (0 if plan.teachers else n_chosen)
     if n_chosen:
         return _settle(plan, prepared, n_rows, prepared.settings.n_processes)
-    return replace(prepared, adaptation=adapt(prepared.model, plan.peft, plan.peft_rank, prepared.settings.n_steps(n_rows)))
+    return replace(prepared, adaptation=adapt(prepared.model, plan.peft, plan.peft_rank, prepared.settings.n_steps(n_rows),
+                                                prepared.kind.starts_fresh))
 
 
 def most_labels(heads: list[Head]) -> int:
     """Labels of the head that has most."""
     return max(len(head.labels) for head in heads)
-
-
-def _make_tokenizer(base: str | None, examples: list[Example]) -> TextTokenizer:
-    if base is None:
-        return TextTokenizer(learn_tokenizer(text for example in examples for text in example.texts), SCRATCH_LENGTH)
-    return load_tokenizer(base)
 
 
 def needed_bytes(plan: Plan, model: PreTrainedModel) -> int:

@@ -1,26 +1,31 @@
 """What training starts from, whatever the kinds of its heads."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from doxa.inference.torch_engine import TORCH_TYPES
 from doxa.model.heads import Head
-from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.kind import Kind, Stock
 from doxa.model.kinds.table import kind_of
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout
 from doxa.text.tokenizer import TextTokenizer
+from doxa.text.vocabulary import learn_tokenizer
 from doxa.training.adaptation import Adaptation
 from doxa.training.calibrate import Calibration
 from doxa.training.evaluation import HeadFigures
-from doxa.training.examples import LabelledSet
+from doxa.training.examples import Example, LabelledSet
 from doxa.training.guard import HeldOut
 from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.plan import Plan
+from doxa.training.reload import pad_windows
 from doxa.training.tasks import Task
 
 
@@ -29,12 +34,14 @@ EVALUATED_AT_ONCE = 256  # texts between two looks for a signal
 
 @dataclass(frozen=True)
 class Judged:
-    """What the dev set says of a model: its heads with their decision layer, and figures. `more` goes into doxa.json beside them."""
+    """What the dev set says of a model: its heads with their decision layer, and figures. `more` goes into doxa.json beside them, `remarks` are
+    lines under the closing table."""
 
     heads: list[Head]
     figures: list[HeadFigures]
     calibrations: list[Calibration] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {"heads": [asdict(figure) for figure in self.figures], "calibration": [asdict(calibration) for calibration in self.calibrations]} | self.more
@@ -61,6 +68,20 @@ class Prepared(ABC):
     @property
     def kind(self) -> Kind:
         return kind_of(self.heads)
+
+    @property
+    def stock(self) -> Stock:
+        return self.kind.stock_for(self.model.config.to_dict())
+
+    @classmethod
+    def learn_tokenizer(cls, examples: Iterable[Example]) -> Tokenizer:
+        """Where there is no base."""
+        return learn_tokenizer(text for example in examples for text in example.texts)
+
+    @classmethod
+    def suit_heads(cls, plan: Plan, heads: list[Head], base: str | None, tokenizer: TextTokenizer, train: LabelledSet, max_length: int) -> list[Head]:
+        """The heads with those of their settings that follow from the base (None: scratch) and the training set."""
+        return heads
 
     @property
     def mixed(self) -> torch.dtype | None:
@@ -96,7 +117,7 @@ class Prepared(ABC):
         """The figures on dev of what a loop ended with."""
 
     def finish(self, model: PreTrainedModel) -> None:
-        """Change the weights to those that are published, before they are."""
+        """Change the model to what is published, before it is."""
 
     def check(self, plan: Plan) -> None:
         """Raises UsageError for flags of the plan that this kind of head has no use for."""
@@ -104,6 +125,10 @@ class Prepared(ABC):
     @abstractmethod
     def probe_windows(self, most: int) -> list[Window]:
         """Some windows of dev, to compare a model with itself after loading."""
+
+    def probe_inputs(self, most: int) -> dict[str, np.ndarray]:
+        """The same as what the network reads."""
+        return pad_windows(self.probe_windows(most), self.pad_id)
 
     def held_out(self, heads: list[Head]) -> HeldOut | None:
         """What an int8 form is made and judged by, None for kinds that have none."""

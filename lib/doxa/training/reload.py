@@ -17,6 +17,7 @@ from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
 from doxa.model.kinds.table import KINDS
 from doxa.model.network import ADAPTER_FOLDER, forward, load_network, load_pretrained
+from doxa.model.safety import read_config
 from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
 from doxa.training.extras import load_extra
@@ -66,7 +67,7 @@ def compare_reloaded(directory: str, kind: str, inputs: dict[str, np.ndarray], e
 def _answer(directory: str, kind: str, base: str, question: str, answer: str) -> None:
     with np.load(question) as file:
         inputs = {name: file[name] for name in file.files}
-    stock = KINDS[kind].stock
+    stock = KINDS[kind].stock_for(read_config(directory))
     models = {"model": load_network(directory, stock=stock)}
     if base:
         models["adapter alone"] = load_with_adapter(base, directory, stock)

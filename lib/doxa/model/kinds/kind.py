@@ -25,10 +25,11 @@ class Stock:
     `outputs` are the tensors of its output that are read, side by side along the last axis; `per_token` where there is a row of them
     for every token, not one for the window. `has_choice_axis` where the network wants windows as (B, 1, T). `pooling` makes one row
     of a row per token: their mean, of length 1. `reads_first_token` where the outputs depend on the last layer's first token alone.
+    `encoders` is the table of architectures that have one only where their config says `is_decoder`: else they read to both sides.
     """
 
     auto_class: str
-    ending: str  # of the architecture's name in config.json
+    ending: str | tuple[str, ...]  # of the architecture's name in config.json
     mapping: str
     words: str
     outputs: tuple[str, ...] = ("logits",)
@@ -37,6 +38,7 @@ class Stock:
     pooling: str | None = None
     reads_first_token: bool = False
     n_outputs: int | None = None
+    encoders: str = ""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,9 @@ class Kind(ABC):
     """`name` is what `--head FIELD:KIND` and doxa.json call it.
 
     `learns` is what its loss is: `softmax` over `softmax_over` (labels of each token, tokens of a window, windows of a lesson), or a
-    task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network."""
+    task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network.
+    `writes` where its answers are written token by token, by the generator in place of an engine; `settings` are those of the head that flags
+    of predict may change."""
 
     name: str
     reads: str  # what it reads in a record, for people
@@ -65,7 +69,22 @@ class Kind(ABC):
     has_labels: bool = False  # its outputs have names
     needs_gold: bool = True
     takes_ids: bool = False  # also token ids in place of texts, as `tokenize` leaves them
+    writes: bool = False
+    settings: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
+
+    @property
+    def stocks(self) -> tuple[Stock, ...]:
+        """All that `stock_for` may give."""
+        return (self.stock,)
+
+    def stock_for(self, config: dict[str, Any]) -> Stock:
+        """The stock network for a base, by its config.json."""
+        return self.stock
+
+    def fit_reading(self, reading: Reading, heads: list[Head], config: dict[str, Any]) -> Reading:
+        """How texts are read for these heads of a model, whose config.json this is. Raises DoxaError."""
+        return reading
 
     # --- records in
 

@@ -49,7 +49,7 @@ class Span(Kind):
     def fields_of(self, record: Record, fields: TextFields) -> TextFields:
         if fields.is_given or fields.text_pair:
             return fields
-        if "question" in record.fields and "context" in record.fields:
+        if record.holds("question") and record.holds("context"):
             return TextFields("question", "context")
         return TextFields(*(find_pair(record) or ("question", "context")))
 

@@ -9,6 +9,7 @@ from doxa.model.kinds.kind import Kind
 from doxa.model.kinds.slices import Slices
 from doxa.model.kinds.span import Span
 from doxa.model.kinds.tags import Tags
+from doxa.model.kinds.text import Text
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Slices("label", "label"),
@@ -17,6 +18,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (
     Tags(),
     Span(),
     Choice(),
+    Text(),  # behind `choice`, whose entries hold a text as well
 )}
 ALIASES = {"multi": "labels"}
 
@@ -38,7 +40,7 @@ def foreign_head(config: dict[str, Any], name: str) -> Head:
 
     Raises ValueError when its label names are no names, DoxaError for an architecture that no kind is made for."""
     architectures = config.get("architectures") or ["ForSequenceClassification"]
-    kind = next((kind for kind in KINDS.values() if str(architectures[0]).endswith(kind.stock.ending)), None)
+    kind = next((kind for kind in KINDS.values() if any(str(architectures[0]).endswith(stock.ending) for stock in kind.stocks)), None)
     if kind is None:
         raise DoxaError(f"its architecture is {architectures[0]}, which no kind of head is made for; fine-tune it first")
     if not kind.shares:

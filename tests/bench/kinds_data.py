@@ -45,7 +45,7 @@ SETS = {
     "cluener_zh": Set("tags", "tags", "scratch", 3000, 6, 64, "entity_f1", ("tokens",)),
     "xquad_en": Set("span", "answers", "minilm", 735, 4, 384, "f1", ("question", "context"), 64),
     "chid_choice_zh": Set("choice", "label", "scratch", 1506, 4, 72, "accuracy", ("text",), 200),
-    "reversal": Set("text", "target", "made", 4000, 16, 32, "exact", ("text",), 200, 500),
+    "reversal": Set("text", "target", "made", 4000, 8, 32, "exact", ("text",), 200, 500),
 }
 
 

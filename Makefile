@@ -11,7 +11,7 @@ DEMO := demo
 # The number of test processes; each keeps one core busy.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts bench-explain study golden install clean
+.PHONY: help setup demo test check-full bench bench-quick bench-gpu bench-alerts bench-explain study kinds golden install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -78,6 +78,10 @@ bench-explain: $(READY) ## how faithful each method of explain is, on the shared
 study: $(READY) ## ways to fine-tune, side by side on the shared data: hours
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python tests/bench/study.py study.jsonl
+
+kinds: $(READY) ## every kind of head beside stock code and simple ways, on the shared data: hours
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'
+	$(BIN)/python tests/bench/kinds.py kinds.jsonl
 
 golden: $(READY) ## refill tests/golden and the README's reference; read the diff
 	GOLDEN=refill $(BIN)/python -m pytest tests/test_golden.py tests/test_readme.py

@@ -249,6 +249,37 @@ def test_few_weights_are_trained_and_merged(base, family, kind, tmp_path):
     check(tmp_path / "out", kind)
 
 
+@pytest.mark.parametrize("family", ["qwen2", "gpt2", "bert"])
+def test_an_encoder_goes_from_kind_to_kind(base, family, tmp_path):
+    """The weights of one that answers are those of one that tags, whatever the two networks call them; the outputs are new."""
+    from doxa.model.network import build_network, save_network
+
+    answering = build_network(str(base(family)), [HEADS["span"]])
+    save_network(answering, str(tmp_path / "answering"), None)
+    (tmp_path / "answering" / "tokenizer.json").write_bytes((base(family) / "tokenizer.json").read_bytes())
+    tagging = build_network(str(tmp_path / "answering"), [HEADS["tags"]])
+    ours, theirs = ({name.split(".", 1)[1]: weights for name, weights in network.state_dict().items() if name.startswith(network.base_model_prefix + ".")}
+                    for network in (answering, tagging))
+    assert len(ours) > 20 and ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    pretrained = getattr(transformers, FAMILIES[family].architecture).from_pretrained(base(family), dtype=torch.float32).base_model.state_dict()
+    assert all(torch.equal(ours[name], pretrained[name]) for name in ours)
+
+
+def test_weights_that_are_lost_are_told_of(base, tmp_path):
+    """The encoder's own, under the name that the answering network has for it; its outputs are no loss."""
+    from safetensors.torch import load_file, save_file
+
+    from doxa.model.network import build_network
+
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((base("llama") / name).read_bytes())
+    weights = load_file(base("llama") / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DoxaError, match=r"lacks 1 weights of its encoder, transformer\.layers\.1\.mlp\.up_proj\.weight for one"):
+        build_network(str(tmp_path), [HEADS["span"]])
+
+
 @pytest.mark.parametrize("family, kind", LACKS)
 def test_a_kind_that_a_family_has_not_is_refused_in_one_line(base, family, kind, tmp_path):
     with pytest.raises(DoxaError, match=rf'no {KINDS[kind].stock.words} for model_type "{FAMILIES[family].model_type}"') as caught:

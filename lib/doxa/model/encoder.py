@@ -3,7 +3,7 @@
 from typing import Any
 
 import transformers
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.models.auto import modeling_auto
 
 from doxa.model.kinds.kind import Stock
@@ -24,19 +24,27 @@ def encoder_parts(model: PreTrainedModel) -> frozenset[str]:
 def is_called_otherwise(directory: str, stock: Stock) -> bool:
     """Whether the weights in a directory have another name for the encoder than the stock network, as Qwen2's and Llama's have (`model`, and
     `transformer` where they answer): transformers would take them for missing."""
-    config = read_config(directory)
-    named = getattr(transformers, str((config.get("architectures") or [None])[0]), None)
-    wanted = getattr(transformers, str(getattr(modeling_auto, stock.mapping).get(config.get("model_type"))), None)
-    prefixes = [getattr(network, "base_model_prefix", "") for network in (named, wanted)]
+    wanted = getattr(transformers, str(getattr(modeling_auto, stock.mapping).get(read_config(directory).get("model_type"))), None)
+    prefixes = [getattr(network, "base_model_prefix", "") for network in (_stated_class(directory), wanted)]
     return all(prefixes) and prefixes[0] != prefixes[1]
 
 
 def load_into(auto: type, directory: str, arguments: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any]]:
     """A network with fresh outputs around the encoder of a base, and what its loading tells, the outputs among what is missing; `arguments`
     are those of `from_pretrained`."""
-    encoder, info = AutoModel.from_pretrained(directory, **arguments)
-    model = auto.from_config(encoder.config, dtype=encoder.dtype)
+    whole, info = _stated_class(directory).from_pretrained(directory, **arguments)
+    encoder, stated = whole.base_model, whole.base_model_prefix + "."
+    lost = {name.removeprefix(stated) for name in info["missing_keys"] if name.startswith(stated)}
+    model = auto.from_config(whole.config, dtype=whole.dtype)
+    if isinstance(encoder, type(model)):
+        return encoder, info | {"missing_keys": lost}
     prefix = model.base_model_prefix + "."
     setattr(model, model.base_model_prefix, encoder)
     fresh = {name for name in model.state_dict() if not name.startswith(prefix)}
-    return model, info | {"missing_keys": fresh | {prefix + name for name in info["missing_keys"]}}
+    return model, info | {"missing_keys": fresh | {prefix + name for name in lost}}
+
+
+def _stated_class(directory: str) -> type[PreTrainedModel] | None:
+    """The class that config.json says the weights are of."""
+    architectures = read_config(directory).get("architectures")
+    return getattr(transformers, str(architectures[0]), None) if isinstance(architectures, list) and architectures else None

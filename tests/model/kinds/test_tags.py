@@ -11,11 +11,12 @@ from transformers import BertConfig, BertForTokenClassification, PreTrainedToken
 from doxa.errors import RecordError
 from doxa.model.heads import Head
 from doxa.model.kinds.table import KINDS
-from doxa.model.kinds.tags import best_path
-from doxa.model.kinds.tokenwise import IGNORED, gather_tokens
+from doxa.model.kinds.tags import Units, best_path
+from doxa.model.kinds.tokenwise import IGNORED, Place, TokenPlaces, gather_tokens
 from doxa.records.record import Record
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
+from doxa.text.question import Layout, Question
 from doxa.text.segments import find_pieces, join_tokens
 from doxa.text.tokenizer import TextTokenizer
 from doxa.text.vocabulary import learn_tokenizer
@@ -176,3 +177,14 @@ def test_gold_that_does_not_fit_its_record():
 def test_labels_of_another_model_that_follow_no_scheme_are_of_single_tokens():
     for labels, settings in (("LABEL_0", "LABEL_1"), {"scheme": "plain"}), (("O", "B-PER", "I-PER"), {}):
         assert TAGS.adopt(Head("ner", "tags", labels), "anywhere").settings == settings
+
+
+@pytest.mark.parametrize("likeliest, tags", [
+    (["S-PER", "O", "B-PER", "E-PER"], ["B-PER", "O", "B-PER", "I-PER"]), (["I-PER", "I-PER", "O", "I-PER"], ["B-PER", "I-PER", "O", "B-PER"])])
+def test_other_schemes_are_told_in_bio(likeliest, tags):
+    labels = ("O", *sorted(set(likeliest) - {"O"}))
+    spans = [(i, i + 1) for i in range(4)]
+    places = TokenPlaces(Question(("abcd",), more=Units(spans, True)), np.array(spans), [Place(0, (slice(0, 4),))])
+    logits = 9.0 * np.array([[label == tag for label in labels] for tag in likeliest])
+    found = TAGS.answer([Layout([None], 4, False, places)], [logits], [Head("ner", "tags", labels)], False)[0]["ner"]
+    assert found["tags"] == tags and len(found["entities"]) == 2

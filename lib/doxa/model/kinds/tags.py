@@ -160,6 +160,8 @@ def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
     tags = ["I" + tag[1:] if is_on and not is_plain and tag[:2] in ("B", "B-") else tag for tag, is_on in zip(tags, goes_on)]
     sure = np.exp(own[np.arange(len(path)), path])[whose]
     runs = [(i, i + 1, tag) for i, tag in enumerate(tags) if tag != OUTSIDE] if is_plain else tags_to_spans(tags)
+    if not is_plain:
+        tags = spans_to_tags(runs, len(tags))  # other models have other schemes
     entities = []
     for first, end, label in runs:
         start, stop = units.spans[first][0], units.spans[end - 1][1]
@@ -187,8 +189,8 @@ def best_path(scores: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
 
 @lru_cache
 def _grammar(labels: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Which labels are inside of an entity (C,), and which may follow which (before, after)."""
-    inside = np.array([label[:2] == "I-" for label in labels])
+    """Which labels go on with an entity (C,), and which may follow which (before, after). Where nothing begins entities of a label, `I-` does."""
+    inside = np.array([label[:2] == "I-" and f"B-{label[2:]}" in labels for label in labels])
     own = np.array([label[2:] if label[:2] in ("B-", "I-") else "" for label in labels])
     return inside, ~inside[None, :] | (own[:, None] == own[None, :])
 

@@ -157,6 +157,19 @@ def test_compare_choices(tmp_path):
 # --- candidates of one question
 
 
+def test_a_mistake_shows_what_was_read_and_other_texts_are_not_compared(tmp_path):
+    def records(question: str) -> list[dict]:
+        return [{"question": question, "context": "Anna met Bo", "answers": [], "prediction": {"answers": {"answer": None, "score": 1.0}}}] * 3 + [
+            {"question": question, "context": "Bo left", "answers": [], "prediction": {"answers": {"answer": {"text": "Bo", "start": 0, "end": 2, "score": 0.8}}}}]
+
+    assert [m["text"] for m in page(records("who?"))["heads"]["answers"]["mistakes"]] == ["who? | Bo left"]
+    assert page([{key: value for key, value in TAGS[1].items() if key != "text"}])["heads"]["names"]["mistakes"][0]["text"] == "Oslo waits"
+    for name, question in (("old", "who?"), ("new", "where?")):
+        (tmp_path / name).write_bytes(lines(records(question)))
+    done = run("compare", tmp_path / "old", tmp_path / "new")
+    assert done.code == 1 and done.err.endswith("are not the same\n"), done.err
+
+
 def ranked(n: int = 30, gold=int) -> list[dict]:
     """Questions of four candidates, of which one is right; every third question puts another first."""
     return [{"text": f"{q} {c}", "question": f"q{q}", "fits": gold(c == 0), "prediction": {"fits": {"label": "1" if s > 0.5 else "0", "score": max(s, 1 - s)}}}

@@ -17,6 +17,7 @@ from doxa.records.lines import Block, parse_block, read_blocks
 from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record
+from doxa.records.text_fields import texts_in_words
 
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
 BLOCK_BYTES = 8 << 20
@@ -54,7 +55,8 @@ class ColumnReader:
         field:F string for each field that `by` or `where` names, and for gold labels
         label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
         score:H double for a number; where asked for scores:H and model:H too (records/entries.py)
-        entry:H, gold:H string, JSON text, for a head of another kind
+        entry:H, gold:H string, JSON text, for a head of another kind; where there is one, `text` is the question and the context, or
+        the tokens, of a record without the text field
 
     `heads` (name -> kind), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it
     means) are known with the first batch.
@@ -149,6 +151,8 @@ class ColumnReader:
             "time": as_text(record.fields.get(self.time_field)) if self.time_field else None,
             "text": as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
         }
+        if row["text"] is None and self.wanted.text_field and self._is_careful:  # many heads of other kinds read no such field
+            row["text"] = texts_in_words(record)
         prediction = record.fields.get("prediction")
         prediction = prediction if isinstance(prediction, dict) else {}
         for head in self._columns:

@@ -28,3 +28,13 @@ class TextFields:
 def find_pair(record: Record) -> tuple[str, str] | None:
     """The names of the two texts of a pair that a record has."""
     return next((pair for pair in PAIRS if record.holds(pair[0]) and record.holds(pair[1])), None)
+
+
+def texts_in_words(record: Record) -> str | None:
+    """What a record without a text gives to read, for people: both texts of a pair, or its tokens; None where there is neither."""
+    pair, tokens = find_pair(record), record.get("tokens")
+    if pair:
+        return " | ".join(text for text in map(record.get, pair) if isinstance(text, str)) or None
+    if isinstance(tokens, list):
+        return " ".join(token for token in tokens if isinstance(token, str)) or None
+    return tokens if isinstance(tokens, str) else None

@@ -102,3 +102,9 @@ def test_records_that_hold_no_choice(fields, code):
     with pytest.raises(RecordError) as error:
         ask(fields)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize("choices, told", [([], "no text"), (["b"], "one text"), (["b", " "], "an empty text"), (["b", None], "null"), (["b", 3], "a number")])
+def test_what_is_wrong_with_choices_is_told(choices, told):
+    with pytest.raises(RecordError, match=f"holds {told};"):
+        ask({"text": "a", "choices": choices})

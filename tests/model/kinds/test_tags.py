@@ -171,3 +171,8 @@ def test_gold_that_does_not_fit_its_record():
             TAGS.check(question, gold)
     with pytest.raises(ValueError, match="tokens"):
         TAGS.check(ask({"text": "a b"}), ["O", "O"])
+
+
+def test_labels_of_another_model_that_follow_no_scheme_are_of_single_tokens():
+    for labels, settings in (("LABEL_0", "LABEL_1"), {"scheme": "plain"}), (("O", "B-PER", "I-PER"), {}):
+        assert TAGS.adopt(Head("ner", "tags", labels), "anywhere").settings == settings

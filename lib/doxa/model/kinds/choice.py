@@ -41,10 +41,14 @@ class Choice(Kind):
             choices = read_json(choices)
         except ValueError as error:
             raise RecordError("bad_choices", f'field "choices" {error}') from None
-        if not isinstance(choices, list) or not all(isinstance(choice, str) and choice.strip() for choice in choices):
-            raise RecordError("bad_choices", f'field "choices" is {json_type(choices)}, not a list of texts that say something')
+        if not isinstance(choices, list):
+            raise RecordError("bad_choices", f'field "choices" is {json_type(choices)}, not a list of texts')
+        odd = next((choice for choice in choices if not isinstance(choice, str) or not choice.strip()), None)
+        if odd is not None or None in choices:
+            told = "an empty text" if isinstance(odd, str) else json_type(odd)
+            raise RecordError("bad_choices", f'field "choices" holds {told}; each choice has to be a text that says something')
         if len(choices) < 2:
-            raise RecordError("bad_choices", f'field "choices" holds {len(choices)} texts; there is nothing to choose')
+            raise RecordError("bad_choices", f'field "choices" holds {"one text" if choices else "no text"}; give two or more to choose from')
         return Question((text, *choices))
 
     def read_gold(self, value: Any) -> int | str:

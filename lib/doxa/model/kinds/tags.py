@@ -1,7 +1,7 @@
 """Tagging: a label for every token, and the entities that they make."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -53,8 +53,11 @@ class Tags(Kind):
             return Question((text,), more=Units(find_pieces(text), False))
         if isinstance(tokens, str):  # a cell of a CSV file
             tokens = read_json(tokens)
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        if not isinstance(tokens, list):
             raise RecordError("bad_tokens", f'field "tokens" is {json_type(tokens)}, not a list of texts')
+        odd = next((token for token in tokens if not isinstance(token, str)), "")
+        if odd != "":
+            raise RecordError("bad_tokens", f'field "tokens" holds {json_type(odd)}; all tokens have to be texts')
         text, spans = join_tokens(tokens)
         if not text or text.isspace():
             raise RecordError("empty_text", 'field "tokens" holds no text')
@@ -91,6 +94,9 @@ class Tags(Kind):
         if len(labels) < 2:
             raise DoxaError(f'field "{name}" holds no entity; there is nothing to learn')
         return Head(name, self.name, labels, settings=settings)
+
+    def adopt(self, head: Head, directory: str) -> Head:
+        return replace(head, settings=head.settings | {"scheme": PLAIN}) if _is_plain(head.labels) else head
 
     def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
         return lay_out_text(questions, tokenizer, reading)

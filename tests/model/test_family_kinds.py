@@ -265,6 +265,20 @@ def test_an_encoder_goes_from_kind_to_kind(base, family, tmp_path):
     assert all(torch.equal(ours[name], pretrained[name]) for name in ours)
 
 
+@pytest.mark.parametrize("family", ["t5", "qwen2"])
+def test_only_the_outputs_learn_as_outputs(base, family):
+    """T5 that answers has no module around its encoder and decoder, by which the others' are told from the outputs."""
+    from doxa.model.network import build_network
+    from doxa.training.optimizer import make_optimizer
+
+    model = build_network(str(base(family)), [HEADS["span"]])
+    groups = make_optimizer(model, 1.0, 0.0, layerwise_decay=0.5, head_factor=8.0).param_groups
+    factor = {id(parameter): group["lr_factor"] for group in groups for parameter in group["params"]}
+    by_name = {name: factor[id(parameter)] for name, parameter in model.named_parameters()}
+    assert {name for name, value in by_name.items() if value == 8.0} == {"qa_outputs.weight", "qa_outputs.bias"}
+    assert factor[id(model.get_input_embeddings().weight)] == min(by_name.values()) == 0.5 ** (5 if family == "t5" else 3)
+
+
 def test_weights_that_are_lost_are_told_of(base, tmp_path):
     """The encoder's own, under the name that the answering network has for it; its outputs are no loss."""
     from safetensors.torch import load_file, save_file

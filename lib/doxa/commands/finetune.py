@@ -194,6 +194,9 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     if dev_files and drop_leaks:
         train, n_dropped = leave_leaks_out(train, dev)
         terminal.note(f"{n_dropped} training records were left out: their texts are in the dev set")
+    for index, request in enumerate(requests):
+        if request.field != train.fields.text and all(value is None for value in train.column(index)):  # of a kind that needs no gold
+            terminal.warn(f'no training record has a value in field "{request.field}": the head learns from the texts alone')
     decided = decide_heads(requests, [train.column(i) for i in range(len(requests))])
     if not dev_files:
         train, dev = split_dev(train, dev_share, loop["seed"])

@@ -190,7 +190,7 @@ def test_greedy_writing_is_that_of_transformers(base):
         scores = base.stock.compute_transition_scores(stock.sequences, stock.logits, normalize_logits=True)[0]
         written = stock.sequences[0, 1 if base.is_encoder_decoder else ids.shape[1] :].tolist()
         assert rows[:, 0].astype(int).tolist() == written
-        assert rows[:, 1] == pytest.approx(scores.numpy(), abs=1e-4)
+        assert rows[:, 1] == pytest.approx(scores.numpy(), abs=5e-4)  # one step at a time against all at once
 
 
 @pytest.mark.parametrize("manner", [{}, {"beams": 3}, {"sample": True, "temperature": 1.5, "top_p": 0.9}, {"stop": ("e", "业")}], ids=str)

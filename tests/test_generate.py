@@ -56,7 +56,7 @@ def test_a_tiny_base_learns_to_copy(copier, copies):
     right = [record["prediction"]["reply"]["text"] == record["reply"] for record in records]
     assert sum(right) >= 0.95 * len(right)
     assert all(record["prediction"]["reply"]["score"] >= 1 for record in records)
-    assert "exact_match" in said and "rougeL" in said and "perplexity 1." in said and "lead" in said
+    assert "exact match" in said and "rougeL" in said and "perplexity 1." in said and "lead" in said
 
 
 def test_stock_transformers_writes_the_same(copier, copies):

@@ -107,6 +107,7 @@ def test_flags_say_the_manner_and_a_text_met_again_is_answered_from_memory(copie
     assert "engine torch: it writes token by token" in done.err
 
 
+@pytest.mark.slow
 def test_workers_and_resume_write_the_same(copier, copies, tmp_path):
     alone = run("predict", "--model", copier[0], "--precision", "fp32", copies)
     done = run("predict", "--model", copier[0], "--precision", "fp32", "--workers", 2, copies)
@@ -146,6 +147,7 @@ def test_long_texts(copier, policy):
         assert entry["truncated"] is True and entry["n_tokens"] > 128 and entry["prediction"]["reply"]["text"]
 
 
+@pytest.mark.slow
 def test_a_decoder_learns_by_its_chat_template(tmp_path, copies):
     """With lora, the embeddings, which are the outputs as well, stay those of the base; several gold texts are all learnt."""
     from safetensors.torch import load_file
@@ -178,6 +180,7 @@ def test_requests_that_make_no_sense(tmp_path, copies, flags, message):
     assert done.code == 2 and message in done.err
 
 
+@pytest.mark.slow
 def test_flags_that_heads_of_text_have_no_use_for(tmp_path, copies):
     done = run("finetune", "--head", "reply:text", "--adversarial", "fgm", "--base", "scratch", "--output", tmp_path / "out", copies)
     assert done.code == 2 and "--adversarial is for encoders" in done.err

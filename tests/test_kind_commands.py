@@ -124,6 +124,7 @@ def test_offsets_are_those_of_the_records_own_text(trained):
     assert kind_of(trained) != "tags" or ("alice", "PER") in {(span["text"], span["label"]) for span in found}
 
 
+@pytest.mark.slow
 def test_both_engines_and_any_neighbours_say_the_same(trained):
     given = lines(trained.records)
     plain = said(run("predict", "--model", trained.directory, "--precision", "fp32", "--scores", stdin=given), trained.head)

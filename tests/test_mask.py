@@ -122,6 +122,7 @@ def test_engines_and_batches_agree(bert):
                 [c["text"] for c in fill["candidates"]] for fill in one.get("fills", [])]
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_to_json_lines_and_parquet(bert, tmp_path):
     flags = ("--model", bert, "--head", "words", "--engine", "torch", "--precision", "fp32", "-q")
     plain = run("predict", *flags, stdin=lines(BLANKS))
@@ -161,6 +162,7 @@ def test_the_dev_figure_is_that_of_predict(trained):
     assert figures["scores"]["model"]["perplexity"]["value"] == pytest.approx(expected, rel=1e-4) and figures["lower_is_better"]
 
 
+@pytest.mark.slow
 def test_a_head_start_of_the_same_kind_is_refused(bert, tmp_path):
     done = run("finetune", "--base", bert, "--head", "text:mask", "--head-start", "mlm", "-o", tmp_path / "out", stdin=lines(TEXTS * 2))
     assert done.code == 2 and "--head-start mlm" in done.err

@@ -60,7 +60,7 @@ def stock_vectors(directory, texts, pooling: str = "mean") -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.parametrize("engine", ["torch", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_vectors_equal_those_of_stock_transformers(engine, encoder):
     said = ask(encoder, TEXTS, engine)
     assert np.array([entry["vector"] for entry in said]) == pytest.approx(stock_vectors(encoder, TEXTS), abs=1e-5)
@@ -70,6 +70,7 @@ def test_vectors_equal_those_of_stock_transformers(engine, encoder):
         assert entry["score"] == pytest.approx(np.dot(one["vector"], other["vector"]), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_first_token_where_the_directory_says_so(tmp_path):
     base = make_bert(tmp_path / "base", "BertModel")
     write_modules(str(base), 32, 64, "cls")
@@ -98,6 +99,7 @@ def test_the_embedded_base_knows_what_is_alike():
     assert said[0]["score"] > 0.5 > 0.2 > said[1]["score"] and len(said[0]["vector"]) == 384
 
 
+@pytest.mark.slow
 def test_the_command_writes_records_of_one_text_and_of_two(encoder, tmp_path):
     records = [PAIR, {"text": TEXTS[3]}, {"text": "", "text_pair": "x"}, {"text": "x", "text_pair": 3}, {"text": "x", "text_pair": None}]
     flags = ("--model", encoder, "--head", "meaning", "--engine", "torch", "--precision", "fp32", "-q")
@@ -130,7 +132,7 @@ def make_pairs(n: int, seed: int, values: str) -> list[dict]:
     return records
 
 
-@pytest.fixture(scope="module", params=["none", "binary", "graded"])
+@pytest.fixture(scope="module", params=["binary", pytest.param("none", marks=pytest.mark.slow), pytest.param("graded", marks=pytest.mark.slow)])
 def trained(request, encoder, tmp_path_factory) -> tuple[str, Path, str]:
     folder = tmp_path_factory.mktemp(request.param)
     for name, n, seed in (("train", 96, 1), ("dev", 30, 2)):

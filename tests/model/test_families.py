@@ -20,7 +20,7 @@ from doxa.text.tokenizer import load_tokenizer, read_max_length
 from doxa.training.adversary import Adversary
 from doxa.training.optimizer import make_optimizer
 
-QUICK = ("mpnet", "xlm-roberta", "bart", "llama")  # word pieces, likely pieces, an encoder-decoder, a decoder in bf16 by pairs of bytes
+QUICK = ("xlm-roberta", "bart")  # an encoder of likely pieces, an encoder-decoder by pairs of bytes; decoders are in test_family_kinds.py
 FAMILY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
 WITH_TYPES = ("bert", "electra", "ernie", "albert")  # that have embeddings for the first and the second text
 # Ways to train that meet an architecture's own names and layers.

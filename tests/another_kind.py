@@ -34,7 +34,7 @@ class Hits(Tallied):
 class Pointer(Kind):
     """Which character of a text a pointer stands at."""
 
-    name, reads, says = "pointer", "text", "character"
+    name = "pointer"
     stock = KINDS["span"].stock
     softmax_over = "tokens"
     marks = ("character",)

@@ -8,7 +8,6 @@ finetune for the first seed, and the one that is better on dev from then on. Eve
 import itertools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time

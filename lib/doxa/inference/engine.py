@@ -27,28 +27,23 @@ class Engine(Lanes, ABC):
         if self.guesses:
             return self._guess(windows)
         lengths = [padded_length(len(window.ids), self.max_length) for window in windows]
-        batches = self.run_batches(lengths, lambda batch: self._forward([windows[i] for i in batch]))
+
+        def work(batch: list[int]) -> np.ndarray:
+            return self._forward([windows[i] for i in batch])
+
         if self.per_token:
-            rows: list[np.ndarray] = [np.empty(0)] * len(windows)
-            for batch, result in batches:
-                for i, row in zip(batch, result):
-                    rows[i] = row[: len(windows[i].ids)]
-            return rows
+            return [rows[: len(window.ids)] for rows, window in zip(self.run_each(lengths, work), windows)]
         outputs = np.empty((len(windows), self.n_outputs), dtype=np.float32)
-        for batch, result in batches:
+        for batch, result in self.run_batches(lengths, work):
             outputs[batch] = result
         return outputs
 
     def _guess(self, windows: list[Window]) -> list[np.ndarray]:
         """The outputs of the hidden tokens of each window, every one of which takes a pass of its own."""
-        rows = [np.empty((len(window.hidden.positions), self.n_outputs), dtype=np.float32) for window in windows]
         passes = [window for whole in windows for window in whole.one_by_one()]
-        at = [(i, row) for i, whole in enumerate(windows) for row in range(len(whole.hidden.positions))]
         lengths = [padded_length(len(window.ids), self.max_length) for window in passes]
-        for batch, result in self.run_batches(lengths, lambda batch: self._forward([passes[i] for i in batch])):
-            for i, found in zip(batch, result):
-                rows[at[i][0]][at[i][1]] = found
-        return rows
+        rows = iter(self.run_each(lengths, lambda batch: self._forward([passes[i] for i in batch])))
+        return [np.array([next(rows) for _ in whole.hidden.positions], np.float32).reshape(-1, self.n_outputs) for whole in windows]
 
     @abstractmethod
     def _forward(self, windows: list[Window]) -> np.ndarray:

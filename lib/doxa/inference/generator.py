@@ -62,11 +62,7 @@ class Generator(Engine):
     def compute(self, windows: list[Window]) -> list[np.ndarray]:
         self.model.eval()
         lengths = [padded_length(len(window.ids), self.max_length) + self.manner.max_new_tokens for window in windows]
-        rows: list[np.ndarray] = [np.empty(0)] * len(windows)
-        for batch, written in self.run_batches(lengths, lambda batch: self._forward([windows[i] for i in batch])):
-            for i, row in zip(batch, written):
-                rows[i] = row
-        return rows
+        return self.run_each(lengths, lambda batch: self._forward([windows[i] for i in batch]))
 
     @torch.inference_mode()
     def _forward(self, windows: list[Window]) -> list[np.ndarray]:
@@ -112,11 +108,7 @@ class Generator(Engine):
             with torch.inference_mode(), told_of_memory(self.device), torch.autocast(self.device.type, self.mixed or torch.bfloat16, enabled=self.mixed is not None):
                 return self._score([prompts[i] for i in batch], [targets[i] for i in batch])
 
-        found: list[np.ndarray] = [np.empty(0)] * len(prompts)
-        for batch, scores in self.run_batches([_rounded(len(prompt) + len(target)) for prompt, target in zip(prompts, targets)], compute):
-            for i, own in zip(batch, scores):
-                found[i] = own
-        return found
+        return self.run_each([_rounded(len(prompt) + len(target)) for prompt, target in zip(prompts, targets)], compute)
 
     def _score(self, prompts: list[list[int]], targets: list[list[int]]) -> list[np.ndarray]:
         most = max(map(len, targets)) * self.model.config.get_text_config().vocab_size * 4

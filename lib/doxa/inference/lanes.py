@@ -1,13 +1,13 @@
 """Work in batches of one length, a batch per lane, halving a batch that does not fit into memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from doxa.errors import DoxaError
 from doxa.text.batching import plan_batches
 
-T = TypeVar("T")
+T, R = TypeVar("T"), TypeVar("R")
 
 
 class OutOfMemory(Exception):
@@ -41,6 +41,14 @@ class Lanes:
                 smallest = min(failed, key=len)
                 self._lower_ceiling(len(smallest), max(lengths[i] for i in smallest))
             left = [i for batch in failed for i in batch]
+
+    def run_each(self, lengths: list[int], work: Callable[[list[int]], Sequence[R]]) -> list[R]:
+        """What `work` returns for each position of its batches, in the order of `lengths`. Raises as run_batches."""
+        found: list[R | None] = [None] * len(lengths)
+        for batch, results in self.run_batches(lengths, work):
+            for position, result in zip(batch, results):
+                found[position] = result
+        return found
 
     def _lower_ceiling(self, n: int, length: int) -> None:
         """What did not fit once fits never: the lower budget holds for the rest of the run."""

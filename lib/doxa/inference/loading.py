@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import json
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any

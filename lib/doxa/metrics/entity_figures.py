@@ -6,13 +6,13 @@ import numpy as np
 
 from doxa.errors import DoxaError
 from doxa.metrics.bio import IOB2, find_scheme, spans_to_tags, tags_to_spans
-from doxa.metrics.label_figures import Tally, averages, label_scores
-from doxa.metrics.tallied import Tallied
+from doxa.metrics.label_figures import averages
+from doxa.metrics.label_tallied import LabelTallied
 
 Gold = list[str] | list[dict[str, Any]]
 
 
-class EntityFigures(Tallied):
+class EntityFigures(LabelTallied):
     """`f1`, `precision` and `recall` of all spans together, `macro_f1` over labels, all as seqeval's strict mode has them; and
     `token_accuracy`, the share of tokens with the right tag, where `has_tags`.
 
@@ -23,8 +23,8 @@ class EntityFigures(Tallied):
     small = ("f1", "precision", "recall")
 
     def __init__(self, labels: tuple[str, ...], has_tags: bool):
-        self.labels, self.has_tags = labels, has_tags
-        self._places = {label: place for place, label in enumerate(labels)}
+        super().__init__(labels)
+        self.has_tags = has_tags
 
     def count(self, gold: list[Gold], said: list[dict[str, Any]]) -> np.ndarray:
         """Of each label the spans found, held and said (3K), then tokens with the right tag, and tokens with one. Raises DoxaError where
@@ -50,19 +50,8 @@ class EntityFigures(Tallied):
             figures["token_accuracy"] = np.divide(sums[:, -2], sums[:, -1], out=np.full(len(sums), np.nan), where=sums[:, -1] > 0)
         return figures
 
-    def figures_by_label(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        return label_scores(self._tally(sums))
-
-    def support_by_label(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        tally = self._tally(sums)
-        return tally.held, tally.said
-
     def is_right(self, gold: Gold, said: dict[str, Any]) -> bool:
         return held_spans(gold) == said_spans(gold, said)
-
-    def _tally(self, sums: np.ndarray) -> Tally:
-        k = len(self.labels)
-        return Tally(sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k], sums[:, -1])
 
 
 def entity_figures(gold: list[Gold], *said: list[dict[str, Any]]) -> EntityFigures:

@@ -7,19 +7,15 @@ import numpy as np
 
 from doxa.metrics.bio import is_span_tag
 from doxa.metrics.entity_figures import EntityFigures, entity_figures, is_tags, said_tags
-from doxa.metrics.label_figures import Tally, averages, label_scores
-from doxa.metrics.tallied import Tallied
+from doxa.metrics.label_figures import averages
+from doxa.metrics.label_tallied import LabelTallied
 
 
-class TokenFigures(Tallied):
+class TokenFigures(LabelTallied):
     """`accuracy` over tokens, and `macro_f1` over tags."""
 
     headline = "accuracy"
     small = ("accuracy", "macro_f1")
-
-    def __init__(self, labels: tuple[str, ...]):
-        self.labels = labels
-        self._places = {label: place for place, label in enumerate(labels)}
 
     def count(self, gold: list[list[str]], said: list[dict[str, Any]]) -> np.ndarray:
         """Of each tag the tokens right, held and said (3K), then all tokens. Raises DoxaError where not as many were said."""
@@ -38,19 +34,8 @@ class TokenFigures(Tallied):
         accuracy = np.divide(tally.hits.sum(axis=1), tally.n, out=np.full(len(sums), np.nan), where=tally.n > 0)
         return {"accuracy": accuracy, "macro_f1": np.where(tally.n > 0, averages(tally)["macro_f1"], np.nan)}
 
-    def figures_by_label(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        return label_scores(self._tally(sums))
-
-    def support_by_label(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        tally = self._tally(sums)
-        return tally.held, tally.said
-
     def is_right(self, gold: list[str], said: dict[str, Any]) -> bool:
         return gold == said_tags(gold, said)
-
-    def _tally(self, sums: np.ndarray) -> Tally:
-        k = len(self.labels)
-        return Tally(sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k], sums[:, -1])
 
 
 def tag_figures(gold: list[list[Any]], *said: list[dict[str, Any]]) -> EntityFigures | TokenFigures:

@@ -11,7 +11,7 @@ from doxa.metrics.tied_ranks import expected_reciprocal, share_within
 
 Gold = float | bool | None
 AMONG = (1, 5, 10)
-_N_RANKED = len(AMONG) + 2  # counts of what is found
+N_RANKED = len(AMONG) + 2  # counts of what is found
 BLOCK_NUMBERS = 1 << 23  # cosines held at once
 
 
@@ -31,10 +31,10 @@ class VectorFigures(Tallied):
     def count(self, gold: list[Gold], said: list[dict[str, Any]]) -> np.ndarray:
         """Chances to be among the first 1, 5 and 10, 1 / rank, and 1 of a query, zeros of another record: of those given, which must be
         the whole set. Then gold, cosine and 1 of a record that has both. Raises DoxaError where vectors differ in length."""
-        counts = np.zeros((len(gold), _N_RANKED + 3))
+        counts = np.zeros((len(gold), N_RANKED + 3))
         for row, own, entry in zip(counts, gold, said):
             if own is not None and entry.get("score") is not None:
-                row[_N_RANKED:] = own, entry["score"], 1
+                row[N_RANKED:] = own, entry["score"], 1
         paired = [place for place, entry in enumerate(said) if entry.get("vector_pair") is not None]
         if not paired:
             return counts
@@ -45,13 +45,12 @@ class VectorFigures(Tallied):
         queries = np.array([row for row, place in enumerate(paired) if self.is_query(gold[place])], int)
         if len(candidates) > 1 and len(queries):
             above, tied = rank_targets(vectors[queries], candidates, own.ravel()[queries])
-            rows = [share_within(above, tied, k) for k in AMONG] + [expected_reciprocal(above, tied), np.ones(len(queries))]
-            counts[np.array(paired)[queries], :_N_RANKED] = np.stack(rows, axis=1)
+            counts[np.array(paired)[queries], :N_RANKED] = count_ranks(above, tied)
         return counts
 
     def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         names = [f"recall_at_{k}" for k in AMONG] + ["mrr"]
-        n = sums[:, _N_RANKED - 1]
+        n = sums[:, N_RANKED - 1]
         found = {name: np.divide(sums[:, place], n, out=np.full(len(n), np.nan), where=n > 0) for place, name in enumerate(names)}
         return {name: found[name] for name in ("mrr", *names[:-1])}
 
@@ -64,11 +63,11 @@ class VectorFigures(Tallied):
 
     def right_of(self, counts: np.ndarray) -> np.ndarray:
         """Which records (N) have their own pair nearest, from their counts; those that are no queries are right."""
-        return (counts[:, 0] == 1) | (counts[:, _N_RANKED - 1] == 0)
+        return (counts[:, 0] == 1) | (counts[:, N_RANKED - 1] == 0)
 
     def figures_of_rows(self, counts: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
         """`spearman` and `pearson` of gold and cosine, where gold is there and differs."""
-        gold, score, is_there = counts[:, _N_RANKED:].T
+        gold, score, is_there = counts[:, N_RANKED:].T
         rows = is_there == 1
         if not rows.any() or np.ptp(gold[rows]) == 0:
             return {}
@@ -78,6 +77,11 @@ class VectorFigures(Tallied):
 def vector_figures(gold: list[Gold]) -> VectorFigures:
     """Alike is a pair with more than half of the greatest gold, which is at least 1: of 0 and 1 that is 1."""
     return VectorFigures(max([1.0, *(own for own in gold if own is not None)]) / 2)
+
+
+def count_ranks(above: np.ndarray, tied: np.ndarray) -> np.ndarray:
+    """Chances of each query (Q, S) to find its target among the first of AMONG, 1 / rank, and 1, by the candidates `above` and `tied` (Q)."""
+    return np.stack([*(share_within(above, tied, k) for k in AMONG), expected_reciprocal(above, tied), np.ones(len(above))], axis=1)
 
 
 def rank_targets(queries: np.ndarray, candidates: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, first_line
 from doxa.model.directory import verify_files
 
 EMBEDDED = "minilm"
@@ -42,8 +42,7 @@ def find_model(name: str) -> str:
     try:
         return snapshot_download(name, allow_patterns=_HUB_FILES)
     except Exception as error:  # the hub client raises a dozen kinds, among them plain ones of its HTTP library
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DoxaError(f"{name} is no directory here, and the model hub did not give it: {first}") from None
+        raise DoxaError(f"{name} is no directory here, and the model hub did not give it: {first_line(error)}") from None
 
 
 def find_embedded() -> str:

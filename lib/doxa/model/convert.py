@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, first_line
 from doxa.model.first_token import shorten_last_layer
 from doxa.model.kinds.kind import Stock
 from doxa.model.kinds.slices import CLASSIFIER
@@ -41,8 +41,7 @@ def convert(model: PreTrainedModel, stock: Stock = CLASSIFIER) -> openvino.Model
             compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             difference = max(_difference(_OutputsOnly(model, stock, names), compiled, *shape) for shape in _PROBES)
     except Exception as error:  # tracing runs code of the architecture, and OpenVINO raises RuntimeError for all
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CannotConvert(f"OpenVINO cannot run this {model.config.model_type}: {first}") from None
+        raise CannotConvert(f"OpenVINO cannot run this {model.config.model_type}: {first_line(error)}") from None
     if not difference <= MOST_DIFFERENCE:
         raise CannotConvert(f"OpenVINO computes other logits for this {model.config.model_type} (they differ by {difference:.2g})")
     return converted

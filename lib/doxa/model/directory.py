@@ -122,9 +122,7 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
         names = sorted(name for name in os.listdir(working) if os.path.isfile(os.path.join(working, name)))
         files = {name: {"size": os.path.getsize(os.path.join(working, name)), "sha256": sha256_of(os.path.join(working, name))}
                  for name in names}
-        content = json.dumps(table.to_json() | {"files": files}, ensure_ascii=False, indent=2)
-        with open(os.path.join(working, TABLE), "w", encoding="utf-8") as file:
-            file.write(content + "\n")
+        write_json(os.path.join(working, TABLE), table.to_json() | {"files": files})
         for name in [*names, TABLE]:
             sync(os.path.join(working, name))
         sync(working)
@@ -134,6 +132,12 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
         raise DoxaError(f"cannot write the model to {output}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write one of a model directory's JSON files, indented for people."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
 def sync(path: str) -> None:

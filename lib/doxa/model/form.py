@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doxa.errors import DoxaError
-from doxa.model.directory import sha256_of, verify_files
+from doxa.model.directory import sha256_of, verify_files, write_json
 
 FOLDER, TABLE = "openvino", "form.json"
 FORMAT = 1
@@ -59,9 +59,7 @@ def complete_form(folder: str, made_from: dict[str, str], int8: dict[str, Any]) 
     """Write the table of a folder that holds the converted files."""
     names = sorted(os.listdir(folder))
     files = {name: {"size": os.path.getsize(os.path.join(folder, name)), "sha256": sha256_of(os.path.join(folder, name))} for name in names}
-    content = {"format": FORMAT, "made_from": made_from, "int8": int8, "files": files}
-    with open(os.path.join(folder, TABLE), "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    write_json(os.path.join(folder, TABLE), {"format": FORMAT, "made_from": made_from, "int8": int8, "files": files})
 
 
 def keep_form(directory: str, write) -> bool:

@@ -14,7 +14,7 @@ from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.utils import logging
 
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, first_line
 from doxa.model.bottleneck import CONFIG_KEY, add_bottlenecks
 from doxa.model.encoder import encoder_parts, is_called_otherwise, load_into
 from doxa.model.heads import Head, output_names
@@ -156,8 +156,7 @@ def _load_with_bottlenecks(directory: str, stock: Stock) -> PreTrainedModel:
             raise DoxaError(f"its weights are not those of the network ({lost[0]})")
         suit(model, directory)
     except Exception as error:  # whatever a damaged file makes the libraries raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DoxaError(f"{directory} cannot be loaded: {first}") from None
+        raise DoxaError(f"{directory} cannot be loaded: {first_line(error)}") from None
     return model
 
 
@@ -211,8 +210,7 @@ def load_pretrained(directory: str, stock: Stock = CLASSIFIER, **arguments) -> t
         else:
             model, info = auto_class(stock).from_pretrained(directory, **arguments)
     except Exception as error:  # whatever a damaged file makes the libraries raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DoxaError(f"{directory} cannot be loaded: {first}") from None
+        raise DoxaError(f"{directory} cannot be loaded: {first_line(error)}") from None
     suit(model, directory)
     return model, info
 

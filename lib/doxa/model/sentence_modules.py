@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from doxa.errors import DoxaError
+from doxa.model.directory import write_json
 
 LIST = "modules.json"
 POOLINGS = ("mean", "cls")
@@ -46,13 +47,13 @@ def write_modules(directory: str, width: int, max_length: int, pooling: str) -> 
     types = "sentence_transformers.models."
     modules = [{"idx": i, "name": str(i), "path": path, "type": types + name} for i, (path, name) in enumerate((("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")))]
     modes = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "mean_sqrt_len_tokens": "mean_sqrt_len"}
-    _write(os.path.join(directory, LIST), modules)
+    write_json(os.path.join(directory, LIST), modules)
     for module in modules[1:]:
         os.mkdir(os.path.join(directory, module["path"]))
-    _write(os.path.join(directory, "1_Pooling", "config.json"),
+    write_json(os.path.join(directory, "1_Pooling", "config.json"),
            {"word_embedding_dimension": width} | {f"pooling_mode_{key}": mode == pooling for key, mode in modes.items()})
-    _write(os.path.join(directory, "sentence_bert_config.json"), {"max_seq_length": max_length, "do_lower_case": False})
-    _write(os.path.join(directory, "config_sentence_transformers.json"), {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"})
+    write_json(os.path.join(directory, "sentence_bert_config.json"), {"max_seq_length": max_length, "do_lower_case": False})
+    write_json(os.path.join(directory, "config_sentence_transformers.json"), {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"})
 
 
 def _read(path: str) -> Any:
@@ -61,9 +62,3 @@ def _read(path: str) -> Any:
             return json.load(file)
     except (OSError, ValueError) as error:
         raise DoxaError(f"{path} is damaged: {error}") from None
-
-
-def _write(path: str, content: Any) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")

@@ -1,7 +1,6 @@
 """What a network that writes has beyond others: where a text begins and ends, and how likely it is to write a given one."""
 
 import inspect
-import json
 import os
 from typing import Any
 
@@ -9,9 +8,9 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoTokenizer, BartConfig, GenerationConfig, PreTrainedModel
 
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, first_line
 from doxa.text.prompt import SLOT
-from doxa.text.tokenizer import TextTokenizer
+from doxa.text.tokenizer import TextTokenizer, read_object
 from doxa.text.vocabulary import SPECIAL_TOKENS
 
 PLAIN_PROMPT = {True: SLOT, False: SLOT + "\n"}  # of an encoder-decoder, and of a decoder, where nothing else is said
@@ -36,25 +35,25 @@ def find_prompt(directory: str, is_encoder_decoder: bool) -> str:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         found = tokenizer.apply_chat_template([{"role": "user", "content": SLOT}], tokenize=False, add_generation_prompt=True)
     except Exception as error:  # whatever a class that does not fit its file, or a template, raises
-        raise DoxaError(f"{directory}: its chat template cannot be used ({_first_line(error)}); give a --prompt") from None
+        raise DoxaError(f"{directory}: its chat template cannot be used ({first_line(error)}); give a --prompt") from None
     if found.count(SLOT) != 1:
         raise DoxaError(f"{directory}: its chat template does not hold a text once; give a --prompt")
     return found
 
 
 def _has_chat_template(directory: str) -> bool:
-    return os.path.exists(os.path.join(directory, "chat_template.jinja")) or bool(_read_json(directory, "tokenizer_config.json").get("chat_template"))
+    return os.path.exists(os.path.join(directory, "chat_template.jinja")) or bool(read_object(os.path.join(directory, "tokenizer_config.json")).get("chat_template"))
 
 
 def end_of_text(directory: str | None, tokenizer: TextTokenizer) -> int:
     """Id of the token that ends what is written: what the tokenizer's files, else those of the model, call the end. Raises DoxaError."""
     if directory is None:
         return SPECIAL_TOKENS.index("[SEP]")
-    named = _read_json(directory, "tokenizer_config.json").get("eos_token")
+    named = read_object(os.path.join(directory, "tokenizer_config.json")).get("eos_token")
     named = named.get("content") if isinstance(named, dict) else named
     found: Any = tokenizer.rust.token_to_id(named) if isinstance(named, str) else None
     for name in ("generation_config.json", "config.json"):
-        found = _read_json(directory, name).get("eos_token_id") if found is None else found
+        found = read_object(os.path.join(directory, name)).get("eos_token_id") if found is None else found
     found = found[0] if isinstance(found, list) and found else found
     if type(found) is not int:
         raise DoxaError(f"{directory} names no token that ends a text: neither eos_token in tokenizer_config.json nor eos_token_id in config.json")
@@ -118,16 +117,3 @@ def _pad_right(rows: list[list[int]], pad_id: int, device: torch.device) -> tupl
     ids = torch.tensor([row + [pad_id] * (length - len(row)) for row in rows], device=device)
     mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows], device=device)
     return ids, mask
-
-
-def _read_json(directory: str, name: str) -> dict[str, Any]:
-    try:
-        with open(os.path.join(directory, name), encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

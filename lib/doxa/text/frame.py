@@ -158,10 +158,15 @@ class Reading:
 
     def _parts(self, ids: list[int], room: int) -> tuple[list[list[int]], bool]:
         cuts, is_cut = self.cut(len(ids), room)
-        return [[token for part in parts for token in ids[part]] if len(parts) > 1 else ids[parts[0]] for parts in cuts], is_cut
+        return [take(ids, parts) for parts in cuts], is_cut
 
     def _window(self, first: list[int], second: list[int] | None) -> Window:
         if second is None:
             return Window(self.frame.single(first), None, len(first))
         ids, type_ids = self.frame.pair(first, second)
         return Window(ids, type_ids, len(first) + len(second))
+
+
+def take(ids: list[int], parts: list[slice]) -> list[int]:
+    """The tokens of a text that one of its windows holds (see `Reading.cut`)."""
+    return ids[parts[0]] if len(parts) == 1 else [token for part in parts for token in ids[part]]

@@ -1,12 +1,11 @@
 """Which token fills a batch up. Decoders are classified by their last token that is not padding, so it must be one that ends no text."""
 
-import json
 import os
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from doxa.text.tokenizer import load_tokenizer
+from doxa.text.tokenizer import load_tokenizer, read_object
 
 _FILES = ("tokenizer_config.json", "special_tokens_map.json")
 
@@ -39,12 +38,7 @@ def _named_tokens(directory: str) -> dict[str, str]:
     """The tokenizer's special tokens by the names of their parts, as `pad_token`."""
     found: dict[str, str] = {}
     for name in _FILES:
-        try:
-            with open(os.path.join(directory, name), encoding="utf-8") as file:
-                content = json.load(file)
-        except (OSError, ValueError):
-            continue
-        for part, token in content.items() if isinstance(content, dict) else ():
+        for part, token in read_object(os.path.join(directory, name)).items():
             text = token.get("content") if isinstance(token, dict) else token
             if part.endswith("_token") and isinstance(text, str):
                 found.setdefault(part, text)

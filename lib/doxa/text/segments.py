@@ -89,6 +89,12 @@ def join_tokens(tokens: list[str]) -> tuple[str, list[Span]]:
     return "".join(parts), spans
 
 
+def strip_span(text: str, start: int, end: int) -> Span:
+    """A span without the spaces at its ends; of spaces alone one that is empty or ends before it starts."""
+    inside = text[start:end]
+    return start + len(inside) - len(inside.lstrip()), end - (len(inside) - len(inside.rstrip()))
+
+
 def whole_characters(text: str, start: int, end: int) -> Span:
     """The span that holds the first and the last character of this one with all their marks, and emoji that are glued to them: tokenizers drop
     accents or read them as tokens of their own."""
@@ -109,9 +115,7 @@ def find_sentences(text: str) -> list[Span]:
     ends = [found.end() for found in _SENTENCE_END.finditer(text) if not _TITLE_BEFORE.search(text, max(0, found.start() - 12), found.end())]
     spans = []
     for start, end in zip([0, *ends], [*ends, len(text)]):
-        inside = text[start:end]
-        start += len(inside) - len(inside.lstrip())
-        end -= len(inside) - len(inside.rstrip())
+        start, end = strip_span(text, start, end)
         if start < end:
             spans.append((start, end))
     return spans

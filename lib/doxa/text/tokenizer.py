@@ -93,18 +93,19 @@ def write_tokenizer(tokenizer: TextTokenizer, directory: str, max_length: int) -
 def read_max_length(directory: str) -> int:
     """The most tokens the model can read, special tokens included: the smaller of what config and tokenizer say, at most 512 where the config says nothing."""
     limits = [512]
-    config = _read_json(os.path.join(directory, "config.json"))
+    config = read_object(os.path.join(directory, "config.json"))
     positions = config.get("max_position_embeddings") or config.get("n_positions")  # as GPT-2 calls it
     if isinstance(positions, int) and positions > 0:
         is_offset = str(config.get("model_type")) in POSITIONS_FROM_PADDING  # a damaged config may hold anything
         limits = [positions - (config.get("pad_token_id", 1) + 1 if is_offset else 0)]
-    stated = _read_json(os.path.join(directory, "tokenizer_config.json")).get("model_max_length")
+    stated = read_object(os.path.join(directory, "tokenizer_config.json")).get("model_max_length")
     if isinstance(stated, (int, float)) and 0 < stated < 1e9:
         limits.append(int(stated))
     return min(limits)
 
 
-def _read_json(path: str) -> dict:
+def read_object(path: str) -> dict:
+    """The object that a small JSON file holds; empty where the file is missing, damaged or holds none."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)

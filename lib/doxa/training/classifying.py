@@ -9,9 +9,8 @@ from transformers import PreTrainedModel
 
 from doxa.inference.torch_engine import TorchEngine
 from doxa.model.heads import Head
-from doxa.model.kinds.slices import pool
+from doxa.model.kinds.slices import pool_texts
 from doxa.model.network import output_layer, rescale_outputs
-from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.training.baseline import make_features, predict_linear, predict_majority
 from doxa.training.calibrate import calibrate
@@ -77,8 +76,7 @@ class Classifying(Prepared):
         """Outputs (n, C) for texts, given as their windows; None when `stops` and a signal arrived."""
         engine, parts = self.engine_of(loop), []
         for start in range(0, len(texts), EVALUATED_AT_ONCE):
-            is_asked = signal_seen() is not None
-            if stops and (loop.processes.any(is_asked) if loop.processes.shards else is_asked):
+            if stops and self.is_stopped(loop):
                 return None
             parts.append(_logits(engine, texts[start : start + EVALUATED_AT_ONCE]))
         return np.concatenate(parts) * self.scale + self.shift
@@ -113,9 +111,7 @@ class Classifying(Prepared):
 
 
 def _logits(engine: TorchEngine, texts: list[list[Window]]) -> np.ndarray:
-    windows = [window for parts in texts for window in parts]
-    ends = np.cumsum([len(parts) for parts in texts]).tolist()
-    return pool(engine.compute(windows), windows, list(zip([0, *ends], ends)))
+    return pool_texts(engine.compute([window for windows in texts for window in windows]), texts)
 
 
 def prepare_slices(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:

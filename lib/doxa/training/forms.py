@@ -15,7 +15,7 @@ from doxa.inference.openvino_engine import OpenVinoEngine
 from doxa.model.convert import CannotConvert, convert
 from doxa.model.form import FOLDER, INT8, complete_form, digests
 from doxa.model.kinds.kind import Stock
-from doxa.model.kinds.slices import pool
+from doxa.model.kinds.slices import pool_texts
 from doxa.model.safety import find_weights
 from doxa.training.guard import LEAST_HELD_OUT, HeldOut, judge
 
@@ -50,9 +50,8 @@ def _write_int8(folder: str, converted, pad_id: int, held_out: HeldOut, max_leng
         from doxa.training.quantize import RUNGS, quantize
 
     def compute(form, precision: str) -> np.ndarray:
-        windows = [window for parts in held_out.texts for window in parts]
-        ends = np.cumsum([len(parts) for parts in held_out.texts]).tolist()
-        return pool(OpenVinoEngine(form, precision, pad_id, max_length, n_cores=usable_cores()).compute(windows), windows, list(zip([0, *ends], ends)))
+        engine = OpenVinoEngine(form, precision, pad_id, max_length, n_cores=usable_cores())
+        return pool_texts(engine.compute([window for windows in held_out.texts for window in windows]), held_out.texts)
 
     plain, rest = compute(converted, "fp32"), "bf16" if computes_bf16() else "fp32"  # as prediction will run it
     for rung in RUNGS:

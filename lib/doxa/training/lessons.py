@@ -6,17 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from doxa.errors import DoxaError, RecordError, UsageError
+from doxa.errors import DoxaError, UsageError
 from doxa.metrics.bootstrap import draw_rows
 from doxa.model.heads import Head
 from doxa.model.kinds.kind import Kind, Lesson
 from doxa.model.kinds.table import kind_of
-from doxa.records.signals import signal_seen
 from doxa.text.frame import Window
 from doxa.text.question import Layout, Question
 from doxa.training.calibrate import LEAST_LABELLED, Calibration, calibrate_head
 from doxa.training.evaluation import HeadFigures, compare_resampled
-from doxa.training.examples import Example, LabelledSet
+from doxa.training.layouts import lay_out
 from doxa.training.loop import TrainingLoop
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import EVALUATED_AT_ONCE, Judged, Prepared
@@ -33,10 +32,6 @@ class Lessons(Prepared):
     dev_questions: list[Question]
     dev_layouts: list[Layout]
     dev_gold: list[Any]
-
-    @property
-    def head(self) -> Head:
-        return self.heads[0]
 
     def n_rows(self, plan: Plan) -> int:
         return len(self.lessons)
@@ -64,15 +59,11 @@ class Lessons(Prepared):
         engine = self.engine_of(loop)
         said: list[dict[str, Any]] = []
         for start in range(0, len(self.dev_layouts), EVALUATED_AT_ONCE):
-            is_asked = signal_seen() is not None
-            if stops and (loop.processes.any(is_asked) if loop.processes.shards else is_asked):
+            if stops and self.is_stopped(loop):
                 return None
             layouts = self.dev_layouts[start : start + EVALUATED_AT_ONCE]
             outputs = engine.compute([window for layout in layouts for window in layout.windows])
-            for prediction in self.kind.answer(layouts, outputs, self.heads, True):
-                if prediction is None:
-                    raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
-                said.append(prediction[self.head.name])
+            said += self.entries_of(self.kind.answer(layouts, outputs, self.heads, True))
         return said
 
     def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
@@ -118,19 +109,10 @@ def compare_answers(head: Head, kind: Kind, gold: list[Any], said: dict[str, lis
 
 def prepare_lessons(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:
     """What Lessons has beyond what is shared by all. Raises DoxaError where nothing is left to learn."""
-    heads, tokenizer, reading = shared["heads"], shared["tokenizer"], shared["reading"]
-    kind = kind_of(heads)
-
-    def lay_out(found: LabelledSet, what: str) -> list[tuple[Example, Layout]]:
-        layouts = kind.lay_out([example.question for example in found.examples], tokenizer, reading)
-        failed = [example for example, layout in zip(found.examples, layouts) if isinstance(layout, RecordError)]
-        if failed:
-            listener.warn(f"{len(failed)} {what} records hold no token that the base reads and were left out, {failed[0].place} for one")
-        return [(example, layout) for example, layout in zip(found.examples, layouts) if not isinstance(layout, RecordError)]
-
-    lessons = [replace(lesson, place=example.place) for example, layout in lay_out(shared["train"], "training")
+    heads = shared["heads"]
+    kind, train, dev = kind_of(heads), lay_out(shared["train"], "training", shared, listener), lay_out(shared["dev"], "dev", shared, listener)
+    lessons = [replace(lesson, place=example.place) for example, layout in train
                for lesson in kind.teach(example.question, layout, example.values[0], heads[0])]
-    dev = lay_out(shared["dev"], "dev")
     if not lessons or not dev:
         raise DoxaError(f"no {'dev' if lessons else 'training'} record is left to learn from")
     dev_lessons = [lesson for example, layout in dev for lesson in kind.teach(example.question, layout, example.values[0], heads[0])]

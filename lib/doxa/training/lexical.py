@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from doxa.metrics.tied_ranks import expected_reciprocal, share_within
-from doxa.metrics.vector_figures import AMONG
+from doxa.metrics.vector_figures import N_RANKED, count_ranks
 from doxa.training.baseline import make_features
 
 METHOD = "TF-IDF cosine"
@@ -27,11 +26,11 @@ def count_found(first: csr_matrix, second: csr_matrix, names: list[str], is_quer
     """Counts (n, S) as VectorFigures has them: how high each first text that is a query ranks its own second one among all that are different, by `names`."""
     _, chosen, own = np.unique(np.array(names), return_index=True, return_inverse=True)
     candidates, queries = second[chosen], np.flatnonzero(is_query)
-    counts = np.zeros((len(names), len(AMONG) + 2))
+    counts = np.zeros((len(names), N_RANKED))
     for start in range(0, len(queries) if len(chosen) > 1 else 0, AT_ONCE):
         block = queries[start : start + AT_ONCE]
         products = (first[block] @ candidates.T).toarray()
         right = products[np.arange(len(block)), own[block]][:, None]
         above, tied = (products > right).sum(axis=1), (products == right).sum(axis=1)
-        counts[block] = np.stack([*(share_within(above, tied, k) for k in AMONG), expected_reciprocal(above, tied), np.ones(len(block))], axis=1)
+        counts[block] = count_ranks(above, tied)
     return counts

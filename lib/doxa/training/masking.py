@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from doxa.errors import DoxaError, RecordError, UsageError
-from doxa.model.kinds.table import kind_of
+from doxa.errors import DoxaError, UsageError
 from doxa.text.frame import Window
 from doxa.text.question import Layout
-from doxa.training.examples import LabelledSet
+from doxa.training.layouts import lay_out
 from doxa.training.lessons import check_flags, compare_answers
 from doxa.training.loop import TrainingLoop
 from doxa.training.masked_language import MaskedLanguage, held_out_loss
@@ -53,18 +52,16 @@ class Masking(Prepared):
 
     def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
         """Minus the mean loss on hidden tokens of dev."""
-        return {self.heads[0].name: -held_out_loss(loop.model, self._task(_bare(self.dev_layouts)))}
+        return {self.head.name: -held_out_loss(loop.model, self._task(_bare(self.dev_layouts)))}
 
     def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
         """Pseudo-perplexity of at most MOST_JUDGED texts of dev, evenly spread, beside that by how often training holds each token."""
         chosen = np.linspace(0, len(self.dev_layouts) - 1, min(MOST_JUDGED, len(self.dev_layouts))).astype(int)
         layouts = [self.dev_layouts[i] for i in chosen]
         predictions = self.kind.answer(layouts, self.engine_of(loop).compute([window for layout in layouts for window in layout.windows]), self.heads, False)
-        if any(prediction is None for prediction in predictions):
-            raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
-        said = {"model": [prediction[self.heads[0].name] for prediction in predictions],
+        said = {"model": self.entries_of(predictions),
                 "unigram": say_unigram(self.train_layouts, layouts, self.tokenizer.rust.get_vocab_size())}
-        return Judged(self.heads, [compare_answers(self.heads[0], self.kind, [None] * len(layouts), said)])
+        return Judged(self.heads, [compare_answers(self.head, self.kind, [None] * len(layouts), said)])
 
     def probe_windows(self, most: int) -> list[Window]:
         return [layout.windows[0].one_by_one()[0] for layout in self.dev_layouts[:most]]
@@ -89,17 +86,9 @@ def _bare(layouts: list[Layout]) -> list[Window]:
 
 def prepare_masking(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:
     """What Masking has beyond what is shared by all. Raises DoxaError where nothing is left to learn, or the base has no mask token."""
-    kind = kind_of(shared["heads"])
-
-    def lay_out(found: LabelledSet, what: str) -> tuple[list[Layout], list[str]]:
-        layouts = kind.lay_out([example.question for example in found.examples], shared["tokenizer"], shared["reading"])
-        kept = [(layout, example.place) for layout, example in zip(layouts, found.examples) if not isinstance(layout, RecordError)]
-        if len(kept) < len(layouts):
-            listener.warn(f"{len(layouts) - len(kept)} {what} records hold no token that the base reads and were left out")
-        if not kept:
-            raise DoxaError(f"no {what} record is left to learn from")
-        return [layout for layout, _ in kept], [place for _, place in kept]
-
-    train, places = lay_out(shared["train"], "training")
-    dev, _ = lay_out(shared["dev"], "dev")
-    return dict(windows=_bare(train), places=[place for layout, place in zip(train, places) for _ in layout.windows], train_layouts=train, dev_layouts=dev)
+    train, dev = lay_out(shared["train"], "training", shared, listener), lay_out(shared["dev"], "dev", shared, listener)
+    if not train or not dev:
+        raise DoxaError(f"no {'dev' if train else 'training'} record is left to learn from")
+    train_layouts = [layout for _, layout in train]
+    return dict(windows=_bare(train_layouts), places=[example.place for example, layout in train for _ in layout.windows], train_layouts=train_layouts,
+                dev_layouts=[layout for _, layout in dev])

@@ -10,10 +10,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
+from doxa.errors import DoxaError
 from doxa.inference.torch_engine import TORCH_TYPES, TorchEngine
 from doxa.model.heads import Head
 from doxa.model.kinds.kind import Kind, Stock
 from doxa.model.kinds.table import kind_of, stock_of
+from doxa.records.signals import signal_seen
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout
 from doxa.text.tokenizer import TextTokenizer
@@ -30,6 +32,7 @@ from doxa.training.tasks import Task
 
 
 EVALUATED_AT_ONCE = 256  # texts between two looks for a signal
+NOT_FINITE = "the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32"
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class Prepared(ABC):
         return kind_of(self.heads)
 
     @property
+    def head(self) -> Head:
+        """The only one, of kinds that share their network with no other."""
+        return self.heads[0]
+
+    @property
     def stock(self) -> Stock:
         return stock_of(self.heads, self.model.config.to_dict())
 
@@ -94,6 +102,17 @@ class Prepared(ABC):
     def engine_of(self, loop: TrainingLoop) -> TorchEngine:
         """What computes with the weights as a loop has them. Shards compute together, one call after the other."""
         return TorchEngine(loop.model, self.device, self.tokenizer.max_length, mixed=self.mixed, n_cores=1 if loop.processes.shards else None, stock=self.stock)
+
+    def is_stopped(self, loop: TrainingLoop) -> bool:
+        """Whether a signal arrived; shards, which compute together, stop together."""
+        is_asked = signal_seen() is not None
+        return loop.processes.any(is_asked) if loop.processes.shards else is_asked
+
+    def entries_of(self, predictions: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+        """The entries of the only head. Raises DoxaError for outputs that are not finite."""
+        if None in predictions:
+            raise DoxaError(NOT_FINITE)
+        return [prediction[self.head.name] for prediction in predictions]
 
     @abstractmethod
     def n_rows(self, plan: Plan) -> int:

@@ -9,6 +9,7 @@ import os
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
+from doxa.model.directory import write_json
 from doxa.model.suit import takes_token_types
 from doxa.text.tokenizer import TextTokenizer
 
@@ -28,7 +29,7 @@ def align_stock_tokenizer(directory: str, tokenizer: TextTokenizer, model: PreTr
     if not config.get("pad_token") and pad_token is not None:
         config["pad_token"] = pad_token
     config["model_input_names"] = ["input_ids", *(["token_type_ids"] if takes_token_types(model) else []), "attention_mask"]
-    _write(path, config)
+    write_json(path, config)
     asked = [*PROBES, *texts[:N_TEXTS]]
     if _agrees(directory, tokenizer, asked):
         return []
@@ -36,17 +37,11 @@ def align_stock_tokenizer(directory: str, tokenizer: TextTokenizer, model: PreTr
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
     for key in ("add_bos_token", "add_eos_token"):
         config.pop(key, None)  # they would replace the frame in tokenizer.json
-    _write(path, config)
+    write_json(path, config)
     if _agrees(directory, tokenizer, asked):
         return [f"transformers' {named} reads texts otherwise than the base's tokenizer.json, which is what doxa goes by; "
                 "tokenizer_config.json tells it to take that file as it is"]
     return ["transformers' AutoTokenizer gives other token ids than tokenizer.json, which is what doxa goes by; load it by tokenizers.Tokenizer.from_file"]
-
-
-def _write(path: str, config: dict) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(config, file, ensure_ascii=False, indent=2)
-        file.write("\n")
 
 
 def _agrees(directory: str, tokenizer: TextTokenizer, texts: list[str]) -> bool:

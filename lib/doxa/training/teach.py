@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from doxa.errors import DoxaError
-from doxa.model.kinds.slices import pool
+from doxa.model.kinds.slices import pool_texts
 from doxa.inference.torch_engine import load_torch_engine
 from doxa.model.directory import read_table
 from doxa.model.heads import Head, head_slices, probabilities
@@ -43,9 +43,7 @@ def _ask(directory: str, texts: list[tuple[str, ...]], prepared: Classifying) ->
         part = texts[start : start + ASKED_AT_ONCE]
         ids = iter(tokenizer.encode([text for pair in part for text in pair]))
         read = [reading.read(*(next(ids) for _ in pair))[0] for pair in part]
-        ends = np.cumsum([len(windows) for windows in read]).tolist()
-        windows = [window for parts in read for window in parts]
-        logits = pool(engine.compute(windows), windows, list(zip([0, *ends], ends))).astype(np.float64)
+        logits = pool_texts(engine.compute([window for windows in read for window in windows]), read)
         found.append(np.concatenate([
             logits[:, columns_of] if head.kind == "number" else probabilities(logits[:, columns_of] / head.temperature, head)
             for head, columns_of in columns], axis=1))

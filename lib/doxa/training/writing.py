@@ -11,24 +11,23 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from doxa.errors import DoxaError, RecordError, UsageError
+from doxa.errors import DoxaError, UsageError
 from doxa.inference.generator import Generator, Manner
 from doxa.metrics.likelihood_figures import LikelihoodFigures
 from doxa.model.heads import Head
-from doxa.model.kinds.table import kind_of
 from doxa.model.safety import read_config
 from doxa.model.writing import end_of_text, find_prompt, generation_config, target_logits
-from doxa.records.signals import signal_seen
 from doxa.text.frame import Frame, Window
 from doxa.text.prompt import SLOT
 from doxa.text.question import Question
 from doxa.text.tokenizer import TextTokenizer
 from doxa.text.vocabulary import learn_writing_tokenizer
 from doxa.training.examples import Example, LabelledSet
+from doxa.training.layouts import lay_out
 from doxa.training.lessons import check_flags, compare_answers
 from doxa.training.loop import TrainingLoop
 from doxa.training.plan import Listener, Plan
-from doxa.training.prepared import EVALUATED_AT_ONCE, Judged, Prepared
+from doxa.training.prepared import EVALUATED_AT_ONCE, NOT_FINITE, Judged, Prepared
 
 MOST_WRITTEN = 200  # dev records that the closing table writes for
 ROOM_SHARE = 1.25  # of the longest target: what may be written
@@ -83,10 +82,6 @@ class Writing(Prepared):
     dev_gold: list[Any]
     end_id: int
 
-    @property
-    def head(self) -> Head:
-        return self.heads[0]
-
     @classmethod
     def learn_tokenizer(cls, examples: Iterable[Example]) -> Tokenizer:
         return learn_writing_tokenizer(text for example in examples for text in (*example.texts, *_texts(example.values[0])))
@@ -135,13 +130,12 @@ class Writing(Prepared):
         """Those of each dev target's tokens (T,); None when `stops` and a signal arrived. Raises DoxaError where one is not finite."""
         generator, found = self.generator(loop), []
         for start in range(0, len(self.dev_passages), EVALUATED_AT_ONCE):
-            is_asked = signal_seen() is not None
-            if stops and (loop.processes.any(is_asked) if loop.processes.shards else is_asked):
+            if stops and self.is_stopped(loop):
                 return None
             part = self.dev_passages[start : start + EVALUATED_AT_ONCE]
             found += generator.score([passage.window.ids for passage in part], [passage.target for passage in part])
         if not all(np.isfinite(own).all() for own in found):
-            raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
+            raise DoxaError(NOT_FINITE)
         return found
 
     def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
@@ -150,10 +144,7 @@ class Writing(Prepared):
         questions, gold = self.dev_questions[chosen], self.dev_gold[chosen]
         layouts = kind.lay_out(questions, self.tokenizer, self.reading)
         rows = self.generator(loop).compute([layout.windows[0] for layout in layouts])
-        answers = kind.answer(layouts, rows, self.heads, False)
-        if None in answers:
-            raise DoxaError("the model gives outputs that are not finite; try a smaller --learning-rate, or --precision fp32")
-        said = {"model": [answer[self.head.name] for answer in answers]} | kind.simple([], questions)
+        said = {"model": self.entries_of(kind.answer(layouts, rows, self.heads, False))} | kind.simple([], questions)
         figures = compare_answers(self.head, kind, gold, said)
         surprise = [{"log_likelihood": float(own.sum()), "n_tokens": len(own)} for own in self.likelihoods(loop)]
         perplexity, n_tokens = LikelihoodFigures().total([None] * len(surprise), surprise)["perplexity"], sum(own["n_tokens"] for own in surprise)
@@ -176,21 +167,16 @@ class Writing(Prepared):
 def prepare_writing(plan: Plan, shared: dict[str, Any], listener: Listener) -> dict[str, Any]:
     """What Writing has beyond what is shared by all. Raises DoxaError where nothing is left to learn."""
     head, tokenizer, reading, base = shared["heads"][0], shared["tokenizer"], shared["reading"], shared["base"]
-    kind, end_id, most = kind_of(shared["heads"]), end_of_text(base, tokenizer), head.settings["max_new_tokens"]
+    end_id, most = end_of_text(base, tokenizer), head.settings["max_new_tokens"]
     frame = None if reading.is_continued else tokenizer.frame
 
-    def lay_out(found: LabelledSet, what: str) -> list[tuple[Example, Window]]:
-        layouts = kind.lay_out([example.question for example in found.examples], tokenizer, reading)
-        pairs = list(zip(found.examples, layouts))
-        failed = [example for example, layout in pairs if isinstance(layout, RecordError)]
-        if failed:
-            listener.warn(f"{len(failed)} {what} records hold no token that the base reads and were left out, {failed[0].place} for one")
-        n_cut = sum(not isinstance(layout, RecordError) and layout.is_cut for layout in layouts)
-        if n_cut:
+    def windows_of(name: str, what: str) -> list[tuple[Example, Window]]:
+        pairs = lay_out(shared[name], what, shared, listener)
+        if n_cut := sum(layout.is_cut for _, layout in pairs):
             listener.note(f"{n_cut} {what} texts are longer than the model reads; of each the beginning is read")
-        return [(example, layout.windows[0]) for example, layout in pairs if not isinstance(layout, RecordError)]
+        return [(example, layout.windows[0]) for example, layout in pairs]
 
-    train, dev = lay_out(shared["train"], "training"), lay_out(shared["dev"], "dev")
+    train, dev = windows_of("train", "training"), windows_of("dev", "dev")
     if not train or not dev:
         raise DoxaError(f"no {'dev' if train else 'training'} record is left to learn from")
     passages = [Passage(window, target, example.place) for example, window in train

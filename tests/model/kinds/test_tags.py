@@ -157,7 +157,7 @@ def test_entities_become_tags_of_the_pieces_that_they_touch(tokenizer):
 
 
 @pytest.mark.parametrize("fields, code", [
-    ({"tokens": [1]}, "bad_tokens"), ({"tokens": {}}, "bad_tokens"), ({"tokens": []}, "empty_text"), ({"tokens": ["", " "]}, "empty_text"), ({"text": " "}, "empty_text"),
+    ({"tokens": [1]}, "bad_tokens"), ({"tokens": {}}, "bad_tokens"), ({"tokens": '["a"'}, "bad_tokens"), ({"tokens": []}, "empty_text"), ({"tokens": ["", " "]}, "empty_text"), ({"text": " "}, "empty_text"),
     ({}, "missing_field"), ({"text": 5}, "not_text")])
 def test_records_that_hold_no_text(fields, code):
     with pytest.raises(RecordError) as error:

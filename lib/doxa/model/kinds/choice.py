@@ -1,5 +1,6 @@
 """Choosing: which of several texts goes best with a text."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ from doxa.errors import RecordError
 from doxa.metrics.choice_figures import choice_figures
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
+from doxa.model.kinds.kind import Kind, Lesson, Stock, read_list
 from doxa.model.kinds.slices import pool
 from doxa.model.kinds.tokenwise import log_softmax
-from doxa.records.record import MISSING, Record, json_type
+from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
 from doxa.text.question import Layout, Question
@@ -23,8 +24,6 @@ class Choice(Kind):
     """The text is read once beside each of its `choices`; the likeliest is said."""
 
     name = "choice"
-    reads = "text, choices: [text, ...]"
-    says = "index, text, score; with --scores one for each choice"
     stock = Stock("AutoModelForMultipleChoice", "ForMultipleChoice", "MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES", "network that chooses",
                   has_choice_axis=True, n_outputs=1)
     softmax_over = "windows"
@@ -34,15 +33,10 @@ class Choice(Kind):
         return fields
 
     def read_question(self, record: Record, fields: TextFields) -> Question:
-        text, choices = record.get_text(fields.text), record.get("choices")
-        if choices is MISSING:
+        text = record.get_text(fields.text)
+        if not record.holds("choices"):
             raise RecordError("missing_field", 'field "choices" is missing: the texts to choose from')
-        try:
-            choices = read_json(choices)
-        except ValueError as error:
-            raise RecordError("bad_choices", f'field "choices" {error}') from None
-        if not isinstance(choices, list):
-            raise RecordError("bad_choices", f'field "choices" is {json_type(choices)}, not a list of texts')
+        choices = read_list(record, "choices")
         odd = next((choice for choice in choices if not isinstance(choice, str) or not choice.strip()), None)
         if odd is not None or None in choices:
             told = "an empty text" if isinstance(odd, str) else json_type(odd)
@@ -77,8 +71,8 @@ class Choice(Kind):
             except RecordError as error:
                 found.append(error)
                 continue
-            sizes = [len(windows) for windows, _ in read]
             n_tokens = len(text) + sum(map(len, choices)) + len(choices) * reading.n_special(True)
+            sizes = [len(windows) for windows, _ in read]
             found.append(Layout([window for windows, _ in read for window in windows], n_tokens, any(is_cut for _, is_cut in read), (question, sizes)))
         return found
 
@@ -87,15 +81,11 @@ class Choice(Kind):
         starts = np.cumsum([0, *layout.about[1]])[:-1]
         return [Lesson([layout.windows[start] for start in starts], _place(question, gold))]
 
-    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        head, found, at = heads[0], [], 0
-        for layout in layouts:
-            question, sizes = layout.about
-            ends = np.cumsum(sizes).tolist()
-            logits = pool(np.asarray(outputs[at : at + len(layout.windows)]), layout.windows, list(zip([0, *ends], ends)))[:, 0]  # (K,)
-            at += len(layout.windows)
-            found.append({head.name: _choose(logits / head.temperature, question, with_scores)} if np.isfinite(logits).all() else None)
-        return found
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        question, sizes = layout.about
+        ends = np.cumsum(sizes).tolist()
+        logits = pool(np.asarray(outputs), layout.windows, list(zip([0, *ends], ends)))[:, 0]  # (K,)
+        return _choose(logits / head.temperature, question, with_scores) if np.isfinite(logits).all() else None
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         scores = [("scores", pa.list_(pa.float64()))] if with_scores else []

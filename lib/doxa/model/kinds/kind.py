@@ -1,6 +1,7 @@
 """What every kind of head can do. A kind is one file beside this one, one file in `metrics/`, and one line in `table.py`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from doxa.errors import RecordError
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import Head
-from doxa.records.record import Record
+from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading, Window
 from doxa.text.question import Layout, Question
@@ -67,8 +69,6 @@ class Kind(ABC):
     of predict may change."""
 
     name: str
-    reads: str  # what it reads in a record, for people
-    says: str  # what it adds, for people
     stock: Stock
     learns: str = "softmax"
     softmax_over: str = ""
@@ -137,10 +137,20 @@ class Kind(ABC):
 
     # --- predictions out
 
-    @abstractmethod
-    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
+    def answer(self, layouts: list[Layout], outputs: Sequence[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
         """A `prediction` for each layout, None where an output is not finite. `outputs` has one array for each window, in order: (T, C)
         where the network gives a row per token, else (C,)."""
+        found, at = [], 0
+        for layout in layouts:
+            end = at + len(layout.windows)
+            entry = self.answer_one(layout, outputs[at:end], heads[0], with_scores)
+            found.append(None if entry is None else {heads[0].name: entry})
+            at = end
+        return found
+
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        """The entry of one layout by the outputs of its windows, None where one is not finite; of a kind that does not `answer` for all at once."""
+        raise NotImplementedError
 
     @abstractmethod
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
@@ -149,6 +159,17 @@ class Kind(ABC):
     @abstractmethod
     def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
         """What makes figures of gold and what was said beside it; of several models, by the same counts."""
+
+
+def read_list(record: Record, name: str) -> list[Any]:
+    """The list that a field holds, in CSV as JSON. Raises RecordError `bad_NAME`."""
+    try:
+        value = read_json(record.get(name))
+    except ValueError as error:
+        raise RecordError(f"bad_{name}", f'field "{name}" {error}') from None
+    if not isinstance(value, list):
+        raise RecordError(f"bad_{name}", f'field "{name}" is {json_type(value)}, not a list of texts')
+    return value
 
 
 def read_json(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,6 @@ class Mask(Kind):
     mean is the pseudo-perplexity (Salazar et al. 2020). It takes one pass of the network for every token."""
 
     name = "mask"
-    reads = "text"
-    says = "perplexity, log_likelihood, n_tokens; where the text holds [MASK] also fills: [{start, end, candidates: [{text, score}]}]"
     stock = MASKED
     learns = "mask"
     starts_fresh = False
@@ -78,13 +77,9 @@ class Mask(Kind):
     def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
         raise NotImplementedError("texts are learnt from as they are, by training/masking.py")
 
-    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        found, at = [], 0
-        for layout in layouts:
-            rows = np.concatenate(outputs[at : at + len(layout.windows)]).astype(np.float64)
-            at += len(layout.windows)
-            found.append({heads[0].name: _read(rows, layout.about)} if np.isfinite(rows).all() else None)
-        return found
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        rows = np.concatenate(outputs).astype(np.float64)
+        return _read(rows, layout.about) if np.isfinite(rows).all() else None
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         candidate = pa.struct([("text", pa.string()), ("score", pa.float64())])

@@ -31,9 +31,8 @@ class Slices(Kind):
     shares = True
     takes_ids = True
 
-    def __init__(self, name: str, says: str):
-        self.name, self.says = name, says
-        self.reads = "text, maybe a second one"
+    def __init__(self, name: str):
+        self.name = name
 
     def read_question(self, record: Record, fields: TextFields) -> Question:
         fields = self.fields_of(record, fields)
@@ -87,9 +86,7 @@ class Slices(Kind):
         raise NotImplementedError("slices are taught together, by training/classifying.py")
 
     def answer(self, layouts: list[Layout], outputs: Sequence[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        windows = [window for layout in layouts for window in layout.windows]
-        ends = np.cumsum([len(layout.windows) for layout in layouts]).tolist()
-        return read_logits(pool(np.asarray(outputs), windows, list(zip([0, *ends], ends))), heads, with_scores)
+        return read_logits(pool_texts(outputs, [layout.windows for layout in layouts]), heads, with_scores)
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         scores = pa.struct([(label, pa.float64()) for label in head.labels])
@@ -112,6 +109,12 @@ def pool(logits: np.ndarray, windows: list[Window], spans: list[tuple[int, int]]
         else:
             pooled[row] = np.average(logits[start:end], axis=0, weights=[window.weight for window in windows[start:end]])
     return pooled
+
+
+def pool_texts(outputs: Sequence[np.ndarray], texts: list[list[Window]]) -> np.ndarray:
+    """`pool` for texts, given as their windows, whose outputs (N, C) follow each other."""
+    ends = np.cumsum([len(windows) for windows in texts]).tolist()
+    return pool(np.asarray(outputs), [window for windows in texts for window in windows], list(zip([0, *ends], ends)))
 
 
 def guess_slice(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Answering from a text: the span of the context that answers the question, or none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,11 @@ from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
 from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
 from doxa.model.kinds.tokenwise import Place
-from doxa.records.record import MISSING, Record, json_type
+from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields, find_pair
-from doxa.text.frame import Reading, Window
+from doxa.text.frame import Reading, Window, take
 from doxa.text.question import Layout, Question
-from doxa.text.segments import find_sentences, find_words, whole_characters
+from doxa.text.segments import find_sentences, find_words, strip_span, whole_characters
 from doxa.text.tokenizer import TextTokenizer
 
 MOST_ANSWER_TOKENS = 30  # as stock tools have it; more where training answers have more than half as many words
@@ -45,8 +46,6 @@ class Span(Kind):
     Of a long context, windows overlap, and the best span of all of them is said."""
 
     name = "span"
-    reads = "question, context"
-    says = "answer: {text, start, end, score}, null where there is none"
     stock = Stock("AutoModelForQuestionAnswering", "ForQuestionAnswering", "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES", "network that answers",
                   ("start_logits", "end_logits"), per_token=True, n_outputs=2)
     softmax_over = "tokens"
@@ -127,13 +126,8 @@ class Span(Kind):
             lessons.append(Lesson([window], np.array(target)))
         return lessons
 
-    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        head, found, at = heads[0], [], 0
-        for layout in layouts:
-            own = outputs[at : at + len(layout.windows)]
-            at += len(layout.windows)
-            found.append({head.name: _answer(own, layout.about, head)} if all(np.isfinite(output).all() for output in own) else None)
-        return found
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        return _answer(outputs, layout.about, head) if all(np.isfinite(output).all() for output in outputs) else None
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         answer = pa.struct([("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())])
@@ -156,7 +150,7 @@ def _read_answer(answer: Any) -> dict[str, Any]:
 
 
 def _frame(first: list[int], second: list[int], parts: list[slice], reading: Reading) -> Window:
-    own = [token for part in parts for token in second[part]]
+    own = take(second, parts)
     ids, type_ids = reading.frame.pair(first, own)
     return Window(ids, type_ids, len(own))
 
@@ -167,7 +161,7 @@ def _find_tokens(offsets: np.ndarray, answer: dict[str, Any]) -> tuple[int, int]
     return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
 
-def _answer(outputs: list[np.ndarray], places: ContextPlaces, head: Head) -> dict[str, Any]:
+def _answer(outputs: Sequence[np.ndarray], places: ContextPlaces, head: Head) -> dict[str, Any]:
     """The entry of one question by the outputs (B, 2) of its windows.
 
     Scores are a softmax over all spans that may be answers, in all windows, and none where the model has learnt that there may be none."""
@@ -191,8 +185,7 @@ def _answer(outputs: list[np.ndarray], places: ContextPlaces, head: Head) -> dic
         return {"answer": None, "score": round(float(np.exp(nothing - total)), SCORE_DIGITS)}
     context = places.question.texts[1]
     start, end = int(places.offsets[found[0], 0]), int(places.offsets[found[1], 1])
-    start, end = start + len(context[start:end]) - len(context[start:end].lstrip()), end - len(context[start:end]) + len(context[start:end].rstrip())
-    start, end = whole_characters(context, start, end)
+    start, end = whole_characters(context, *strip_span(context, start, end))
     score = round(float(np.exp(best - total)), SCORE_DIGITS)
     return {"answer": {"text": context[start:end], "start": start, "end": end, "score": score}, "score": score}
 

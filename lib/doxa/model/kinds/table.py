@@ -14,9 +14,9 @@ from doxa.model.kinds.text import Text
 from doxa.model.kinds.vector import Vector
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (
-    Slices("label", "label"),
-    Slices("labels", "labels"),
-    Slices("number", "score"),
+    Slices("label"),
+    Slices("labels"),
+    Slices("number"),
     Tags(),
     Span(),
     Choice(),

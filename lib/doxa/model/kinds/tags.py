@@ -1,6 +1,7 @@
 """Tagging: a label for every token, and the entities that they make."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -10,10 +11,11 @@ import pyarrow as pa
 
 from doxa.errors import DoxaError, RecordError
 from doxa.metrics.bio import is_span_tag, spans_to_tags, tags_to_spans
+from doxa.metrics.entity_figures import is_tags
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
+from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json, read_list
 from doxa.model.kinds.tokenwise import IGNORED, TokenPlaces, gather_tokens, lay_out_text, log_softmax
 from doxa.records.record import MISSING, Record, json_type
 from doxa.records.text_fields import TextFields
@@ -39,22 +41,16 @@ class Tags(Kind):
     its first token of the model (Devlin et al. 2019)."""
 
     name = "tags"
-    reads = "tokens, or text"
-    says = "entities: [{start, end, label, score, text}]; of tokens also tags"
     stock = Stock("AutoModelForTokenClassification", "ForTokenClassification", "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES", "token classifier", per_token=True)
     softmax_over = "labels"
     has_labels = True
     marks = ("entities",)
 
     def read_question(self, record: Record, fields: TextFields) -> Question:
-        tokens = record.get("tokens")
-        if tokens in (MISSING, None) or fields.is_given:
+        if record.get("tokens") in (MISSING, None) or fields.is_given:
             text = record.get_text(fields.text)
             return Question((text,), more=Units(find_pieces(text), False))
-        if isinstance(tokens, str):  # a cell of a CSV file
-            tokens = read_json(tokens)
-        if not isinstance(tokens, list):
-            raise RecordError("bad_tokens", f'field "tokens" is {json_type(tokens)}, not a list of texts')
+        tokens = read_list(record, "tokens")
         odd = next((token for token in tokens if not isinstance(token, str)), "")
         if odd != "":
             raise RecordError("bad_tokens", f'field "tokens" holds {json_type(odd)}; all tokens have to be texts')
@@ -75,7 +71,7 @@ class Tags(Kind):
         raise ValueError("is neither a list of tags nor a list of entities with start, end and label")
 
     def check(self, question: Question, gold: Any) -> None:
-        if gold and isinstance(gold[0], str):
+        if is_tags(gold):
             if not question.more.is_given:
                 raise ValueError('holds tags, but the record has no "tokens" that they are for')
             if len(gold) != len(question.more.spans):
@@ -104,7 +100,7 @@ class Tags(Kind):
     def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
         ids = {label: i for i, label in enumerate(head.labels)}
         spans = question.more.spans
-        tags = gold if gold and isinstance(gold[0], str) else spans_to_tags(_cover(gold, spans), len(spans))
+        tags = gold if is_tags(gold) else spans_to_tags(_cover(gold, spans), len(spans))
         wanted = np.full(layout.about.n_tokens, IGNORED)
         firsts = layout.about.first_tokens(spans)
         for first, tag in zip(firsts[::-1], tags[::-1]):  # of units within one token of the model, the first decides
@@ -112,13 +108,9 @@ class Tags(Kind):
                 wanted[first] = ids.get(tag, IGNORED)
         return [Lesson([window], place.spread(wanted, len(window.ids), IGNORED)) for window, place in zip(layout.windows, layout.about.places)]
 
-    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        head, found, at = heads[0], [], 0
-        for layout in layouts:
-            logits = gather_tokens(outputs[at : at + len(layout.windows)], layout.about)
-            at += len(layout.windows)
-            found.append({head.name: _tag(logits, layout.about, head)} if np.isfinite(logits[layout.about.is_read]).all() else None)
-        return found
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        logits = gather_tokens(outputs, layout.about)
+        return _tag(logits, layout.about, head) if np.isfinite(logits[layout.about.is_read]).all() else None
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         entity = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string()), ("score", pa.float64()), ("text", pa.string())])
@@ -129,12 +121,12 @@ class Tags(Kind):
 
     def simple(self, train: list[tuple[Question, Any]], questions: list[Question]) -> dict[str, list[dict[str, Any]]]:
         """Of tokens that make entities, every entity of training wherever it stands, longest first; else each token's commonest tag."""
-        if any(gold and isinstance(gold[0], str) and _is_plain(gold) for _, gold in train):
+        if any(is_tags(gold) and _is_plain(gold) for _, gold in train):
             return {"commonest tag": _commonest_tags(train, questions)}
         counts: dict[tuple[str, ...], Counter] = defaultdict(Counter)
         for question, gold in train:
             words = _words(question)
-            spans = tags_to_spans(gold) if gold and isinstance(gold[0], str) else _cover(gold, question.more.spans)
+            spans = tags_to_spans(gold) if is_tags(gold) else _cover(gold, question.more.spans)
             for start, end, label in spans:
                 counts[words[start:end]][label] += 1
         known = {words: found.most_common(1)[0][0] for words, found in counts.items()}

@@ -1,5 +1,6 @@
 """Writing: a text for a text, token by token. Summaries, translations, replies, free answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,6 @@ class Text(Kind):
     The settings of a head: `prompt`, `max_new_tokens`, and what flags of predict say of how to write."""
 
     name = "text"
-    reads = "text"
-    says = "text, score (the perplexity of what was written under the model: from 1, less is surer)"
     stock = ENCODER_DECODER
     learns = "writing"
     starts_fresh = False
@@ -104,17 +103,12 @@ class Text(Kind):
 
     # --- predictions out
 
-    def answer(self, layouts: list[Layout], outputs: list[np.ndarray], heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        head, stops = heads[0], heads[0].settings.get("stop", ())
-        found: list[dict[str, Any] | None] = []
-        for layout, rows in zip(layouts, outputs):
-            likelihoods = rows[:, 1].astype(np.float64)
-            if not np.isfinite(likelihoods).all():
-                found.append(None)
-                continue
-            text = cut_at(layout.about.decode(rows[:, 0].astype(np.int64).tolist()), stops)
-            found.append({head.name: {"text": text, "score": round(float(np.exp(-likelihoods.mean())), SCORE_DIGITS)}})
-        return found
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        likelihoods, stops = outputs[0][:, 1].astype(np.float64), head.settings.get("stop", ())
+        if not np.isfinite(likelihoods).all():
+            return None
+        text = cut_at(layout.about.decode(outputs[0][:, 0].astype(np.int64).tolist()), stops)
+        return {"text": text, "score": round(float(np.exp(-likelihoods.mean())), SCORE_DIGITS)}
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         return [("text", pa.string()), ("score", pa.float64())]

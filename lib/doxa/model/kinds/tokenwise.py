@@ -1,11 +1,12 @@
 """Texts whose tokens each get a row of outputs: where they stand in the text and in its windows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from doxa.errors import RecordError
-from doxa.text.frame import Reading, Window
+from doxa.text.frame import Reading, Window, take
 from doxa.text.question import Layout, Question
 from doxa.text.tokenizer import TextTokenizer
 
@@ -77,7 +78,7 @@ def lay_out_text(questions: list[Question], tokenizer: TextTokenizer, reading: R
 
 
 def _frame(ids: list[int], parts: list[slice], reading: Reading) -> Window:
-    own = [token for part in parts for token in ids[part]]
+    own = take(ids, parts)
     return Window(reading.frame.single(own), None, len(own))
 
 
@@ -95,7 +96,7 @@ def owners(places: TokenPlaces) -> tuple[np.ndarray, np.ndarray]:
     return owner, position
 
 
-def gather_tokens(outputs: list[np.ndarray], places: TokenPlaces) -> np.ndarray:
+def gather_tokens(outputs: Sequence[np.ndarray], places: TokenPlaces) -> np.ndarray:
     """The outputs (T, C) of a text's tokens, from those (B, C) of its windows; zeros for a token that is in none."""
     gathered = np.zeros((places.n_tokens, outputs[0].shape[1]))
     owner, position = owners(places)

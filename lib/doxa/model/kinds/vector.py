@@ -1,5 +1,6 @@
 """Vectors of texts: near each other where the texts are alike."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +30,6 @@ class Vector(Kind):
     2019). Of a long text it is the mean of its windows' vectors, weighted by their tokens, made of length 1 again."""
 
     name = "vector"
-    reads = "text, maybe a second one"
-    says = "vector; of a pair also vector_pair and score, their cosine"
     stock = ENCODER
     learns = "contrastive"
     starts_fresh = False
@@ -93,17 +92,14 @@ class Vector(Kind):
         """The beginnings of both texts, and how alike they are: None where nothing is said, which means that they are."""
         return [Lesson([layout.windows[0], layout.windows[layout.about]], gold)] if len(question.texts) == 2 else []
 
-    def answer(self, layouts: list[Layout], outputs: np.ndarray, heads: list[Head], with_scores: bool) -> list[dict[str, Any] | None]:
-        found: list[dict[str, Any] | None] = []
-        for first, second in pool_windows(layouts, outputs):
-            if not (np.isfinite(first).all() and (second is None or np.isfinite(second).all())):
-                found.append(None)
-                continue
-            entry: dict[str, Any] = {"vector": np.round(first, SCORE_DIGITS).tolist()}
-            if second is not None:
-                entry |= {"vector_pair": np.round(second, SCORE_DIGITS).tolist(), "score": round(float(first @ second), SCORE_DIGITS)}
-            found.append({heads[0].name: entry})
-        return found
+    def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
+        (first, second), = pool_windows([layout], outputs)
+        if not (np.isfinite(first).all() and (second is None or np.isfinite(second).all())):
+            return None
+        entry: dict[str, Any] = {"vector": np.round(first, SCORE_DIGITS).tolist()}
+        if second is not None:
+            entry |= {"vector_pair": np.round(second, SCORE_DIGITS).tolist(), "score": round(float(first @ second), SCORE_DIGITS)}
+        return entry
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         vector = pa.list_(pa.float32())
@@ -129,7 +125,7 @@ def _lay_out(texts: list[list[int]], reading: Reading) -> Layout | RecordError:
     return Layout(windows, n_tokens, is_cut, starts[-1] or len(windows))
 
 
-def pool_windows(layouts: list[Layout], outputs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def pool_windows(layouts: list[Layout], outputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """The vectors (D,) of both texts of each layout, None where there is but one, from those (N, D) of their windows."""
     found, at = [], 0
     for layout in layouts:

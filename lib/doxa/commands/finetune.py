@@ -50,6 +50,9 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help="Multiplies the rate once per layer away from the heads. 0.9 may pay with few labels and large bases; costs nothing.")
 @click.option("--head-lr-factor", type=click.FloatRange(0, min_open=True), metavar="X",
               help="Multiplies the rate of the heads, which start from nothing. Pays for many labels; costs nothing.  [default: 10; with --peft 1]")
+@click.option("--head-init", type=click.Choice(("linear", "prior", "random")),
+              help="Where outputs start: linear, a logistic regression on what the base makes of the texts, for heads of label, labels, number and "
+                   "tags; prior, at how frequent labels are; random.  [default: linear]")
 @click.option("--early-stopping-patience", type=click.IntRange(min=0), default=0, show_default=True,
               help="End after so many epochs without a better dev score; 0: never. Pays with many epochs: it saves their time.")
 @click.option("--max-steps", type=int, default=-1, help="End after so many steps.")
@@ -108,7 +111,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
 @_options.error_options
 def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, prompt, output, force, resume, dry_run, dev_files,
-             dev_share, drop_leaks, learning_rate, max_length, device, precision, int8, label_smoothing_factor, class_weights,
+             dev_share, drop_leaks, learning_rate, head_init, max_length, device, precision, int8, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
              save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
              head_start_learning_rate, teachers, n_trials, space, trackers, fsdp, on_error, max_errors, require_input, quiet, verbose, **loop):
@@ -228,7 +231,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
         None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers,
-        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space, prompt)
+        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space, prompt, head_init)
     with terminal.progress("examples") as progress:
         def follow(p):
             progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}", p.n_examples * (p.n_steps - p.step))

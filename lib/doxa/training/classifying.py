@@ -22,6 +22,7 @@ from doxa.training.loop import TrainingLoop
 from doxa.training.loss import Objective, balanced_weights
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import EVALUATED_AT_ONCE, Judged, Prepared
+from doxa.training.probe import Probe
 from doxa.training.tasks import Classification
 
 
@@ -47,10 +48,14 @@ class Classifying(Prepared):
     def unlabelled_windows(self) -> list[Window]:
         return [windows[0] for windows in self.unlabelled_texts]
 
+    def probe(self, plan: Plan) -> Probe | None:
+        objectives = [self._objective(plan, [head], [target]) for head, target in zip(self.heads, self.train_targets)]
+        targets = scaled_targets(self.heads, self.train_targets, self.scale, self.shift)
+        return Probe(self.train_windows, [1] * len(self.train_windows), objectives, targets)
+
     def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> Classification:
         """The labelled texts, with them those that self-training labelled, or with teachers all that are there."""
-        weights = tuple(map(balanced_weights, self.heads, self.train_targets)) if plan.class_weights == "balanced" else ()
-        objective = Objective(self.heads, plan.label_smoothing_factor, plan.focal_gamma, weights)
+        objective = self._objective(plan, self.heads, self.train_targets)
         windows, targets = list(self.train_windows), self.train_targets
         places = [example.place for example in self.train.examples]
         if soft is not None:
@@ -58,6 +63,10 @@ class Classifying(Prepared):
         elif chosen is not None:
             windows, places, targets = self._with_unlabelled(chosen.rows, chosen.targets)
         return Classification(objective, windows, scaled_targets(self.heads, targets, self.scale, self.shift), places, self.pad_id, self.mixed, soft)
+
+    def _objective(self, plan: Plan, heads: list[Head], targets: list[np.ndarray]) -> Objective:
+        weights = tuple(map(balanced_weights, heads, targets)) if plan.class_weights == "balanced" else ()
+        return Objective(heads, plan.label_smoothing_factor, plan.focal_gamma, weights)
 
     def _with_unlabelled(self, rows: np.ndarray | None = None, targets: list[np.ndarray] | None = None
                          ) -> tuple[list[Window], list[str], list[np.ndarray]]:

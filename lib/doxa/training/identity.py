@@ -18,7 +18,7 @@ def identify(plan: Plan, prepared: Prepared) -> dict[str, str]:
     """What has to be the same for a run to go on: name -> value."""
     found = {"--base": plan.base, "--max-length": str(prepared.reading.max_length), "precision": prepared.precision,
              "--text-field": " ".join(filter(None, (prepared.train.fields.text, prepared.train.fields.text_pair))), "--label-smoothing-factor": str(plan.label_smoothing_factor),
-             "--focal-gamma": str(plan.focal_gamma), "--class-weights": plan.class_weights,
+             "--focal-gamma": str(plan.focal_gamma), "--class-weights": plan.class_weights, "--head-init": str(plan.head_init),
              "--adversarial": str(plan.adversary), "torch": torch.__version__,
              "--head": repr([(head.name, head.kind, head.labels, *((head.settings,) if head.settings else ())) for head in prepared.heads]),
              "the training data": fingerprint(prepared.train), "the dev data": fingerprint(prepared.dev)}

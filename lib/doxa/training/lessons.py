@@ -8,18 +8,21 @@ import torch
 
 from doxa.errors import DoxaError, UsageError
 from doxa.metrics.bootstrap import draw_rows
-from doxa.model.heads import Head
+from doxa.model.heads import Head, output_names
 from doxa.model.kinds.kind import Kind, Lesson
 from doxa.model.kinds.table import kind_of
+from doxa.model.kinds.tokenwise import IGNORED
 from doxa.text.frame import Window
 from doxa.text.question import Layout, Question
 from doxa.training.calibrate import LEAST_LABELLED, Calibration, calibrate_head
 from doxa.training.evaluation import HeadFigures, compare_resampled
 from doxa.training.layouts import lay_out
 from doxa.training.loop import TrainingLoop
+from doxa.training.loss import Objective
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import EVALUATED_AT_ONCE, Judged, Prepared
-from doxa.training.softmax import SoftmaxTask, choices_of, gather_choices
+from doxa.training.probe import Probe
+from doxa.training.softmax import LABELS, SoftmaxTask, choices_of, gather_choices
 
 
 @dataclass(kw_only=True)
@@ -41,7 +44,15 @@ class Lessons(Prepared):
 
     def check(self, plan: Plan) -> None:
         """Raises UsageError for what only slices have."""
-        check_flags(plan, self.kind.name, {"--class-weights": plan.class_weights != "none"})
+        check_flags(plan, self.kind.name, {"--class-weights": plan.class_weights != "none"}, has_probe=self.kind.softmax_over == LABELS)
+
+    def probe(self, plan: Plan) -> Probe | None:
+        if self.kind.softmax_over != LABELS:
+            return None
+        gold = torch.from_numpy(np.concatenate([lesson.target for lesson in self.lessons])).float()
+        reading = replace(self.head, kind="label", labels=tuple(output_names(self.heads)))
+        objective = Objective([reading], plan.label_smoothing_factor, plan.focal_gamma)
+        return Probe(self.train_windows_of(), [len(lesson.target) for lesson in self.lessons], [objective], [gold.masked_fill(gold == IGNORED, torch.nan)])
 
     def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> SoftmaxTask:
         return SoftmaxTask(self.lessons, self.stock, self.kind.softmax_over, self.pad_id, self.mixed, plan.label_smoothing_factor, plan.focal_gamma)
@@ -89,8 +100,10 @@ class Lessons(Prepared):
         return [layout.windows[0] for layout in self.dev_layouts[:most]]
 
 
-def check_flags(plan: Plan, name: str, more: dict[str, bool]) -> None:
+def check_flags(plan: Plan, name: str, more: dict[str, bool], has_probe: bool = False) -> None:
     """Raises UsageError for flags that heads of this kind have no use for; `more` are those beyond what only slices have."""
+    if plan.head_init is not None and not has_probe:
+        raise UsageError(f"--head-init is for heads of label, labels, number and tags; leave it out for a head of {name}")
     given = {"--self-training-rounds": plan.n_rounds > 0, "--teacher": bool(plan.teachers), "--target-precision": plan.target_precision is not None} | more
     for flag, is_given in given.items():
         if is_given:

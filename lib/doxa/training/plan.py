@@ -43,6 +43,7 @@ class Plan:
     n_trials: int = 0  # of a search
     space: Space = field(default_factory=dict)  # empty: see `default_space`
     prompt: str | None = None
+    head_init: str | None = None
 
     def with_settings(self, settings: dict[str, Any]) -> "Plan":
         """The same with other values of flags, given by their names."""

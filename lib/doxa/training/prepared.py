@@ -27,6 +27,7 @@ from doxa.training.examples import Example, LabelledSet
 from doxa.training.guard import HeldOut
 from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.plan import Plan
+from doxa.training.probe import Probe
 from doxa.training.reload import pad_windows
 from doxa.training.tasks import Task
 
@@ -126,6 +127,10 @@ class Prepared(ABC):
         """The first window of every unlabelled text."""
         layouts = self.kind.lay_out([example.question for example in self.unlabelled.examples], self.tokenizer, self.reading)
         return [layout.windows[0] for layout in layouts if isinstance(layout, Layout)]
+
+    def probe(self, plan: Plan) -> Probe | None:
+        """What the output layer can learn before the network does; None for kinds whose outputs are not so many linear readings of features."""
+        return None
 
     @abstractmethod
     def make_task(self, plan: Plan, chosen: Any = None, soft: torch.Tensor | None = None) -> Task:

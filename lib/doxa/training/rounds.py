@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from doxa.training.head_init import init_heads
 from doxa.training.loop import Position, TrainingLoop
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepare import fresh_model
@@ -47,13 +48,20 @@ def make_loop(plan: Plan, prepared: Prepared, stages: Stages) -> TrainingLoop:
                         prepared.precision == "fp16")
 
 
+def start_loop(plan: Plan, prepared: Prepared, stages: Stages) -> TrainingLoop:
+    """The loop of the stage that comes next: where it does not go on from earlier work, output layers get their start. Raises Stopped."""
+    if stages.begins_anew():
+        init_heads(plan, prepared, stages.processes)
+    return make_loop(plan, prepared, stages)
+
+
 def train_rounds(plan: Plan, prepared: Prepared, encoder: str | None, soft: torch.Tensor | None, stages: Stages, listener: Listener) -> Trained:
     """Train; then label unlabelled texts and train anew with them, as often as the plan says. The round with the best dev score wins."""
     chosen, rounds, first = None, [], stages.number
     for number in range(plan.n_rounds + 1):
         if number or encoder:
             prepared = fresh_model(plan, prepared, encoder, len(chosen.rows) if chosen else 0)
-        loop = make_loop(plan, prepared, stages)
+        loop = start_loop(plan, prepared, stages)
         name = f"round {number}" if plan.n_rounds else MAIN
         rounds.append(stages.train(name, loop, prepared.make_task(plan, chosen, soft), lambda: prepared.evaluate(loop), is_last=number == plan.n_rounds))
         if number < plan.n_rounds:

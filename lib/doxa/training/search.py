@@ -11,7 +11,7 @@ from doxa.training.loop import Position
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepare import fresh_model
 from doxa.training.prepared import Prepared
-from doxa.training.rounds import Trained, Trial, make_loop
+from doxa.training.rounds import Trained, Trial, make_loop, start_loop
 from doxa.training.space import Space, Span, default_space
 from doxa.training.stages import Stages
 
@@ -73,7 +73,7 @@ def search(plan: Plan, prepared: Prepared, encoder: str | None, soft: torch.Tens
         position = stages.pass_by(identity)
         if position is None:
             trial_plan, trial_prepared = _settle(plan, prepared, settings, encoder)
-            loop = make_loop(trial_plan, trial_prepared, stages)
+            loop = start_loop(trial_plan, trial_prepared, stages)
             listener.note(f"trial {number + 1} of {plan.n_trials}: {describe(settings)}")
             position = stages.try_out(
                 f"trial {number + 1}", loop, trial_prepared.make_task(trial_plan, soft=soft), lambda: trial_prepared.evaluate(loop), identity,

@@ -24,7 +24,7 @@ _SETTINGS: dict[str, tuple[type, float, float]] = {
     "gradient-accumulation-steps": (int, 1, 4096), "weight-decay": (float, 0, 10), "warmup-steps": (float, 0, 1e9),
     "max-grad-norm": (float, 1e-6, 1e6), "layerwise-lr-decay": (float, 0.01, 1), "head-lr-factor": (float, 0.01, 1000), "label-smoothing-factor": (float, 0, 0.99),
     "focal-gamma": (float, 0, 10), "peft-rank": (int, 1, 1024)}
-_CHOICES = {"class-weights": ("none", "balanced"),
+_CHOICES = {"class-weights": ("none", "balanced"), "head-init": ("linear", "prior", "random"),
             "lr-scheduler-type": ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")}
 _BY_FACTORS = {"learning-rate", "head-lr-factor"}
 

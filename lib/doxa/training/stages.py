@@ -36,6 +36,14 @@ class Stages:
         elif plan.resume and folder is not None and not folder.list_stages():
             listener.note(f"{plan.output} holds no checkpoint; starting from the beginning")
 
+    def begins_anew(self) -> bool:
+        """Whether the next stage goes on from nothing: it is not over, and no checkpoint is of it."""
+        is_begun = self.folder is not None and (os.path.exists(self.folder.stage_path(self.number)) or self._is_kept(self.number))
+        return not self.processes.from_first(is_begun)
+
+    def _is_kept(self, number: int) -> bool:
+        return self.checkpoint is not None and self.checkpoint.stage == number
+
     def train(self, name: str, loop: TrainingLoop, task: Task, evaluate: Callable[[], dict[str, float]], is_last: bool = False) -> Position:
         """Run a loop to its end, or take up its outcome from an earlier run. Raises what the loop raises."""
         number, self.number = self.number, self.number + 1
@@ -75,7 +83,7 @@ class Stages:
              gives_up: Callable[[Position], bool] = lambda _: False) -> Position:
         self._loop, self._watcher = loop, RunWatcher(
             self.folder, number, name, identity, self.plan.keeping, loop.settings.num_train_epochs, self.listener, gives_up, self.track)
-        if self.checkpoint is not None and self.checkpoint.stage == number:
+        if self._is_kept(number):
             check_identity(self.checkpoint.identity, f"the checkpoint of step {self.checkpoint.step}", identity)
             loop.restore(self.checkpoint.tensors, self.checkpoint.figures)
             self.listener.note(f"going on from step {self.checkpoint.step}" + ("" if name == MAIN else f" of {name}"))

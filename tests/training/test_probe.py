@@ -110,7 +110,7 @@ def stock_features(directory, texts, auto_class, is_split=False):
 def test_training_of_labels_starts_at_the_fit_of_the_base_features(base, tmp_path):
     """A learning rate of nothing publishes the start."""
     records = [{"text": text, "kind": text.split()[0] + text.split()[1]} for text in TEXTS]
-    finetune(base, tmp_path / "out", "kind:label", records)
+    finetune(base, tmp_path / "out", "kind:label", records, "--head-init", "linear")
     features, layer = stock_features(tmp_path / "out", TEXTS, "AutoModelForSequenceClassification")
     scaled = StandardScaler().fit_transform(np.array(features))
     reference = LogisticRegression(C=0.01, tol=1e-8, max_iter=5000).fit(scaled, [record["kind"] for record in records])
@@ -122,7 +122,7 @@ def test_training_of_labels_starts_at_the_fit_of_the_base_features(base, tmp_pat
 
 def test_training_of_tags_starts_at_the_fit_of_every_token(base, tmp_path):
     records = [{"tokens": text.split(), "tags": ["O", "B-X", "O", "B-Y"]} for text in TEXTS]
-    finetune(base, tmp_path / "out", "tags:tags", records)
+    finetune(base, tmp_path / "out", "tags:tags", records, "--head-init", "linear")
     features, layer = stock_features(tmp_path / "out", [record["tokens"] for record in records], "AutoModelForTokenClassification", is_split=True)
     rows = np.concatenate([row[1:-1] for row in features])  # every word is a single token
     gold = [tag for record in records for tag in record["tags"]]
@@ -133,6 +133,20 @@ def test_training_of_tags_starts_at_the_fit_of_every_token(base, tmp_path):
     chosen = [names.index(name) for name in reference.classes_]
     outputs = (rows @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())[:, chosen]
     np.testing.assert_allclose(log_softmax(outputs, axis=1), log_softmax(reference.decision_function(scaled), axis=1), atol=2e-2)
+
+
+def test_few_labels_start_at_how_frequent_they_are_and_many_at_the_fit(base, tmp_path):
+    """Two heads of one model."""
+    records = [{"text": text, "kind": text.split()[0], "words": f"{text.split()[0]} {text.split()[3]}"} for text in TEXTS]
+    finetune(base, tmp_path / "out", "kind:label", records, "--head", "words:label")
+    features, layer = stock_features(tmp_path / "out", TEXTS, "AutoModelForSequenceClassification")
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    np.testing.assert_allclose(log_softmax(bias[:2]), np.log([2 / 3, 1 / 3]), atol=1e-3)  # good, poor
+    scaled = StandardScaler().fit_transform(np.array(features))
+    reference = LogisticRegression(C=0.01, tol=1e-8, max_iter=5000).fit(scaled, [record["words"] for record in records])
+    assert len(reference.classes_) == 14
+    outputs = np.array(features) @ weight[2:].T + bias[2:]
+    np.testing.assert_allclose(log_softmax(outputs, axis=1), log_softmax(reference.decision_function(scaled), axis=1), atol=5e-3)
 
 
 def test_the_bias_alone_may_start_at_how_frequent_labels_are(base, tmp_path):

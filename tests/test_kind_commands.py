@@ -215,7 +215,7 @@ def test_a_record_that_does_not_hold_what_is_asked_is_an_error_in_its_place(trai
 def test_what_belongs_to_other_kinds_is_refused_in_one_line(trained, tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text('[rules.r]\nhead = "%s"\nlabel = "O"\nfirm = true\nany = ["a"]\n' % trained.head)
-    for command in (("explain", "--model", trained.directory), ("predict", "--rules", rules, "--model", trained.directory)):
+    for command in (("explain", "--rules", rules, "--model", trained.directory), ("predict", "--rules", rules, "--model", trained.directory)):
         done = run(*command, stdin=lines(trained.records[:1]))
         assert done.code == 2 and done.out == b"" and done.err.count("\n") == 1 and "label" in done.err, done.err
 

@@ -16,8 +16,9 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
               "Pages can do without, of records that were explained before.")
 @click.option("--head", "heads", multiple=True, metavar="NAME", help="Head to explain; may be repeated.  [default: all]")
 @click.option("--label", metavar="LABEL", help="Explain this label instead of the predicted one.")
-@click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
-              help="How: occlusion and shapley run on any engine; attention is weak evidence, it shows where the model looks and not what that is worth.")
+@click.option("--method", type=click.Choice(METHODS),
+              help="How: occlusion and shapley run on any engine and explain heads of any kind; attention is weak evidence, it shows where the model "
+                   "looks and not what that is worth.  [default: integrated-gradients; occlusion for heads of tags, span, choice, text and vector]")
 @click.option("--unit", type=click.Choice(("token", "word", "sentence")), default="word", show_default=True,
               help="What is scored: the tokenizer's tokens, words (of Chinese: characters), or sentences.")
 @click.option("--baseline", type=click.Choice(("pad", "mask")),
@@ -85,7 +86,7 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
         is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
         request = (model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field)
         wanted = (heads, label, method, unit, not no_faithfulness)
-        stream, types = _load(request, not no_verify, wanted, (steps, samples, seed, baseline), rules_path, terminal)
+        stream, types = _load(request, not no_verify, wanted, (steps, samples, seed, baseline), rules_path, terminal, kind == "html")
 
     def outcomes_of(source, progress):
         for outcomes in stream.explain(read_records(source)):
@@ -127,14 +128,13 @@ def _learn(source, head, text_field, seed, output, terminal):
                   f'always "{found.otherwise}" would in {found.majority}')
 
 
-def _load(request, verify, wanted, how, rules_path, terminal):
+def _load(request, verify, wanted, how, rules_path, terminal, is_page):
     """The stream of explanations, and the Arrow types of what it adds."""
     from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
 
     prepare_libraries(request[0])
     bound_caches()
 
-    from doxa.explaining.entry import entry_types
     from doxa.explaining.explainer import Wanted
     from doxa.explaining.loading import load_explainer
     from doxa.explaining.ruling import Ruling
@@ -143,6 +143,10 @@ def _load(request, verify, wanted, how, rules_path, terminal):
 
     wanted = Wanted(*wanted)
     stream, known, reasons = load_explainer(Request(*request, verify=verify), wanted, *how)
+    if is_page and not known.kind.shares:
+        raise UsageError(f"--to html shows heads of label, labels and number; explanations of a head of {known.kind.name} come as records, such as --to jsonl")
+    if rules_path and not known.kind.shares:
+        raise UsageError(f"--rules are for heads of label and labels; the head of {request[0]} is one of {known.kind.name}")
     for reason in reasons:
         terminal.explain(reason)
     heads = [head for head, _ in stream.explainer.heads]
@@ -150,4 +154,4 @@ def _load(request, verify, wanted, how, rules_path, terminal):
     for note in known.notes + (stream.ruling.notes if stream.ruling else []):
         terminal.note(note)
     calm_collector()
-    return stream, entry_types(heads, wanted.method, stream.text_pair_field is not None, wanted.with_faithfulness, stream.ruling is not None)
+    return stream, stream.explainer.arrow_type(stream.ruling is not None)

@@ -24,7 +24,8 @@ def read_entries(record: Record) -> Iterator[tuple[str, str | None, dict[str, An
     if explanation is MISSING or explanation is None:
         return
     for head, entry in explanation.items() if isinstance(explanation, dict) else [("", explanation)]:
-        parts = [] if entry is None else entry["labels"] if isinstance(entry, dict) and entry.get("labels") is not None else [entry]
+        several = next((entry[key] for key in ("labels", "entities") if isinstance(entry, dict) and entry.get(key) is not None), None)
+        parts = [] if entry is None else [entry] if several is None else several
         for one in parts if isinstance(parts, list) else [parts]:
             if not _is_sound(one):
                 raise UsageError(f'{record.place}: the field "explanation" is not what explain writes; run the records through explain first')

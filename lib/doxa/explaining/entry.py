@@ -50,7 +50,7 @@ def significant(value: float) -> float:
     return float(f"{value:.{DIGITS}g}") + 0.0  # no -0.0
 
 
-def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulness: bool, with_rules: bool = False) -> dict[str, pa.DataType]:
+def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulness: bool, with_rules: bool) -> dict[str, pa.DataType]:
     """The Arrow type of `explanation`."""
     unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
     unit += [("standard_error", pa.float64())] if method == "shapley" else []

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from doxa.errors import RecordError
-from doxa.explaining.entry import build_entry
+from doxa.explaining.entry import build_entry, entry_types
 from doxa.explaining.faithfulness import measure_faithfulness
 from doxa.explaining.layout import Layout, lay_out
 from doxa.explaining.methods import METHODS
@@ -14,6 +15,7 @@ from doxa.explaining.target import Target, choose_labels, label_scores
 from doxa.explaining.task import Task, Tools
 from doxa.explaining.units import Unit, cut_units
 from doxa.model.heads import Head, head_slices
+from doxa.records.record import Record
 from doxa.text.tokenizer import TextTokenizer
 
 
@@ -23,7 +25,7 @@ class Wanted:
 
     heads: tuple[str, ...]
     label: str | None = None
-    method: str = "integrated-gradients"
+    method: str | None = None  # what suits the kind of head
     unit: str = "word"
     with_faithfulness: bool = True
 
@@ -31,10 +33,19 @@ class Wanted:
 class Explainer:
     """`heads` are all heads of the model, side by side in its outputs; `wanted.heads` those that are explained."""
 
-    def __init__(self, wanted: Wanted, tools: Tools, heads: list[Head], tokenizer: TextTokenizer, second_field: str | None = None):
-        self.wanted, self.tools, self.tokenizer, self.second_field = wanted, tools, tokenizer, second_field
+    def __init__(self, wanted: Wanted, tools: Tools, heads: list[Head], tokenizer: TextTokenizer, second_field: str | None = None,
+                 text_field: str = "text"):
+        self.wanted, self.tools, self.tokenizer, self.second_field, self.text_field = wanted, tools, tokenizer, second_field, text_field
         self.heads = [(head, outputs) for head, outputs in zip(heads, head_slices(heads)) if head.name in wanted.heads]
         self._targets: dict[tuple[str, int | None], Target] = {}
+
+    def read(self, record: Record) -> tuple[str, ...]:
+        """The text of a record, or both of a pair. Raises RecordError."""
+        return tuple(record.get_texts(self.text_field, self.second_field))
+
+    def arrow_type(self, with_rules: bool = False) -> dict[str, pa.DataType]:
+        """The Arrow type of `explanation`."""
+        return entry_types([head for head, _ in self.heads], self.wanted.method, self.second_field is not None, self.wanted.with_faithfulness, with_rules)
 
     def explain(self, questions: list[tuple[str, ...]]) -> list[dict[str, Any] | RecordError]:
         """Return for every text, or pair of texts, one entry per head, or what is wrong with it."""

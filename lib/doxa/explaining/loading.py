@@ -4,12 +4,16 @@ from dataclasses import replace
 
 from doxa.device.choose import choose_device, choose_precision
 from doxa.errors import UsageError
+from doxa.explaining.claims import ClaimExplainer
 from doxa.explaining.explainer import Explainer, Wanted
 from doxa.explaining.methods import METHODS
 from doxa.explaining.stream import GPU_WINDOW_RECORDS, WINDOW_RECORDS, ExplainedStream
 from doxa.explaining.task import Tools
 from doxa.inference.loading import Known, Request, load_labeller, read_model
+from doxa.model.kinds.table import KINDS
 from doxa.text.tokenizer import POSITIONS_FROM_PADDING
+
+BY_DEFAULT, BLACK_BOX = "integrated-gradients", "occlusion"  # methods for labels and numbers, and for what is known by its outputs alone
 
 
 def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, seed: int, baseline: str | None) -> tuple[ExplainedStream, Known, list[str]]:
@@ -18,33 +22,50 @@ def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, s
     Returns the stream of explanations, what is known of the model, and why device, engine and precision were chosen.
     Raises DoxaError for a directory that is missing, incomplete, altered or unsafe, UsageError for heads or labels that are not there."""
     known = read_model(request)
-    if not known.kind.shares:
-        raise UsageError(f"explain is for heads of label, labels and number; the head of {request.model} is one of {known.kind.name}")
     if not known.is_ours and len(wanted.heads) == 1:
         known.table.heads = [replace(known.table.heads[0], name=wanted.heads[0])]
-    wanted = _check(wanted, known)
+    wanted = _check(wanted, known, request)
     labeller, reasons = load_labeller(request, known)
     device, _ = choose_device(request.device)
     tool = _load_tool(device, request, wanted, known, reasons)
     tools = Tools(labeller.memory, labeller.reading, _absent_id(baseline, known), steps, samples, seed, **tool)
     second_field = request.text_pair_field or known.table.text_pair_field
-    explainer = Explainer(wanted, tools, known.heads, known.tokenizer, second_field)
-    window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
     text_field = request.text_field or known.table.text_field
+    if known.kind.shares:
+        explainer = Explainer(wanted, tools, known.heads, known.tokenizer, second_field, text_field)
+    else:
+        explainer = ClaimExplainer(wanted, tools, known.heads[0], known.tokenizer, known.fields(request))
+    window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
     return ExplainedStream(explainer, text_field, second_field, window_records, known.fingerprint), known, reasons
 
 
-def _check(wanted: Wanted, known: Known) -> Wanted:
+def _check(wanted: Wanted, known: Known, request: Request) -> Wanted:
+    wanted = replace(wanted, method=wanted.method or (BY_DEFAULT if known.kind.shares else BLACK_BOX))
+    if not known.kind.shares:
+        _check_kind(wanted, known, request)
     names = [head.name for head in known.heads]
     for name in wanted.heads:
         if name not in names:
             raise UsageError(f'--head {name}: the model has no such head; its heads: {", ".join(names)}')
     chosen = [head for head in known.heads if not wanted.heads or head.name in wanted.heads]
-    for head in chosen if wanted.label is not None else ():
+    for head in chosen if wanted.label is not None and known.kind.shares else ():
         if wanted.label not in head.labels:
             hint = "; choose the head by --head" if len(chosen) > 1 else ""
             raise UsageError(f'--label {wanted.label}: the head "{head.name}" has no such label; its labels: {", ".join(head.labels) or "none, it is a number"}{hint}')
     return replace(wanted, heads=tuple(head.name for head in chosen))
+
+
+def _check_kind(wanted: Wanted, known: Known, request: Request) -> None:
+    """What heads of other kinds than labels and numbers cannot be asked. Raises UsageError."""
+    name, others = known.kind.name, [kind.name for kind in KINDS.values() if kind.is_explained]
+    if not known.kind.is_explained:
+        raise UsageError(f"explain is for heads of label, labels, number, {', '.join(others)}; the head of {request.model} is one of {name}")
+    if METHODS[wanted.method].needs:
+        raise UsageError(f"--method {wanted.method} is for heads of label, labels and number; a head of {name} takes --method occlusion or shapley")
+    labels = {tag for head in known.heads for tag in known.kind.labels_of(head)}
+    if wanted.label is not None and wanted.label not in labels:
+        told = f"its labels: {', '.join(sorted(labels))}" if labels else "it has none"
+        raise UsageError(f'--label {wanted.label}: a head of {name} has no such label; {told}')
 
 
 def _absent_id(baseline: str | None, known: Known) -> int:

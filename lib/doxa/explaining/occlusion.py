@@ -1,30 +1,29 @@
 """Occlusion (Zeiler and Fergus 2014; Li, Monroe and Jurafsky 2016 for text): what is lost when one unit is hidden."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from doxa.explaining.task import Evidence, Task, Tools
+from doxa.explaining.task import Evidence, Sought, Tools
 
 
-def explain_by_occlusion(tasks: list[Task], tools: Tools) -> list[Evidence]:
+def explain_by_occlusion(tasks: list[Sought], tools: Tools) -> list[Evidence]:
     """A unit's score is f(text) - f(text with the unit's tokens replaced by the absent token). Needs no gradients: any engine will do.
 
-    Of a text in many windows only those that hold the unit are computed again."""
-    whole = [np.array([row for _, row in tools.pooled((w, [window]) for w, window in enumerate(task.layout.windows))]) for task in tasks]
-    moved = [np.zeros((len(task.units), logits.shape[1])) for task, logits in zip(tasks, whole)]
-    for (t, unit, w), row in tools.pooled(_hidden(tasks, tools)):
-        moved[t][unit] += tasks[t].layout.shares[w] * (row - whole[t][w])
-    found = []
-    for task, logits, change in zip(tasks, whole, moved):
-        pooled = task.layout.shares @ logits  # (W, C) -> (C,)
-        found.append(Evidence(task.target.value(pooled[None]) - task.target.value(pooled + change)))
-    return found
+    Of a text in many windows those that do not hold the unit are remembered."""
+    wholes: dict[int, float] = {}
+    lost = [np.zeros(len(task.units)) for task in tasks]
+    for (t, *unit), number in tools.numbers(_hidden(tasks, tools)):
+        if unit:
+            lost[t][unit] = wholes[t] - number
+        else:
+            wholes[t] = number
+    return [Evidence(scores) for scores in lost]
 
 
-def _hidden(tasks: list[Task], tools: Tools):
-    """Every window of every task once for each unit in it, that unit hidden."""
+def _hidden(tasks: list[Sought], tools: Tools) -> Iterator:
+    """Every task as it is, and once for each unit that the model reads, that unit hidden."""
     for t, task in enumerate(tasks):
-        for unit in range(len(task.units)):
-            marks = task.marks([unit])
-            for w, slots in enumerate(task.layout.slots):
-                if marks[slots[slots >= 0]].any():
-                    yield (t, unit, w), [task.layout.replaced_in(w, marks, tools.absent_id)]
+        yield (t,), task, list(task.layout.windows)
+        for unit in task.read_units().tolist():
+            yield (t, unit), task, task.layout.replaced(task.marks([unit]), tools.absent_id)

@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 
-from doxa.explaining.task import Evidence, Task, Tools
+from doxa.explaining.task import Evidence, Sought, Tools
 
 LEAST_PAIRS = 8  # orders and their reverses: fewer tell no standard error
 
@@ -21,18 +21,18 @@ class Game:
     numbers: dict[bytes, float]
 
 
-def explain_by_shapley(tasks: list[Task], tools: Tools) -> list[Evidence]:
+def explain_by_shapley(tasks: list[Sought], tools: Tools) -> list[Evidence]:
     """A unit's score is its average part of f(text) - f(all units hidden), over the orders in which units may come in.
 
     Exact where all coalitions of the units are at most `samples`; else an unbiased estimate of at most about `samples` evaluations,
     with its standard error over pairs of orders. Of more units than that allows for, neighbours are grouped and share their group's score evenly."""
     games = [_arrange(task, tools) for task in tasks]
-    for (t, coalition), logits in tools.pooled(_coalitions(tasks, games, tools)):
-        games[t].numbers[coalition] = float(tasks[t].target.value(logits[None])[0])
+    for (t, coalition), number in tools.numbers(_coalitions(tasks, games, tools)):
+        games[t].numbers[coalition] = number
     return [_conclude(task, game) for task, game in zip(tasks, games)]
 
 
-def _arrange(task: Task, tools: Tools) -> Game:
+def _arrange(task: Sought, tools: Tools) -> Game:
     units = task.read_units()
     if len(units) <= np.log2(tools.samples):
         groups = [units[i : i + 1] for i in range(len(units))]
@@ -46,15 +46,15 @@ def _arrange(task: Task, tools: Tools) -> Game:
     return Game(groups, orders, {flags.tobytes(): np.nan for order in orders for flags in _prefixes(order)})
 
 
-def _coalitions(tasks: list[Task], games: list[Game], tools: Tools) -> Iterator:
+def _coalitions(tasks: list[Sought], games: list[Game], tools: Tools) -> Iterator:
     for t, (task, game) in enumerate(zip(tasks, games)):
         for coalition in list(game.numbers):
             hidden = [group for group, is_in in zip(game.groups, np.frombuffer(coalition, bool)) if not is_in]
             marks = task.marks(unit for group in hidden for unit in group)
-            yield (t, coalition), task.layout.replaced(marks, tools.absent_id)
+            yield (t, coalition), task, task.layout.replaced(marks, tools.absent_id)
 
 
-def _conclude(task: Task, game: Game) -> Evidence:
+def _conclude(task: Sought, game: Game) -> Evidence:
     scores, errors = np.zeros(len(task.units)), np.zeros(len(task.units))
     if game.orders is None:
         values, spread, about = _exact(game), np.zeros(len(game.groups)), {"samples": len(game.numbers)}

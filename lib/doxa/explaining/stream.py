@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from doxa.errors import RecordError
+from doxa.explaining.claims import ClaimExplainer
 from doxa.explaining.explainer import Explainer
 from doxa.explaining.ruling import Ruling
 from doxa.inference.predictor import wait_for
@@ -18,8 +19,8 @@ WINDOW_RECORDS, GPU_WINDOW_RECORDS = 32, 512
 class ExplainedStream:
     """Adds `explanation`, with the rules of `ruling` that fire, if there is one."""
 
-    def __init__(self, explainer: Explainer, text_field: str = "text", text_pair_field: str | None = None, window_records: int = WINDOW_RECORDS,
-                 fingerprint: Callable[[], str] = str):
+    def __init__(self, explainer: Explainer | ClaimExplainer, text_field: str = "text", text_pair_field: str | None = None,
+                 window_records: int = WINDOW_RECORDS, fingerprint: Callable[[], str] = str):
         self.explainer, self.text_field, self.text_pair_field, self.window_records = explainer, text_field, text_pair_field, window_records
         self._fingerprint = fingerprint
         self.ruling: Ruling | None = None
@@ -44,12 +45,11 @@ class ExplainedStream:
                 continue
             refuse_second_head(record, self.explainer.wanted.heads, "explanation")
             try:
-                texts = record.get_texts(self.text_field, self.text_pair_field)
+                questions.append(self.explainer.read(record))
             except RecordError as error:
                 outcome.error = error
                 continue
             readable.append(outcome)
-            questions.append(tuple(texts))
         for outcome, answer in zip(readable, wait_for(self._lane.submit(self.explainer.explain, questions))):
             if isinstance(answer, RecordError):
                 outcome.error = answer

@@ -1,7 +1,8 @@
 """What a method is given, what it works with, and what it gives back."""
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,13 +20,20 @@ MOST_TOKENS = 1 << 19  # of the windows that are made and computed together: som
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """Explain one number of one text: how much each of its U units adds to it."""
+class Sought(ABC):
+    """One number of what a model makes of one record is to be explained: how much each of its U units adds to it."""
 
     layout: Layout
     units: list[Unit]
-    n_first_units: int  # of the first text; the rest are the second one's
-    target: Target
+
+    @abstractmethod
+    def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
+        """The number by the outputs of the windows, some tokens of which may be hidden."""
+
+    @property
+    def written(self) -> list[int] | None:
+        """The tokens that a model which writes has written; None of other models."""
+        return None
 
     def by_unit(self, by_token: np.ndarray) -> np.ndarray:
         """Sum figures of the n tokens over the units, (n,) -> (U,)."""
@@ -42,6 +50,17 @@ class Task:
         """The units of which the model reads at least one token."""
         is_read = self.layout.is_read()
         return np.flatnonzero([is_read[list(unit.tokens)].any() for unit in self.units])
+
+
+@dataclass(frozen=True, eq=False)
+class Task(Sought):
+    """The log-odds of a label of one text or two, or the value of a head that is a number."""
+
+    n_first_units: int  # of the first text; the rest are the second one's
+    target: Target
+
+    def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
+        return float(self.target.value(pool(np.asarray(outputs), windows, [(0, len(windows))]))[0])
 
 
 @dataclass
@@ -69,23 +88,46 @@ class Tools:
     attention: Any = None
 
     def pooled(self, jobs: Iterable[tuple[Key, list[Window]]]) -> Iterator[tuple[Key, np.ndarray]]:
-        """Yield for each job, in order, its key and the pooled logits (C,) of its windows; few jobs are held at a time."""
-        keys: list[Key] = []
-        windows: list[Window] = []
-        spans: list[tuple[int, int]] = []
-        n_tokens = 0
-        for key, own in jobs:
-            keys.append(key)
-            spans.append((len(windows), len(windows) + len(own)))
-            windows += own
-            n_tokens += sum(len(window.ids) for window in own)
-            if n_tokens >= MOST_TOKENS:
-                yield from zip(keys, pool(self.memory.compute(windows)[0], windows, spans))
-                keys, windows, spans, n_tokens = [], [], [], 0
-        if keys:
-            yield from zip(keys, pool(self.memory.compute(windows)[0], windows, spans))
+        """Yield for each job, in order, its key and the pooled logits (C,) of its windows."""
+        for part in _in_parts(jobs, lambda job: job[1]):
+            windows, spans = _side_by_side([own for _, own in part])
+            yield from zip((key for key, _ in part), pool(self.memory.compute(windows)[0], windows, spans))
+
+    def numbers(self, jobs: Iterable[tuple[Key, Sought, list[Window]]]) -> Iterator[tuple[Key, float]]:
+        """Yield for each job, in order, its key and the number that is sought of it by these windows."""
+        for part in _in_parts(jobs, lambda job: job[2]):
+            windows, spans = _side_by_side([own for _, _, own in part])
+            outputs = self._outputs(windows, [sought.written for _, sought, own in part for _ in own])
+            for (key, sought, own), (start, end) in zip(part, spans):
+                yield key, sought.number(own, outputs[start:end])
+
+    def _outputs(self, windows: list[Window], written: list[list[int] | None]) -> Sequence[np.ndarray]:
+        """The outputs of windows; of those that something was written for, how likely that is, as rows (T, 2) like the generator's own."""
+        if written[0] is None:
+            return self.memory.compute(windows)[0]
+        likelihoods = self.memory.engine.score([window.ids for window in windows], written)
+        return [np.stack([ids, own], axis=1) for ids, own in zip(written, likelihoods)]
 
     def random(self, layout: Layout) -> np.random.Generator:
         """A generator that depends on the seed and the text alone, so that neighbours in the stream change nothing."""
         digest = hashlib.sha256(layout.ids.tobytes()).digest()
         return np.random.default_rng([self.seed, *np.frombuffer(digest, np.uint32).tolist()])
+
+
+def _in_parts(jobs: Iterable[Any], windows_of: Callable[[Any], list[Window]]) -> Iterator[list[Any]]:
+    """Jobs whose windows are computed together; few are held at a time."""
+    part, n_tokens = [], 0
+    for job in jobs:
+        part.append(job)
+        n_tokens += sum(len(window.ids) for window in windows_of(job))
+        if n_tokens >= MOST_TOKENS:
+            yield part
+            part, n_tokens = [], 0
+    if part:
+        yield part
+
+
+def _side_by_side(parts: list[list[Window]]) -> tuple[list[Window], list[tuple[int, int]]]:
+    """All windows, one part after the other, and where each part begins and ends."""
+    ends = np.cumsum([len(own) for own in parts]).tolist()
+    return [window for own in parts for window in own], list(zip([0, *ends], ends))

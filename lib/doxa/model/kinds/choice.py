@@ -12,7 +12,7 @@ from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
 from doxa.model.kinds.kind import Kind, Lesson, Stock, read_list
 from doxa.model.kinds.slices import pool
-from doxa.model.kinds.tokenwise import log_softmax
+from doxa.model.kinds.tokenwise import log_odds, log_softmax
 from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
@@ -28,6 +28,7 @@ class Choice(Kind):
                   has_choice_axis=True, n_outputs=1)
     softmax_over = "windows"
     marks = ("index",)
+    is_explained = True
 
     def fields_of(self, record: Record, fields: TextFields) -> TextFields:
         return fields
@@ -82,10 +83,16 @@ class Choice(Kind):
         return [Lesson([layout.windows[start] for start in starts], _place(question, gold))]
 
     def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
-        question, sizes = layout.about
-        ends = np.cumsum(sizes).tolist()
-        logits = pool(np.asarray(outputs), layout.windows, list(zip([0, *ends], ends)))[:, 0]  # (K,)
-        return _choose(logits / head.temperature, question, with_scores) if np.isfinite(logits).all() else None
+        logits = _logits(layout, outputs)
+        return _choose(logits / head.temperature, layout.about[0], with_scores) if np.isfinite(logits).all() else None
+
+    def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
+        """The log-odds of the choice against all others."""
+        logits = _logits(layout, outputs) / head.temperature
+        return float(log_odds(logits[None], np.arange(len(logits)) == claim["index"])[0])
+
+    def place_of(self, number: int, fields: TextFields) -> dict[str, Any]:
+        return {"field": "choices", "index": number - 1} if number else {}
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         scores = [("scores", pa.list_(pa.float64()))] if with_scores else []
@@ -99,6 +106,12 @@ class Choice(Kind):
         places = [_place(question, gold) for question, gold in train]
         commonest = int(np.bincount(places).argmax())
         return {"majority": [{"index": (place := min(commonest, len(question.texts) - 2)), "text": question.texts[place + 1]} for question in questions]}
+
+
+def _logits(layout: Layout, outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """The logits (K,) of the choices."""
+    ends = np.cumsum(layout.about[1]).tolist()
+    return pool(np.asarray(outputs), layout.windows, list(zip([0, *ends], ends)))[:, 0]
 
 
 def _choose(logits: np.ndarray, question: Question, with_scores: bool) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class Kind(ABC):
     writes: bool = False
     settings: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
+    is_explained: bool = False  # `weigh` says what there is to explain
+    claims_key: str | None = None  # of an entry that makes several claims, the key of their list
 
     @property
     def stocks(self) -> tuple[Stock, ...]:
@@ -155,6 +157,28 @@ class Kind(ABC):
     @abstractmethod
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         """The members of an entry of `prediction`, in Arrow."""
+
+    # --- what is explained
+
+    def claims(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        """What an entry of `prediction` says, each of which can be explained. Raises RecordError where that is nothing."""
+        return [entry]
+
+    def labels_of(self, head: Head) -> list[str]:
+        """The labels that claims have."""
+        return list(head.labels)
+
+    def claim_type(self, head: Head) -> list[tuple[str, pa.DataType]]:
+        """The members of a claim, in Arrow."""
+        return self.arrow_type(head, False)
+
+    def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
+        """How much the outputs of a layout's windows speak for a claim, in nats of log-odds unless the kind says otherwise."""
+        raise NotImplementedError
+
+    def place_of(self, number: int, fields: TextFields) -> dict[str, Any]:
+        """What names the text of a question, counted from 0, beside the words of it: nothing for the first."""
+        return {"field": fields.text_pair} if number else {}
 
     @abstractmethod
     def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:

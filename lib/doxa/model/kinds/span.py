@@ -50,6 +50,7 @@ class Span(Kind):
                   ("start_logits", "end_logits"), per_token=True, n_outputs=2)
     softmax_over = "tokens"
     marks = ("answer",)
+    is_explained = True
 
     def fields_of(self, record: Record, fields: TextFields) -> TextFields:
         if fields.is_given or fields.text_pair:
@@ -129,6 +130,16 @@ class Span(Kind):
     def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
         return _answer(outputs, layout.about, head) if all(np.isfinite(output).all() for output in outputs) else None
 
+    def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
+        """The log-odds of the answer, in the window that gives it most, or of none, against all that may be said."""
+        spans, said = _weigh_spans(outputs, layout.about, head), claim["answer"]
+        if said is None:
+            own = spans.nothing
+        else:
+            found = _find_tokens(layout.about.offsets, said)
+            own = -np.inf if found is None else max(window.score_of(*found) for window in spans.windows)
+        return own - spans.total - float(np.log1p(-np.exp(own - spans.total)))
+
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         answer = pa.struct([("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())])
         return [("answer", answer), ("score", pa.float64())]
@@ -161,32 +172,63 @@ def _find_tokens(offsets: np.ndarray, answer: dict[str, Any]) -> tuple[int, int]
     return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
 
+@dataclass(frozen=True, slots=True)
+class WindowSpans:
+    """The scores (T, L) of spans of a context in one window, by where they start and by their length less 1; `positions` (T,) are those of the
+    tokens in the context."""
+
+    positions: np.ndarray
+    scores: np.ndarray
+
+    def score_of(self, first: int, last: int) -> float:
+        """That of the span of these tokens of the context, -inf where the window does not hold it."""
+        place = np.flatnonzero(self.positions == first)
+        return float(self.scores[place[0], last - first]) if len(place) and last - first < self.scores.shape[1] else -np.inf
+
+    def log_total(self) -> float:
+        return float(np.logaddexp.reduce(self.scores, axis=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """What all windows say of a context. `nothing` is the score of no answer, `total` the log of the sum of all scores' exponentials, with it where
+    there may be none."""
+
+    windows: list[WindowSpans]
+    nothing: float
+    total: float
+
+
+def _weigh_spans(outputs: Sequence[np.ndarray], places: ContextPlaces, head: Head) -> Spans:
+    """The scores of all spans that may be answers, by the outputs (B, 2) of the windows of one question."""
+    most_tokens, may_be_none = head.settings.get("most_tokens", MOST_ANSWER_TOKENS), head.settings.get("may_be_none", False)
+    is_shown, windows = places.is_shown(), []
+    for output, place in zip(outputs, places.places):
+        positions = place.positions()
+        starts, ends = np.where(is_shown[positions], (output[place.at : place.at + len(positions)] / head.temperature).T, -np.inf)
+        windows.append(WindowSpans(positions, _span_scores(starts, ends, positions, most_tokens)))
+    nothing = min(float(output[0].sum() / head.temperature) for output in outputs)
+    return Spans(windows, nothing, float(np.logaddexp.reduce([*(window.log_total() for window in windows), *([nothing] if may_be_none else [])])))
+
+
 def _answer(outputs: Sequence[np.ndarray], places: ContextPlaces, head: Head) -> dict[str, Any]:
     """The entry of one question by the outputs (B, 2) of its windows.
 
     Scores are a softmax over all spans that may be answers, in all windows, and none where the model has learnt that there may be none."""
-    most_tokens, may_be_none = head.settings.get("most_tokens", MOST_ANSWER_TOKENS), head.settings.get("may_be_none", False)
-    nothing, best, found, partition, is_shown = np.inf, -np.inf, (0, 0), [], places.is_shown()
-    for output, place in zip(outputs, places.places):
-        positions = place.positions()
-        starts, ends = np.where(is_shown[positions], (output[place.at : place.at + len(positions)] / head.temperature).T, -np.inf)
-        nothing = min(nothing, float(output[0].sum() / head.temperature))
-        scores = _span_scores(starts, ends, positions, most_tokens)
-        start, length = np.unravel_index(scores.argmax(), scores.shape)
-        highest = float(scores[start, length])
-        if np.isfinite(highest):
-            partition.append(highest + float(np.log(np.exp(scores - highest).sum())))
-        if highest > best:
-            best, found = highest, (positions[start], positions[start + length])
+    spans = _weigh_spans(outputs, places, head)
+    best, found = -np.inf, (0, 0)
+    for window in spans.windows:
+        start, length = np.unravel_index(window.scores.argmax(), window.scores.shape)
+        if window.scores[start, length] > best:
+            best, found = float(window.scores[start, length]), (window.positions[start], window.positions[start + length])
     if best == -np.inf:  # no window shows anything but space
         return {"answer": None, "score": 1.0}
-    total = np.logaddexp.reduce([*partition, nothing] if may_be_none else partition)
-    if may_be_none and nothing > best:
-        return {"answer": None, "score": round(float(np.exp(nothing - total)), SCORE_DIGITS)}
+    if head.settings.get("may_be_none", False) and spans.nothing > best:
+        return {"answer": None, "score": round(float(np.exp(spans.nothing - spans.total)), SCORE_DIGITS)}
     context = places.question.texts[1]
     start, end = int(places.offsets[found[0], 0]), int(places.offsets[found[1], 1])
     start, end = whole_characters(context, *strip_span(context, start, end))
-    score = round(float(np.exp(best - total)), SCORE_DIGITS)
+    score = round(float(np.exp(best - spans.total)), SCORE_DIGITS)
     return {"answer": {"text": context[start:end], "start": start, "end": end, "score": score}, "score": score}
 
 

@@ -16,7 +16,7 @@ from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
 from doxa.model.heads import SCORE_DIGITS, Head
 from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json, read_list
-from doxa.model.kinds.tokenwise import IGNORED, TokenPlaces, gather_tokens, lay_out_text, log_softmax
+from doxa.model.kinds.tokenwise import IGNORED, TokenPlaces, gather_tokens, lay_out_text, log_odds, log_softmax
 from doxa.records.record import MISSING, Record, json_type
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
@@ -45,6 +45,8 @@ class Tags(Kind):
     softmax_over = "labels"
     has_labels = True
     marks = ("entities",)
+    is_explained = True
+    claims_key = "entities"
 
     def read_question(self, record: Record, fields: TextFields) -> Question:
         if record.get("tokens") in (MISSING, None) or fields.is_given:
@@ -113,8 +115,25 @@ class Tags(Kind):
         return _tag(logits, layout.about, head) if np.isfinite(logits[layout.about.is_read]).all() else None
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
-        entity = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string()), ("score", pa.float64()), ("text", pa.string())])
-        return [("entities", pa.list_(entity)), ("tags", pa.list_(pa.string()))]
+        return [("entities", pa.list_(pa.struct(self.claim_type(head)))), ("tags", pa.list_(pa.string()))]
+
+    def claims(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        return entry["entities"]
+
+    def labels_of(self, head: Head) -> list[str]:
+        return sorted({_entity_label(tag) for tag in head.labels if tag != OUTSIDE})
+
+    def claim_type(self, head: Head) -> list[tuple[str, pa.DataType]]:
+        return [("start", pa.int64()), ("end", pa.int64()), ("label", pa.string()), ("score", pa.float64()), ("text", pa.string())]
+
+    def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
+        """The mean over the entity's units of the log-odds that the unit is of an entity with this label."""
+        logits = gather_tokens(outputs, layout.about)
+        units = [(start, end) for start, end in layout.about.question.more.spans if start < claim["end"] and claim["start"] < end]
+        firsts = layout.about.first_tokens(units)
+        firsts = firsts[firsts >= 0]
+        chosen = np.array([_entity_label(tag) == claim["label"] for tag in head.labels])
+        return float(log_odds(logits[firsts[layout.about.is_read[firsts]]] / head.temperature, chosen).mean())
 
     def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
         return tag_figures(gold, *said)
@@ -235,6 +254,11 @@ def _commonest_tags(train: list[tuple[Question, list[str]]], questions: list[Que
 def _is_entity(value: Any) -> bool:
     return (isinstance(value, dict) and type(value.get("start")) is int and type(value.get("end")) is int and 0 <= value["start"] < value["end"]
             and isinstance(value.get("label"), str) and bool(value["label"]))
+
+
+def _entity_label(tag: str) -> str:
+    """The label of the entities that a tag is of."""
+    return tag[2:] if is_span_tag(tag) and tag != OUTSIDE else tag
 
 
 def _is_plain(tags) -> bool:

@@ -40,6 +40,7 @@ class Text(Kind):
     starts_fresh = False
     writes = True
     marks = ("text",)
+    is_explained = True
     settings = ("max_new_tokens", "beams", "sample", "temperature", "top_p", "seed", "stop")
 
     @property
@@ -109,6 +110,10 @@ class Text(Kind):
             return None
         text = cut_at(layout.about.decode(outputs[0][:, 0].astype(np.int64).tolist()), stops)
         return {"text": text, "score": round(float(np.exp(-likelihoods.mean())), SCORE_DIGITS)}
+
+    def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
+        """The mean log-likelihood of the tokens that were written."""
+        return float(outputs[0][:, 1].mean(dtype=np.float64))
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         return [("text", pa.string()), ("score", pa.float64())]

@@ -105,6 +105,11 @@ def gather_tokens(outputs: Sequence[np.ndarray], places: TokenPlaces) -> np.ndar
     return gathered
 
 
+def log_odds(logits: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The log-odds (N,) of those of the columns that are chosen (C,), against the others, by logits (N, C)."""
+    return np.logaddexp.reduce(logits[:, chosen], axis=1) - np.logaddexp.reduce(logits[:, ~chosen], axis=1)
+
+
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log probabilities (N, C)."""
     shifted = logits - logits.max(axis=1, keepdims=True)

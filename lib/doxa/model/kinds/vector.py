@@ -35,6 +35,7 @@ class Vector(Kind):
     starts_fresh = False
     needs_gold = False
     marks = ("vector",)
+    is_explained = True
 
     def fields_of(self, record: Record, fields: TextFields) -> TextFields:
         """A record of one text has no second one; without the text that a model of pairs was taught with, `text` is read."""
@@ -100,6 +101,20 @@ class Vector(Kind):
         if second is not None:
             entry |= {"vector_pair": np.round(second, SCORE_DIGITS).tolist(), "score": round(float(first @ second), SCORE_DIGITS)}
         return entry
+
+    def claims(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        if "score" not in entry:
+            raise RecordError("nothing_to_explain", "the vector of one text claims nothing; give a second text, to explain how alike both are")
+        return [{"score": entry["score"]}]
+
+    def claim_type(self, head: Head) -> list[tuple[str, pa.DataType]]:
+        return [("score", pa.float64())]
+
+    def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
+        """The cosine of both vectors."""
+        (first, second), = pool_windows([layout], outputs)
+        assert second is not None
+        return float(first @ second)
 
     def arrow_type(self, head: Head, with_scores: bool) -> list[tuple[str, pa.DataType]]:
         vector = pa.list_(pa.float32())

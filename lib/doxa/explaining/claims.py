@@ -1,0 +1,134 @@
+"""What heads of other kinds than labels and numbers say of a record, explained claim by claim: an entity, an answer, a choice, a likeness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from doxa.errors import RecordError
+from doxa.explaining.entry import significant
+from doxa.explaining.explainer import Wanted
+from doxa.explaining.marking import Marker, find_tokens
+from doxa.explaining.methods import METHODS
+from doxa.explaining.task import Evidence, Sought, Tools
+from doxa.explaining.units import Unit, cut_units
+from doxa.model.heads import Head
+from doxa.model.kinds.table import kind_of
+from doxa.records.text_fields import TextFields
+from doxa.text.frame import Window
+from doxa.text.question import Layout, Question
+from doxa.text.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Claim(Sought):
+    """One thing that an entry of `prediction` says. `owners` tells of every unit which of the question's texts it is of; `answer` are the outputs
+    by which it was said."""
+
+    owners: list[int]
+    said: dict[str, Any]
+    question: Question
+    laid_out: Layout
+    answer: Sequence[np.ndarray]
+    head: Head
+
+    def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
+        return kind_of([self.head]).weigh(self.said, self.laid_out, outputs, self.head)
+
+    @property
+    def written(self) -> list[int] | None:
+        return self.answer[0][:, 0].astype(np.int64).tolist() if kind_of([self.head]).writes else None
+
+
+class ClaimExplainer:
+    """Explains by methods that need nothing but outputs. The model has one head, which is of a kind that `is_explained`."""
+
+    def __init__(self, wanted: Wanted, tools: Tools, head: Head, tokenizer: TextTokenizer, fields: TextFields):
+        self.wanted, self.tools, self.head, self.kind, self.tokenizer, self.fields = wanted, tools, head, kind_of([head]), tokenizer, fields
+
+    @property
+    def heads(self) -> list[tuple[Head, slice]]:
+        return [(self.head, slice(None))]
+
+    def read(self, record: Any) -> tuple[Question, TextFields]:
+        """What is asked of a record, and the fields that its texts are in. Raises RecordError."""
+        return self.kind.read_question(record, self.fields), self.kind.fields_of(record, self.fields)
+
+    def explain(self, asked: list[tuple[Question, TextFields]]) -> list[dict[str, Any] | RecordError]:
+        """Return for every question an entry by the name of the head, or what is wrong with it."""
+        questions = [question for question, _ in asked]
+        layouts = self.kind.lay_out(questions, self.tokenizer, self.tools.reading)
+        answers: list[Any] = list(layouts)
+        read = [i for i, layout in enumerate(layouts) if not isinstance(layout, RecordError)]
+        if not read:
+            return answers
+        outputs = self.tools.memory.compute([window for i in read for window in layouts[i].windows])[0]
+        entries = self.kind.answer([layouts[i] for i in read], outputs, [self.head], False)
+        claims: list[Claim] = []
+        owners: list[int] = []
+        at = 0
+        for i, entry in zip(read, entries):
+            end = at + len(layouts[i].windows)
+            try:
+                found = self._claims(questions[i], layouts[i], entry, outputs[at:end])
+            except RecordError as error:
+                answers[i] = error
+            else:
+                answers[i] = {self.head.name: {self.kind.claims_key: []} if self.kind.claims_key else {}}
+                claims += found
+                owners += [i] * len(found)
+            at = end
+        for claim, evidence, i in zip(claims, METHODS[self.wanted.method].explain(claims, self.tools), owners):
+            if not np.isfinite(evidence.scores).all():
+                answers[i] = RecordError("non_finite", "the explanation holds a score that is no finite number")
+            elif not isinstance(answers[i], RecordError):
+                explained = claim.said | {"method": self.wanted.method, "unit": self.wanted.unit, "tokens": self._units(claim, evidence, asked[i][1])} | evidence.about
+                if self.kind.claims_key:
+                    answers[i][self.head.name][self.kind.claims_key].append(explained)
+                else:
+                    answers[i][self.head.name] = explained
+        return answers
+
+    def _claims(self, question: Question, layout: Layout, entry: dict[str, Any] | None, outputs: Sequence[np.ndarray]) -> list[Claim]:
+        """Raises RecordError where there is nothing to explain."""
+        if entry is None:
+            raise RecordError("non_finite", "the model gave a score that is no finite number")
+        said = [claim for claim in self.kind.claims(entry[self.head.name]) if self.wanted.label in (None, claim.get("label"))]
+        if not said:
+            return []
+        tokens, marker = find_tokens(self.kind, question, layout.windows, self.tokenizer, self.tools.reading)
+        units, owners = _cut(question, marker, self.wanted.unit)
+        return [Claim(tokens, units, owners, one, question, layout, outputs, self.head) for one in said]
+
+    def _units(self, claim: Claim, evidence: Evidence, fields: TextFields) -> list[dict[str, Any]]:
+        found = []
+        for i, (unit, owner) in enumerate(zip(claim.units, claim.owners)):
+            text = claim.question.texts[owner]
+            entry = {"text": text[unit.start : unit.end], "start": unit.start, "end": unit.end, "score": significant(evidence.scores[i])}
+            if evidence.errors is not None:
+                entry["standard_error"] = significant(evidence.errors[i])
+            found.append(entry | self.kind.place_of(owner, fields))
+        return found
+
+    def arrow_type(self, with_rules: bool = False) -> dict[str, pa.DataType]:
+        """The Arrow type of `explanation`."""
+        unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
+        unit += [("standard_error", pa.float64())] if self.wanted.method == "shapley" else []
+        unit += [("field", pa.string()), ("index", pa.int64())]
+        rest = [("method", pa.string()), ("unit", pa.string()), ("tokens", pa.list_(pa.struct(unit)))]
+        rest += [("samples", pa.int64())] if self.wanted.method == "shapley" else []
+        entry = pa.struct([*self.kind.claim_type(self.head), *rest])
+        return {"explanation": pa.struct([(self.head.name, pa.struct([(self.kind.claims_key, pa.list_(entry))]) if self.kind.claims_key else entry)])}
+
+
+def _cut(question: Question, marker: Marker, unit: str) -> tuple[list[Unit], list[int]]:
+    """The units of all texts, their tokens counted as the marker does, and of which text each is."""
+    units, owners = [], []
+    for i, text in enumerate(question.texts):
+        places = [place for place, owner in enumerate(marker.owners) if owner == i]
+        own = cut_units(text, [marker.offsets[place] for place in places], unit)
+        units += [Unit(one.start, one.end, tuple(places[token] for token in one.tokens)) for one in own]
+        owners += [i] * len(own)
+    return units, owners

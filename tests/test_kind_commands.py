@@ -229,6 +229,11 @@ FAULTS = [
     (("--head", "tags:tags"), [{"tokens": ["a"], "tags": ["O", "O"]}] * 9, "2 tags for 1 tokens"),
     (("--head", "answers:span"), [{"question": "q", "context": "c", "answers": [{"text": "d", "start": 0}]}] * 9, "where it does not"),
     (("--head", "right:choice"), [{"text": "q", "choices": ["a", "b"], "right": 2}] * 9, "none of the 2 choices"),
+    (("--head", "tags:tags"), [{"tokens": ["a"], "tag": ["O"]}] * 9, 'has "tokens" and a tag for each of them, or a text and a list of its entities {start, end, label} in field "tags"'),
+    (("--head", "answers:span"), [{"question": "q", "context": "c"}] * 9, 'has "question", "context" and a list of answers {text, start} in field "answers"'),
+    (("--head", "right:choice"), [{"text": "q", "choices": ["a", "b"]}] * 9, 'has a text, "choices" and the right one, its place from 0 or its text, in field "right"'),
+    (("--head", "reply:text"), [{"text": "q"}] * 9, 'has a text and what is to be written for it in field "reply"'),
+    (("--head", "tags:tags"), [{"words": ["a"], "tags": ["O"]}] * 9, 'fields "tokens" and "text" are missing; name the field of a text with --text-field'),
 ]
 
 

@@ -27,6 +27,7 @@ class Choice(Kind):
     stock = Stock("AutoModelForMultipleChoice", "ForMultipleChoice", "MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES", "network that chooses",
                   has_choice_axis=True, n_outputs=1)
     softmax_over = "windows"
+    learns_from = 'a text, "choices" and the right one, its place from 0 or its text,'
     marks = ("index",)
 
     def fields_of(self, record: Record, fields: TextFields) -> TextFields:

@@ -66,7 +66,7 @@ class Kind(ABC):
     `learns` is what its loss is: `softmax` over `softmax_over` (labels of each token, tokens of a window, windows of a lesson), or a
     task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network.
     `writes` where its answers are written token by token, by the generator in place of an engine; `settings` are those of the head that flags
-    of predict may change."""
+    of predict may change. `learns_from` says, for people, what a record has to hold, its gold last."""
 
     name: str
     stock: Stock
@@ -79,6 +79,7 @@ class Kind(ABC):
     takes_ids: bool = False  # also token ids in place of texts, as `tokenize` leaves them
     writes: bool = False
     settings: tuple[str, ...] = ()
+    learns_from: str = "a text and a label"
     marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
 
     @property

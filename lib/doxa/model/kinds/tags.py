@@ -44,10 +44,13 @@ class Tags(Kind):
     stock = Stock("AutoModelForTokenClassification", "ForTokenClassification", "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES", "token classifier", per_token=True)
     softmax_over = "labels"
     has_labels = True
+    learns_from = '"tokens" and a tag for each of them, or a text and a list of its entities {start, end, label}'
     marks = ("entities",)
 
     def read_question(self, record: Record, fields: TextFields) -> Question:
         if record.get("tokens") in (MISSING, None) or fields.is_given:
+            if not fields.is_given and record.get(fields.text) is MISSING:
+                raise RecordError("missing_field", f'fields "tokens" and "{fields.text}" are missing; name the field of a text with --text-field')
             text = record.get_text(fields.text)
             return Question((text,), more=Units(find_pieces(text), False))
         tokens = read_list(record, "tokens")

@@ -28,6 +28,7 @@ class Choice(Kind):
                   has_choice_axis=True, n_outputs=1)
     softmax_over = "windows"
     learns_from = 'a text, "choices" and the right one, its place from 0 or its text,'
+    checked_by = "choices"
     marks = ("index",)
 
     def fields_of(self, record: Record, fields: TextFields) -> TextFields:
@@ -55,6 +56,10 @@ class Choice(Kind):
     def check(self, question: Question, gold: Any) -> None:
         if _place(question, gold) is None:
             raise ValueError(f"is {gold!r}, which is none of the {len(question.texts) - 1} choices")
+
+    def check_by(self, value: Any, gold: Any) -> None:
+        if isinstance(value, list) and value:
+            self.check(Question(("", *value)), gold)
 
     def decide_head(self, name: str, gold: list[Any]) -> Head:
         return Head(name, self.name)

@@ -66,7 +66,8 @@ class Kind(ABC):
     `learns` is what its loss is: `softmax` over `softmax_over` (labels of each token, tokens of a window, windows of a lesson), or a
     task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network.
     `writes` where its answers are written token by token, by the generator in place of an engine; `settings` are those of the head that flags
-    of predict may change. `learns_from` says, for people, what a record has to hold, its gold last."""
+    of predict may change. `learns_from` says, for people, what a record has to hold, its gold last. `checked_by` is the field of a record
+    by which gold is known to be impossible where no question is read, as in evaluate; see `check_by`."""
 
     name: str
     stock: Stock
@@ -80,6 +81,7 @@ class Kind(ABC):
     writes: bool = False
     settings: tuple[str, ...] = ()
     learns_from: str = "a text and a label"
+    checked_by: str = ""
     marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
 
     @property
@@ -107,6 +109,9 @@ class Kind(ABC):
 
     def check(self, question: Question, gold: Any) -> None:
         """Raises ValueError, in words, where gold is none for this question."""
+
+    def check_by(self, value: Any, gold: Any) -> None:
+        """As `check`, by what the field `checked_by` holds, None where it is missing."""
 
     @abstractmethod
     def decide_head(self, name: str, gold: list[Any]) -> Head:

@@ -179,6 +179,26 @@ def test_the_directory_is_one_that_others_read(trained):
     assert (table["text_field"], table["text_pair_field"]) == ("sentence1", "sentence2")
 
 
+@pytest.mark.parametrize("dev", [make_pairs(1, 2, "none"), [record | {"sentence2": "银行"} for record in make_pairs(4, 2, "none")]], ids=["one pair", "one second text"])
+def test_a_dev_set_in_which_nothing_is_to_be_found_gets_dashes(encoder, dev, tmp_path):
+    for name, records in (("train", make_pairs(24, 1, "none")), ("dev", dev)):
+        (tmp_path / f"{name}.jsonl").write_bytes(lines(records))
+    done = run("finetune", "--base", encoder, "--head", "alike:vector", "--num-train-epochs", 2, "--device", "cpu", "--no-int8",
+               "--dev", tmp_path / "dev.jsonl", "-o", tmp_path / "out", tmp_path / "train.jsonl")
+    assert done.code == 0, done.err
+    table = done.out.decode()
+    assert "nan" not in table.lower() and "nan" not in done.err.lower()
+    row, = [line.split() for line in table.splitlines() if line.startswith("alike  this model")]
+    assert row[3:] == ["–", "–", str(len(dev))] and "alike: mrr is not defined on this dev set, which tells nothing of the model" in table
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    json.loads((tmp_path / "out" / "doxa.json").read_text(), parse_constant=refuse)
+    for line in (tmp_path / "out" / "training.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=refuse)
+
+
 def make_set(texts, golds) -> LabelledSet:
     return LabelledSet([Example(f"f:{i}", Question(own), (gold,)) for i, (own, gold) in enumerate(zip(texts, golds))])
 

@@ -47,13 +47,13 @@ class Contrastive(Lessons):
         return gold if np.ptp(gold) else None
 
     def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
-        """Spearman's correlation of cosines with how alike the pairs of dev are; MRR where all are alike."""
+        """Spearman's correlation of cosines with how alike the pairs of dev are; MRR where all are alike, 0 where it is not defined."""
         said = self.answers(loop, stops=True)
         if said is None:
             return {}
         gold = self.alikeness
         if gold is None:
-            return {self.head.name: vector_figures(self.dev_gold).total(self.dev_gold, said)["mrr"]}
+            return {self.head.name: float(np.nan_to_num(vector_figures(self.dev_gold).total(self.dev_gold, said)["mrr"]))}
         value = alikeness_figures(gold, np.array([entry["score"] for entry in said]), np.ones((1, len(gold))))["spearman"][0]
         return {self.head.name: float(np.nan_to_num(value, nan=-1.0))}  # vectors that are all the same
 

@@ -199,6 +199,38 @@ def test_a_dev_set_in_which_nothing_is_to_be_found_gets_dashes(encoder, dev, tmp
         json.loads(line, parse_constant=refuse)
 
 
+def predicted(n: int, seed: int, gold) -> list[dict]:
+    """Records with random vectors, those of a pair more alike where `gold` of their place is more."""
+    chance, records = np.random.default_rng(seed), []
+    for place in range(n):
+        one, noise = chance.normal(size=16), chance.normal(size=16)
+        own = gold(place)
+        other = one * (0.5 if own is None else own) + noise
+        one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
+        entry = {"vector": one.tolist(), "vector_pair": other.tolist(), "score": round(float(one @ other), 6)}
+        records.append({"id": f"r{place}", "text": f"text {place}", "text_pair": "other"} | ({} if own is None else {"alike": own}) | {"prediction": {"alike": entry}})
+    return records
+
+
+def test_mistakes_are_told_by_cosine_and_rank(tmp_path):
+    records = predicted(40, 5, lambda place: None)
+    found = json.loads(run("evaluate", "--to", "json", "--errors", 40, stdin=lines(records)).out)["heads"]["alike"]["mistakes"]
+    vectors, pairs = (np.array([record["prediction"]["alike"][key] for record in records]) for key in ("vector", "vector_pair"))
+    products = vectors @ pairs.T
+    ranks = (1 + (products > np.diag(products)[:, None]).sum(axis=1)).tolist()
+    assert 5 < len(found) == sum(rank > 1 for rank in ranks)
+    for mistake in found:
+        place = mistake["place"] - 1
+        assert mistake["said"] == {"cosine": records[place]["prediction"]["alike"]["score"], "rank": ranks[place]}
+    first = found[0]
+    page = run("evaluate", "--errors", 1, stdin=lines(records)).out.decode()
+    assert f"cosine {first['score']:.3f}, rank {first['said']['rank']}" in page and "numbers" not in page
+    (tmp_path / "old.jsonl").write_bytes(lines(records))
+    (tmp_path / "new.jsonl").write_bytes(lines(record | {"prediction": other["prediction"]} for record, other in zip(records, predicted(40, 6, lambda place: None)[::-1])))
+    flips = run("compare", "--to", "markdown", tmp_path / "old.jsonl", tmp_path / "new.jsonl").out.decode()
+    assert ", rank 1 |" in flips and "numbers" not in flips
+
+
 def make_set(texts, golds) -> LabelledSet:
     return LabelledSet([Example(f"f:{i}", Question(own), (gold,)) for i, (own, gold) in enumerate(zip(texts, golds))])
 

@@ -65,6 +65,12 @@ class VectorFigures(Tallied):
         """Which records (N) have their own pair nearest, from their counts; those that are no queries are right."""
         return (counts[:, 0] == 1) | (counts[:, N_RANKED - 1] == 0)
 
+    def tell(self, said: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
+        """`cosine` and, of a query, the `rank` of its own pair among all, 1 the nearest; not the vectors, which tell nobody anything."""
+        told = {"cosine": said["score"]} if said.get("score") is not None else {}
+        reciprocal = counts[N_RANKED - 2]
+        return told | ({"rank": round(1 / reciprocal)} if reciprocal > 0 else {})
+
     def figures_of_rows(self, counts: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
         """`spearman` and `pearson` of gold and cosine, where gold is there and differs."""
         gold, score, is_there = counts[:, N_RANKED:].T

@@ -179,6 +179,44 @@ def test_the_directory_is_one_that_others_read(trained):
     assert (table["text_field"], table["text_pair_field"]) == ("sentence1", "sentence2")
 
 
+def predicted(n: int, seed: int, gold) -> list[dict]:
+    """Records with random vectors, those of a pair more alike where `gold` of their place is more."""
+    chance, records = np.random.default_rng(seed), []
+    for place in range(n):
+        one, noise = chance.normal(size=16), chance.normal(size=16)
+        own = gold(place)
+        other = one * (0.5 if own is None else own) + noise
+        one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
+        entry = {"vector": one.tolist(), "vector_pair": other.tolist(), "score": round(float(one @ other), 6)}
+        records.append({"id": f"r{place}", "text": f"text {place}", "text_pair": "other"} | ({} if own is None else {"alike": own}) | {"prediction": {"alike": entry}})
+    return records
+
+
+def test_evaluate_leads_with_the_figure_that_chose_the_epoch(trained):
+    values, output, table = trained
+    records = run("predict", "--model", output, "--device", "cpu", "--precision", "fp32", "-q", output.parent / "dev.jsonl").out
+    rows = [line.split() for line in run("evaluate", "--by-length", stdin=records).out.decode().splitlines()]
+    leading = rows[next(i for i, row in enumerate(rows) if row[:2] == ["figure", "value"]) + 2]
+    chosen = table.splitlines()[2].split()[2]
+    assert (leading[0].lower(), chosen) == (("mrr", "mrr") if values == "none" else ("spearman", "spearman"))
+    best = json.loads((output / "doxa.json").read_text())["dev"]["heads"][0]["scores"]["model"][chosen]["value"]
+    assert float(leading[1]) == pytest.approx(best, abs=2e-3)
+    assert next(row for row in rows if row[:2] == ["value", "records"])[2].lower() == chosen
+
+
+@pytest.mark.parametrize("gold, leads", [([None], "MRR"), ([1], "MRR"), ([1, 0], "Spearman"), ([None, 0], "Spearman"), ([0.0, 2.5, 5.0], "Spearman"),
+                                         ([2.0, None, 4.0], "Spearman")])
+def test_which_figure_leads_and_what_it_is(gold, leads):
+    records = predicted(60, 7, lambda place: gold[place % len(gold)])
+    lines_out = run("evaluate", stdin=lines(records)).out.decode().splitlines()
+    first = lines_out[next(i for i, line in enumerate(lines_out) if line.split()[:2] == ["figure", "value"]) + 2].split()
+    assert first[0] == leads
+    if leads == "Spearman":  # without degrees a pair without gold is alike; with degrees it says none
+        known = [r for r in records if len(gold) == 2 or "alike" in r]
+        expected = spearmanr([r.get("alike", 1) for r in known], [r["prediction"]["alike"]["score"] for r in known]).statistic
+        assert float(first[1]) == pytest.approx(expected, abs=6e-4)
+
+
 @pytest.mark.parametrize("dev", [make_pairs(1, 2, "none"), [record | {"sentence2": "银行"} for record in make_pairs(4, 2, "none")]], ids=["one pair", "one second text"])
 def test_a_dev_set_in_which_nothing_is_to_be_found_gets_dashes(encoder, dev, tmp_path):
     for name, records in (("train", make_pairs(24, 1, "none")), ("dev", dev)):
@@ -197,19 +235,6 @@ def test_a_dev_set_in_which_nothing_is_to_be_found_gets_dashes(encoder, dev, tmp
     json.loads((tmp_path / "out" / "doxa.json").read_text(), parse_constant=refuse)
     for line in (tmp_path / "out" / "training.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=refuse)
-
-
-def predicted(n: int, seed: int, gold) -> list[dict]:
-    """Records with random vectors, those of a pair more alike where `gold` of their place is more."""
-    chance, records = np.random.default_rng(seed), []
-    for place in range(n):
-        one, noise = chance.normal(size=16), chance.normal(size=16)
-        own = gold(place)
-        other = one * (0.5 if own is None else own) + noise
-        one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
-        entry = {"vector": one.tolist(), "vector_pair": other.tolist(), "score": round(float(one @ other), 6)}
-        records.append({"id": f"r{place}", "text": f"text {place}", "text_pair": "other"} | ({} if own is None else {"alike": own}) | {"prediction": {"alike": entry}})
-    return records
 
 
 def test_mistakes_are_told_by_cosine_and_rank(tmp_path):

@@ -1,5 +1,7 @@
 """Heads of kind vector: the same vectors as stock transformers, training from pairs, and a directory that others read."""
 
+import csv
+import io
 import json
 import random
 from pathlib import Path
@@ -114,6 +116,14 @@ def test_the_command_writes_records_of_one_text_and_of_two(encoder, tmp_path):
     assert table.schema.field("prediction").type.field("meaning").type.field("vector").type == pa.list_(pa.float32())
     rows = [row["prediction"]["meaning"] for row in table.to_pylist()]
     assert rows[0]["vector"] == pytest.approx(said[0]["prediction"]["meaning"]["vector"], abs=1e-7) and rows[1]["score"] is None
+
+
+def test_csv_holds_the_numbers_of_json_lines(encoder):
+    flags = ("--model", encoder, "--head", "meaning", "--engine", "torch", "--precision", "fp32", "-q")
+    plain = json.loads(run("predict", *flags, stdin=lines([PAIR])).out)["prediction"]["meaning"]
+    row, = csv.DictReader(io.StringIO(run("predict", *flags, "--to", "csv", stdin=lines([PAIR])).out.decode()))
+    assert {key: json.loads(row[f"prediction.meaning.{key}"]) for key in plain} == plain
+    assert max(len(number) for number in row["prediction.meaning.vector"].strip("[]").split(",")) <= 9
 
 
 CONCEPTS = (("bank", "银行"), ("bad loans", "贷款"), ("profit", "利润"), ("merge", "合并"), ("shares", "股价"), ("dividend", "收购"))

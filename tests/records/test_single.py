@@ -53,3 +53,13 @@ def test_parquet_keeps_every_bit_and_needs_no_overflow(table, tiny_model, tmp_pa
     given, written = pq.read_table(table), pq.read_table(tmp_path / "out.parquet")
     assert all(written.column(name).equals(given.column(name)) for name in given.column_names)
     assert written.column("_more").null_count == len(SINGLES)
+
+
+def test_a_number_with_more_digits_than_the_column_holds_goes_beside_it(table, tiny_model, tmp_path):
+    """JSON Lines behind Parquet: 0.1 is what the column says of its float32, 0.123456789 would lose digits."""
+    (tmp_path / "more.jsonl").write_text('{"text": "Profit fell.", "number": 0.1}\n{"text": "Profit fell.", "number": 0.123456789}\n')
+    done = run("tokenize", "--base", tiny_model, "--to", "parquet", "-o", tmp_path / "out.parquet", table, tmp_path / "more.jsonl")
+    assert done.code == 0, done.err
+    written = pq.read_table(tmp_path / "out.parquet").slice(len(SINGLES)).to_pylist()
+    assert [row["number"] for row in written] == [float(np.float32(0.1)), None]
+    assert [row["_more"] and json.loads(row["_more"]) for row in written] == [None, {"number": 0.123456789}]

@@ -161,7 +161,7 @@ def test_table_says_when_tfidf_is_ahead(data, tmp_path):
 @pytest.mark.parametrize("records, flags, code, words", [
     ([], ["--head", "topic"], 1, "no record"),
     ([{"text": "a", "topic": "x"}] * 9, ["--head", "topic"], 1, "one value only"),
-    ([{"text": "a"}] * 9, ["--head", "topic"], 1, "no training record has a text and a label"),
+    ([{"text": "a"}] * 9, ["--head", "topic"], 1, 'no training record has a text and a label in field "topic"'),
     ([{"text": "a", "topic": "x"}, {"text": "b", "topic": ["y"]}], ["--head", "topic"], 1, "topic"),
     ([{"text": "a", "topic": "x"}, {"text": "b", "topic": "y"}], ["--head", "topic:colour"], 2, "no kind of head"),
     ([{"text": "a", "topic": "x"}, {"text": "b", "topic": "y"}], ["--head", "topic", "--head", "topic"], 2, "twice"),

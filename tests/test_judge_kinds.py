@@ -142,6 +142,37 @@ def test_other_formats_hold_the_same(form, tmp_path):
     assert own["figures"] == other["figures"] and [m["said"] for m in own["mistakes"]] == [m["said"] for m in other["mistakes"]]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
+def test_gold_that_is_none_of_the_choices_is_left_out_and_told(form, tmp_path):
+    """As finetune has it, with which such a record carries an error; whether or not predict gave the scores of all choices."""
+    records = [record | {"right": 1} for record in chosen(40, {0}, with_scores=False)]
+    for place, gold in ((5, 3), (6, 10**30)) if form == "jsonl" else ((5, 3), (6, 7)):
+        records[place]["right"] = gold
+    path = tmp_path / f"predicted.{form}"
+    if form == "jsonl":
+        records[7]["right"] = "perhaps"
+        path.write_bytes(lines(records))
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), path)
+    else:
+        with path.open("w", newline="") as file:
+            rows = [{"id": r["id"], "choices": json.dumps(r["choices"]), "right": r["right"]}
+                    | {f"prediction.right.{key}": value for key, value in r["prediction"]["right"].items()} for r in records]
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    done = run("evaluate", "--to", "json", path)
+    found, n_lost = json.loads(done.out)["heads"]["right"], 3 if form == "jsonl" else 2
+    assert found["lost"] == {"gold that does not fit its record": n_lost} and found["n"] == 40 - n_lost
+    assert found["figures"]["accuracy"]["value"] == pytest.approx((39 - n_lost) / (40 - n_lost))
+    assert f"{n_lost} records are left out, gold that does not fit its record" in run("evaluate", path).out.decode().replace("\n", " ")
+
+
+def test_gold_of_which_none_is_a_choice_is_one_line():
+    done = evaluate([record | {"right": 3} for record in chosen(9, set(), with_scores=False)])
+    assert (done.code, done.out) == (2, b"") and done.err == 'evaluate: head "right" is of kind choice, but its gold in field "right" is 3, which is none of the 3 choices\n'
+
+
 def test_compare_choices(tmp_path):
     old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
     old.write_bytes(lines(chosen(60, {1})))

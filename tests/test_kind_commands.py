@@ -179,6 +179,36 @@ def test_stock_hugging_face_loads_it_and_decides_alike(trained):
                 assert (entry["answer"] and entry["answer"]["text"]) == text
 
 
+@pytest.mark.parametrize("labels", [("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), ("O", "I-PER", "I-LOC", "B-LOC")], ids=["both", "as CoNLL-2003"])
+def test_a_tagger_that_doxa_did_not_write_opens_entities_as_its_pipeline_does(labels, tmp_path):
+    import torch
+    from transformers import BertConfig, BertForTokenClassification, pipeline
+
+    from doxa.text.vocabulary import learn_tokenizer
+
+    words = [*WHO[:3], *WHERE[:3], "visited", "left", "likes", "talks"]
+    tokenizer = learn_tokenizer([" ".join(words)] * 3)
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+                        max_position_embeddings=128, pad_token_id=0, initializer_range=1.0, id2label=dict(enumerate(labels)), label2id={n: i for i, n in enumerate(labels)})
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        BertForTokenClassification(config).save_pretrained(tmp_path)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 128, "unk_token": "[UNK]", '
+                                                    '"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}')
+    draw = random.Random(2)
+    texts = [" ".join(draw.choices(words, k=9)) for _ in range(60)]
+    stock, n_opened = pipeline("ner", str(tmp_path), aggregation_strategy="simple", device="cpu"), 0
+    plain = pipeline("ner", str(tmp_path), device="cpu", ignore_labels=[])
+    entries = said(run("predict", "--model", tmp_path, "--precision", "fp32", "-q", stdin=lines([{"text": text} for text in texts])), "label")
+    for text, entry in zip(texts, entries):
+        assert [(e["start"], e["end"], e["label"]) for e in entry["entities"]] == [(e["start"], e["end"], e["entity_group"]) for e in stock(text)]
+        assert [e["score"] for e in entry["entities"]] == pytest.approx([float(e["score"]) for e in stock(text)], abs=1e-4)
+        tags = ["O", *(token["entity"] for token in plain(text))]
+        n_opened += sum(after[0] == "I" and before[1:] != after[1:] for before, after in zip(tags, tags[1:]))
+    assert n_opened > 30
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv"])
 def test_predictions_in_columnar_formats_hold_the_same(trained, tmp_path, suffix):
     import pyarrow.csv
@@ -229,6 +259,11 @@ FAULTS = [
     (("--head", "tags:tags"), [{"tokens": ["a"], "tags": ["O", "O"]}] * 9, "2 tags for 1 tokens"),
     (("--head", "answers:span"), [{"question": "q", "context": "c", "answers": [{"text": "d", "start": 0}]}] * 9, "where it does not"),
     (("--head", "right:choice"), [{"text": "q", "choices": ["a", "b"], "right": 2}] * 9, "none of the 2 choices"),
+    (("--head", "tags:tags"), [{"tokens": ["a"], "tag": ["O"]}] * 9, 'has "tokens" and a tag for each of them, or a text and a list of its entities {start, end, label} in field "tags"'),
+    (("--head", "answers:span"), [{"question": "q", "context": "c"}] * 9, 'has "question", "context" and a list of answers {text, start} in field "answers"'),
+    (("--head", "right:choice"), [{"text": "q", "choices": ["a", "b"]}] * 9, 'has a text, "choices" and the right one, its place from 0 or its text, in field "right"'),
+    (("--head", "reply:text"), [{"text": "q"}] * 9, 'has a text and what is to be written for it in field "reply"'),
+    (("--head", "tags:tags"), [{"words": ["a"], "tags": ["O"]}] * 9, 'fields "tokens" and "text" are missing; name the field of a text with --text-field'),
 ]
 
 

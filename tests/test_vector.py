@@ -1,5 +1,7 @@
 """Heads of kind vector: the same vectors as stock transformers, training from pairs, and a directory that others read."""
 
+import csv
+import io
 import json
 import random
 from pathlib import Path
@@ -116,6 +118,14 @@ def test_the_command_writes_records_of_one_text_and_of_two(encoder, tmp_path):
     assert rows[0]["vector"] == pytest.approx(said[0]["prediction"]["meaning"]["vector"], abs=1e-7) and rows[1]["score"] is None
 
 
+def test_csv_holds_the_numbers_of_json_lines(encoder):
+    flags = ("--model", encoder, "--head", "meaning", "--engine", "torch", "--precision", "fp32", "-q")
+    plain = json.loads(run("predict", *flags, stdin=lines([PAIR])).out)["prediction"]["meaning"]
+    row, = csv.DictReader(io.StringIO(run("predict", *flags, "--to", "csv", stdin=lines([PAIR])).out.decode()))
+    assert {key: json.loads(row[f"prediction.meaning.{key}"]) for key in plain} == plain
+    assert max(len(number) for number in row["prediction.meaning.vector"].strip("[]").split(",")) <= 9
+
+
 CONCEPTS = (("bank", "银行"), ("bad loans", "贷款"), ("profit", "利润"), ("merge", "合并"), ("shares", "股价"), ("dividend", "收购"))
 
 
@@ -177,6 +187,83 @@ def test_the_directory_is_one_that_others_read(trained):
     assert (output / "openvino").is_dir()
     table = json.loads((output / "doxa.json").read_text())["reading"]
     assert (table["text_field"], table["text_pair_field"]) == ("sentence1", "sentence2")
+
+
+def predicted(n: int, seed: int, gold) -> list[dict]:
+    """Records with random vectors, those of a pair more alike where `gold` of their place is more."""
+    chance, records = np.random.default_rng(seed), []
+    for place in range(n):
+        one, noise = chance.normal(size=16), chance.normal(size=16)
+        own = gold(place)
+        other = one * (0.5 if own is None else own) + noise
+        one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
+        entry = {"vector": one.tolist(), "vector_pair": other.tolist(), "score": round(float(one @ other), 6)}
+        records.append({"id": f"r{place}", "text": f"text {place}", "text_pair": "other"} | ({} if own is None else {"alike": own}) | {"prediction": {"alike": entry}})
+    return records
+
+
+def test_evaluate_leads_with_the_figure_that_chose_the_epoch(trained):
+    values, output, table = trained
+    records = run("predict", "--model", output, "--device", "cpu", "--precision", "fp32", "-q", output.parent / "dev.jsonl").out
+    rows = [line.split() for line in run("evaluate", "--by-length", stdin=records).out.decode().splitlines()]
+    leading = rows[next(i for i, row in enumerate(rows) if row[:2] == ["figure", "value"]) + 2]
+    chosen = table.splitlines()[2].split()[2]
+    assert (leading[0].lower(), chosen) == (("mrr", "mrr") if values == "none" else ("spearman", "spearman"))
+    best = json.loads((output / "doxa.json").read_text())["dev"]["heads"][0]["scores"]["model"][chosen]["value"]
+    assert float(leading[1]) == pytest.approx(best, abs=2e-3)
+    assert next(row for row in rows if row[:2] == ["value", "records"])[2].lower() == chosen
+
+
+@pytest.mark.parametrize("gold, leads", [([None], "MRR"), ([1], "MRR"), ([1, 0], "Spearman"), ([None, 0], "Spearman"), ([0.0, 2.5, 5.0], "Spearman"),
+                                         ([2.0, None, 4.0], "Spearman")])
+def test_which_figure_leads_and_what_it_is(gold, leads):
+    records = predicted(60, 7, lambda place: gold[place % len(gold)])
+    lines_out = run("evaluate", stdin=lines(records)).out.decode().splitlines()
+    first = lines_out[next(i for i, line in enumerate(lines_out) if line.split()[:2] == ["figure", "value"]) + 2].split()
+    assert first[0] == leads
+    if leads == "Spearman":  # without degrees a pair without gold is alike; with degrees it says none
+        known = [r for r in records if len(gold) == 2 or "alike" in r]
+        expected = spearmanr([r.get("alike", 1) for r in known], [r["prediction"]["alike"]["score"] for r in known]).statistic
+        assert float(first[1]) == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize("dev", [make_pairs(1, 2, "none"), [record | {"sentence2": "银行"} for record in make_pairs(4, 2, "none")]], ids=["one pair", "one second text"])
+def test_a_dev_set_in_which_nothing_is_to_be_found_gets_dashes(encoder, dev, tmp_path):
+    for name, records in (("train", make_pairs(24, 1, "none")), ("dev", dev)):
+        (tmp_path / f"{name}.jsonl").write_bytes(lines(records))
+    done = run("finetune", "--base", encoder, "--head", "alike:vector", "--num-train-epochs", 2, "--device", "cpu", "--no-int8",
+               "--dev", tmp_path / "dev.jsonl", "-o", tmp_path / "out", tmp_path / "train.jsonl")
+    assert done.code == 0, done.err
+    table = done.out.decode()
+    assert "nan" not in table.lower() and "nan" not in done.err.lower()
+    row, = [line.split() for line in table.splitlines() if line.startswith("alike  this model")]
+    assert row[3:] == ["–", "–", str(len(dev))] and "alike: mrr is not defined on this dev set, which tells nothing of the model" in table
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    json.loads((tmp_path / "out" / "doxa.json").read_text(), parse_constant=refuse)
+    for line in (tmp_path / "out" / "training.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=refuse)
+
+
+def test_mistakes_are_told_by_cosine_and_rank(tmp_path):
+    records = predicted(40, 5, lambda place: None)
+    found = json.loads(run("evaluate", "--to", "json", "--errors", 40, stdin=lines(records)).out)["heads"]["alike"]["mistakes"]
+    vectors, pairs = (np.array([record["prediction"]["alike"][key] for record in records]) for key in ("vector", "vector_pair"))
+    products = vectors @ pairs.T
+    ranks = (1 + (products > np.diag(products)[:, None]).sum(axis=1)).tolist()
+    assert 5 < len(found) == sum(rank > 1 for rank in ranks)
+    for mistake in found:
+        place = mistake["place"] - 1
+        assert mistake["said"] == {"cosine": records[place]["prediction"]["alike"]["score"], "rank": ranks[place]}
+    first = found[0]
+    page = run("evaluate", "--errors", 1, stdin=lines(records)).out.decode()
+    assert f"cosine {first['score']:.3f}, rank {first['said']['rank']}" in page and "numbers" not in page
+    (tmp_path / "old.jsonl").write_bytes(lines(records))
+    (tmp_path / "new.jsonl").write_bytes(lines(record | {"prediction": other["prediction"]} for record, other in zip(records, predicted(40, 6, lambda place: None)[::-1])))
+    flips = run("compare", "--to", "markdown", tmp_path / "old.jsonl", tmp_path / "new.jsonl").out.decode()
+    assert ", rank 1 |" in flips and "numbers" not in flips
 
 
 def make_set(texts, golds) -> LabelledSet:

@@ -85,6 +85,16 @@ def test_alikeness_equals_scipy():
             assert found["pearson"][row] == pytest.approx(pearsonr(gold[rows], score[rows])[0])
 
 
+def test_alikeness_is_not_defined_on_some_rows_that_do_not_differ():
+    said = [{"vector": [1.0, 0.0], "vector_pair": [0.0, 1.0], "score": score} for score in (0.1, 0.5, 0.3)] + [{"vector": [1.0, 0.0]}]
+    gold = [1, 1, 0, None]
+    judge = vector_figures(gold, said)
+    counts, weights = judge.count(gold, said), np.ones((2, 2))
+    for rows in ([0, 1], [3, 3]):
+        assert np.isnan(list(judge.figures_of_rows(counts[rows], weights).values())).all()
+    assert not vector_figures([1, 1, None, 0], said[:2] + said[3:] + said[3:]).differs  # what has no pair has no cosine
+
+
 def test_alikeness_is_judged_where_gold_is_there_and_differs():
     generator = np.random.default_rng(4)
     said = [{"vector": [1.0, 0.0], "vector_pair": [0.0, 1.0], "score": float(score)} for score in generator.normal(size=40)]

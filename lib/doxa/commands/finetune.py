@@ -193,7 +193,9 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
             terminal.note(f"{found.n_unlabelled} {name} records hold none of the labels and were left out")
     if not train.examples or (dev_files and not dev.examples):
         tally.finish()
-        raise DoxaError(f"no {'dev' if train.examples else 'training'} record has a text and a label; check --head and --text-field")
+        names = " or ".join(f'"{request.field}"' for request in requests)
+        raise DoxaError(f"no {'dev' if train.examples else 'training'} record has {asked_kind(requests).learns_from} in field {names}; "
+                        "check --head and --text-field")
     if dev_files and drop_leaks:
         train, n_dropped = leave_leaks_out(train, dev)
         terminal.note(f"{n_dropped} training records were left out: their texts are in the dev set")

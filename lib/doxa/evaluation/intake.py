@@ -11,7 +11,7 @@ from doxa.evaluation.flat_intake import FlatIntake
 from doxa.evaluation.head_intake import HeadIntake
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.tallied_intake import TalliedIntake
-from doxa.model.kinds.marks import kinds_by_mark
+from doxa.model.kinds.marks import checking_fields, kinds_by_mark
 from doxa.model.kinds.table import KINDS
 from doxa.records.columns import ColumnReader, Wanted
 from doxa.records.conditions import Condition, good_rows, select
@@ -36,7 +36,7 @@ def want_evidence(by: tuple[str, ...], by_length: bool, conditions: tuple[Condit
                   group: str | None = None) -> Wanted:
     """The columns that read_evidence needs; `gold` are HEAD=FIELD, `group` is a field. Raises UsageError."""
     names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else []) + ([f"field:{group}"] if group else [])
-    return Wanted(by, None, text_field, id_field, tuple(names), _parse_gold(gold), kinds=kinds_by_mark())
+    return Wanted(by, None, text_field, id_field, tuple(names), _parse_gold(gold), kinds=kinds_by_mark(), checks=checking_fields())
 
 
 def _parse_gold(texts: tuple[str, ...]) -> dict[str, str]:
@@ -142,7 +142,7 @@ class _Intake:
 
     def _nothing_judged(self) -> UsageError:
         for part in self.parts.values():
-            if part.lost["gold of another kind"]:
+            if part.lost["gold of another kind"] or part.lost["gold that does not fit its record"]:
                 return UsageError(part.tell_bad_gold())
         fields = ", ".join(f'"{part.field}"' for part in self.parts.values())
         return UsageError(f"no record holds a gold label beside its prediction: looked for it in {fields}; name its field with --gold HEAD=FIELD")

@@ -38,12 +38,17 @@ class TalliedIntake(HeadIntake):
     def add(self, table: pa.Table, first: int, places: np.ndarray, slices: dict) -> None:
         has_said = table.column(f"entry:{self.name}").is_valid().to_pylist()
         golds, rows = [], []
-        for row, (text, is_said) in enumerate(zip(table.column(self.gold_column).to_pylist(), has_said)):
+        columns = (table.column(name).to_pylist() for name in (self.gold_column, f"beside:{self.name}"))
+        for row, (text, beside, is_said) in enumerate(zip(*columns, has_said)):
+            fault = "gold of another kind"
             try:
                 gold = self._read_gold(text)
+                if gold is not None and beside is not None:
+                    fault = "gold that does not fit its record"
+                    self.judge.check_by(orjson.loads(beside), gold)
             except ValueError as error:
                 self.problem = self.problem or str(error)
-                self.lost["gold of another kind"] += 1
+                self.lost[fault] += 1
                 continue
             if gold is None and self.judge.needs_gold:
                 self.lost["without a gold label"] += 1

@@ -68,7 +68,7 @@ class TalliedRows(HeadRows):
         return None if text is None else orjson.loads(text)
 
     def said_value(self, row: int) -> dict[str, Any]:
-        return orjson.loads(self.entries[int(self.places[row])].as_py())
+        return self.tallied.tell(orjson.loads(self.entries[int(self.places[row])].as_py()), self.counts[row])
 
     def take(self, rows: np.ndarray) -> "TalliedRows":
         return replace(self, counts=self.counts[rows], right=self.right[rows], places=self.places[rows], score=self.score[rows],

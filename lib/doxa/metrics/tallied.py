@@ -43,6 +43,10 @@ class Tallied(ABC):
         """Which records (N,) are right by counts (N, S) of them all; None where `is_right` tells of each."""
         return None
 
+    def tell(self, said: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
+        """What was said of a record, with these counts (S,), for people and as JSON."""
+        return said
+
     def figures_of_rows(self, counts: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Figures (R each) that do not follow from sums: of records with these counts (b, S), under weights (R, b)."""
         return {}

@@ -20,21 +20,24 @@ class VectorFigures(Tallied):
 
     Every record with a pair is a candidate; it is also a query where its gold is None or more than `least`: a pair that is not alike is
     not to be found. Equal vectors are one candidate, so that equal texts are equally right; others of one cosine are ranked by chance. Where
-    all pairs have one vector nothing is found out, and figures are NaN."""
+    all pairs have one vector nothing is found out, and figures are NaN.
 
-    headline = "mrr"
-    small = ("mrr", "recall_at_1")
+    `spearman` and `pearson` of gold and cosine where `differs`: gold tells pairs apart, by degrees or as 0 and 1. Spearman's leads then, since of the
+    pairs that are not alike the other figures say nothing (of 0 and 1 it rises with the area under the ROC curve); else MRR. A pair without gold is
+    alike, unless there are degrees, of which it says none (`is_graded`)."""
 
-    def __init__(self, least: float):
-        self.least = least
+    def __init__(self, least: float, differs: bool, is_graded: bool):
+        self.least, self.differs, self.is_graded = least, differs, is_graded
+        self.headline = "spearman" if differs else "mrr"
+        self.small = ("spearman", "mrr") if differs else ("mrr", "recall_at_1")
 
     def count(self, gold: list[Gold], said: list[dict[str, Any]]) -> np.ndarray:
         """Chances to be among the first 1, 5 and 10, 1 / rank, and 1 of a query, zeros of another record: of those given, which must be
         the whole set. Then gold, cosine and 1 of a record that has both. Raises DoxaError where vectors differ in length."""
         counts = np.zeros((len(gold), N_RANKED + 3))
         for row, own, entry in zip(counts, gold, said):
-            if own is not None and entry.get("score") is not None:
-                row[N_RANKED:] = own, entry["score"], 1
+            if entry.get("score") is not None and not (own is None and self.is_graded):
+                row[N_RANKED:] = _alike(own), entry["score"], 1
         paired = [place for place, entry in enumerate(said) if entry.get("vector_pair") is not None]
         if not paired:
             return counts
@@ -65,18 +68,36 @@ class VectorFigures(Tallied):
         """Which records (N) have their own pair nearest, from their counts; those that are no queries are right."""
         return (counts[:, 0] == 1) | (counts[:, N_RANKED - 1] == 0)
 
+    def tell(self, said: dict[str, Any], counts: np.ndarray) -> dict[str, Any]:
+        """`cosine` and, of a query, the `rank` of its own pair among all, 1 the nearest; not the vectors, which tell nobody anything."""
+        told = {"cosine": said["score"]} if said.get("score") is not None else {}
+        reciprocal = counts[N_RANKED - 2]
+        return told | ({"rank": round(1 / reciprocal)} if reciprocal > 0 else {})
+
     def figures_of_rows(self, counts: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """`spearman` and `pearson` of gold and cosine, where gold is there and differs."""
+        """`spearman` and `pearson` where the gold of all records differs; NaN where that of these does not."""
         gold, score, is_there = counts[:, N_RANKED:].T
         rows = is_there == 1
-        if not rows.any() or np.ptp(gold[rows]) == 0:
+        if not self.differs:
             return {}
+        if not rows.any():
+            return dict.fromkeys(("spearman", "pearson"), np.full(len(weights), np.nan))
         return alikeness_figures(gold[rows], score[rows], weights[:, rows])
 
 
-def vector_figures(gold: list[Gold]) -> VectorFigures:
-    """Alike is a pair with more than half of the greatest gold, which is at least 1: of 0 and 1 that is 1."""
-    return VectorFigures(max([1.0, *(own for own in gold if own is not None)]) / 2)
+def vector_figures(gold: list[Gold], *said: list[dict[str, Any]]) -> VectorFigures:
+    """Alike is a pair with more than half of the greatest gold, which is at least 1: of 0 and 1 that is 1. Whether gold differs is seen
+    by the records with a pair, all where nothing is said."""
+    paired = [own for own, entry in zip(gold, said[0]) if entry.get("score") is not None] if said else gold
+    known = [own for own in paired if own is not None]
+    is_graded = not set(known) <= {0, 1}
+    differs = len(set(known if is_graded else map(_alike, paired))) > 1
+    return VectorFigures(max([1.0, *(own for own in gold if own is not None)]) / 2, differs, is_graded)
+
+
+def _alike(gold: Gold) -> float:
+    """How alike the texts of a pair are, where there are no degrees."""
+    return 1.0 if gold is None else float(gold)
 
 
 def count_ranks(above: np.ndarray, tied: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -122,7 +123,7 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
         names = sorted(name for name in os.listdir(working) if os.path.isfile(os.path.join(working, name)))
         files = {name: {"size": os.path.getsize(os.path.join(working, name)), "sha256": sha256_of(os.path.join(working, name))}
                  for name in names}
-        write_json(os.path.join(working, TABLE), table.to_json() | {"files": files})
+        write_json(os.path.join(working, TABLE), _finite(table.to_json()) | {"files": files})
         for name in [*names, TABLE]:
             sync(os.path.join(working, name))
         sync(working)
@@ -138,6 +139,15 @@ def write_json(path: str, content: Any) -> None:
     """Write one of a model directory's JSON files, indented for people."""
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    """With null for every number that is not finite: JSON has no word for them."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def sync(path: str) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from doxa.records.outcome import MERGED, Outcome, merged_member, to_row
 from doxa.records.record import error_entry
+from doxa.records.single import plain_values
 from doxa.records.tables import MARK, OVERFLOW
 
 MOST_NESTED = 32  # Arrow's own limit for a stream is 64
@@ -124,7 +125,7 @@ def _exact_array(values: list, kind: pa.DataType, takes_single: bool = False) ->
     if pa.types.is_string(kind) or pa.types.is_integer(kind):
         is_exact = all(value is None or type(value) in (str, int) for value in values)
     elif pa.types.is_nested(kind) or pa.types.is_floating(kind):
-        is_exact = all(_same(old, new, takes_single) for old, new in zip(values, array.to_pylist()))
+        is_exact = all(_same(old, new, takes_single) for old, new in zip(values, plain_values(array)))
     else:
         is_exact = array.to_pylist() == values
     return array if is_exact else None
@@ -136,7 +137,7 @@ def _same(old: Any, new: Any, takes_single: bool = False) -> bool:
         return all(key in new for key in old) and all(_same(old.get(key), value, takes_single) for key, value in new.items())
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(_same(one, other, takes_single) for one, other in zip(old, new))
-    if takes_single and type(old) is float and np.float32(old) == new:
+    if takes_single and type(old) is float and np.float32(old) == np.float32(new):
         return True
     return old == new and (type(old) is type(new) or not isinstance(old, bool))
 

@@ -32,7 +32,8 @@ class Wanted:
     them; no `by` takes a head `topic`. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
     `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
-    number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by."""
+    number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
+    beside the gold label."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
@@ -42,6 +43,7 @@ class Wanted:
     gold: Mapping[str, str] | None = None
     with_model: bool = False
     kinds: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
@@ -55,7 +57,7 @@ class ColumnReader:
         field:F string for each field that `by` or `where` names, and for gold labels
         label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
         score:H double for a number; where asked for scores:H and model:H too (records/entries.py)
-        entry:H, gold:H string, JSON text, for a head of another kind; where there is one, `text` is the question and the context, or
+        entry:H, gold:H, beside:H string, JSON text, for a head of another kind; where there is one, `text` is the question and the context, or
         the tokens, of a record without the text field
 
     `heads` (name -> kind), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it
@@ -137,12 +139,12 @@ class ColumnReader:
             for half in halves(block):
                 yield from self._read_block(half, name)
 
-    def _careful(self, records: list[Record], read_gold: Callable[[Any], Any] = lambda value: value) -> pa.Table:
-        """`read_gold` makes values of what stands in a field."""
-        rows = [self._row(record, read_gold) for record in records]
+    def _careful(self, records: list[Record], read_value: Callable[[Any], Any] = lambda value: value) -> pa.Table:
+        """`read_value` makes values of what stands in a field."""
+        rows = [self._row(record, read_value) for record in records]
         return self._count(pa.Table.from_pylist(rows, schema=self._flat_schema()))
 
-    def _row(self, record: Record, read_gold: Callable[[Any], Any]) -> dict[str, Any]:
+    def _row(self, record: Record, read_value: Callable[[Any], Any]) -> dict[str, Any]:
         if record.fields is None:
             return {"error": self._error_code(record)}
         row = {
@@ -160,7 +162,7 @@ class ColumnReader:
             if isinstance(entry, dict):
                 row |= head.read(entry)
             if isinstance(head, EntryColumn):
-                row |= head.read_gold(read_gold(record.fields.get(head.gold)))
+                row |= head.read_gold(lambda field: read_value(record.fields.get(field)))
         if row["error"] is None and all(row.get(head.main) is None for head in self._columns):
             row["error"] = "no_prediction"
         for name in self._fields:
@@ -216,7 +218,7 @@ class ColumnReader:
         is_judging = self.wanted.gold is not None
         flat = {head: kind for head, kind in self.heads.items() if kind in FLAT_KINDS}
         self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging or self.wanted.with_model)
-                         if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head)) for head, kind in self.heads.items()]
+                         if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head), self.wanted.checks.get(kind, "")) for head, kind in self.heads.items()]
         by = self.wanted.by or (("head:topic",) if "topic" in flat and not is_judging else ())
         self.by = tuple(resolve_name(name, "--by", flat, present) for name in by)
         for asked, named in zip(by, self.by):

@@ -1,6 +1,6 @@
 """What `prediction` holds of one head, as flat columns: from Python objects and from Arrow structs alike."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,15 +89,16 @@ class HeadColumns:
 @dataclass
 class EntryColumn:
     """The columns of a head of any other kind: entry:H, the whole entry as JSON text, without members that are null unless they are
-    `marks`, by one of which its kind is known; model:H; and gold:H, the gold value of the field `gold` as JSON text."""
+    `marks`, by one of which its kind is known; model:H; and as JSON text gold:H, the value of the field `gold`, and beside:H, that of the field `beside` where there is one."""
 
     name: str
     kind: str
     marks: frozenset[str]
     gold: str
+    beside: str = ""
 
     def fields(self) -> list[tuple[str, pa.DataType]]:
-        return [(f"{part}:{self.name}", pa.string()) for part in ("entry", "model", "gold")]
+        return [(f"{part}:{self.name}", pa.string()) for part in ("entry", "model", "gold", "beside")]
 
     @property
     def main(self) -> str:
@@ -110,8 +111,10 @@ class EntryColumn:
         held = {key: value for key, value in entry.items() if value is not None or key in self.marks}
         return {self.main: dump_exact(held).decode(), f"model:{self.name}": as_text(entry.get("model"))}
 
-    def read_gold(self, value: Any) -> dict[str, Any]:
-        return {f"gold:{self.name}": None if value is None else dump_exact(value).decode()}
+    def read_gold(self, read_field: Callable[[str], Any]) -> dict[str, Any]:
+        """The columns of what a record holds beside the entry, by its fields' values."""
+        held = {"gold": read_field(self.gold), "beside": read_field(self.beside) if self.beside else None}
+        return {f"{part}:{self.name}": None if value is None else dump_exact(value).decode() for part, value in held.items()}
 
 
 def find_kind(entry: Iterable[str], kinds: Mapping[str, str]) -> str | None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from doxa.errors import DoxaError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
 from doxa.records.record import Record, load_exact
+from doxa.records.single import plain_values
 
 MARK = b"doxa"  # key in the schema metadata of what doxa wrote
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -80,11 +81,11 @@ def python_values(column: pa.Array) -> list:
         texts = column.cast(pa.string()).to_pylist()
         return [text if text is None else text.replace(" ", "T").removesuffix("Z") + ("Z" if zone else "") for text in texts]
     if pa.types.is_primitive(column.type) or pa.types.is_string(column.type):
-        values = column.to_pylist()
+        values = plain_values(column)
         return [json_value(v) for v in values] if not pa.types.is_string(column.type) else values
     if pa.types.is_list(column.type) and pa.types.is_integer(column.type.value_type):
         return column.to_pylist()
-    return [json_value(value) for value in column.to_pylist()]
+    return [json_value(value) for value in plain_values(column)]
 
 
 def json_value(value: Any) -> Any:

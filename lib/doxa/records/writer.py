@@ -14,6 +14,7 @@ from doxa.errors import DoxaError, UsageError
 from doxa.records import standard
 from doxa.records.columnar import Tabulator
 from doxa.records.outcome import Outcome, to_line
+from doxa.records.single import plain_values
 
 _SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow", ".arrows": "arrow",
              ".parquet": "parquet", ".csv": "csv"}
@@ -265,7 +266,7 @@ class _Csv:
 def _flatten(name: str, column: pa.Array) -> list[tuple[str, list]]:
     if pa.types.is_struct(column.type):
         return [item for f, inner in zip(column.type, column.flatten()) for item in _flatten(f"{name}.{f.name}", inner)]
-    return [(name, [_cell(value) for value in column.to_pylist()])]
+    return [(name, [_cell(value) for value in plain_values(column)])]
 
 
 def _cell(value: Any) -> Any:

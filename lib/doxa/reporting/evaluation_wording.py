@@ -94,6 +94,8 @@ def _entry_words(entry: dict[str, Any]) -> str:
         text = f"{entry['start']}\N{EN DASH}{entry['end']}"
     if text is not None:
         return value_words(text) + (f" ({label})" if label is not None else "")
+    if len(told) > 1 and all(isinstance(value, (int, float)) for value in told.values()):
+        return ", ".join(f"{key} {value_words(value)}" for key, value in told.items())
     return ", ".join(map(value_words, told.values())) or ", ".join(f"{key} {value_words(value)}" for key, value in entry.items()) or "(none)"
 
 

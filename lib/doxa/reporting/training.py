@@ -1,5 +1,7 @@
 """The closing table of finetune, as plain text."""
 
+import math
+
 from doxa.terminal import visible
 
 _METHODS = {"model": "this model", "tfidf": "TF-IDF + linear", "majority": "majority"}
@@ -90,11 +92,17 @@ def _trained(result) -> str:
 
 
 def _show(estimate) -> str:
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return "–" if math.isnan(estimate.value) else f"{estimate.value:.3f} [{_bound(estimate.low)}, {_bound(estimate.high)}]"
+
+
+def _bound(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def _verdict(figures) -> str:
     lead, name, measure = figures.lead, visible(figures.head, one_line=True), _in_words(_columns(figures)[0])
+    if math.isnan(figures.scores["model"][_columns(figures)[0]].value):
+        return f"{name}: {measure} is not defined on this dev set, which tells nothing of the model; give a larger one with --dev"
     if lead is None:
         return f"{name}: there is no simple method to compare it with"
     rival = figures.rival if figures.rival else "TF-IDF"

@@ -8,6 +8,7 @@ from functools import cached_property
 from tokenizers import Tokenizer
 
 from doxa.errors import DoxaError
+from doxa.text.decoding import guess_decoder
 from doxa.text.frame import Frame, read_frame
 
 MANY_UNKNOWN = 0.05
@@ -48,7 +49,16 @@ class TextTokenizer:
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out."""
-        return self.rust.decode(ids, skip_special_tokens=True)
+        return self._writing.decode(ids, skip_special_tokens=True)
+
+    @cached_property
+    def _writing(self) -> Tokenizer:
+        """One that has a decoder; where that is not its own, a copy, since the fingerprint and the file that is saved are of the tokenizer as it came."""
+        if self.rust.decoder is not None:
+            return self.rust
+        writing = Tokenizer.from_str(self.rust.to_str())
+        writing.decoder = guess_decoder(self.rust)
+        return writing
 
     def special_tokens(self) -> list[str]:
         """The names of the tokens that stand for no text."""

@@ -9,14 +9,15 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 
+from doxa.text.decoding import CONTINUING, wordpiece_decoder
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-CONTINUING = "##"
 
 
 def learn_tokenizer(texts: Iterable[str], vocabulary_size: int = 8000, lowercase: bool = True) -> Tokenizer:
     """Learn a BERT-style WordPiece tokenizer; each Chinese character is a token of its own.
 
-    The same texts give the same tokenizer. Every character of the texts is kept, also one seen once.
+    Tokens are written as text by `wordpiece_decoder`. The same texts give the same tokenizer. Every character of the texts is kept, also one seen once.
     """
     texts = list(texts)
     learner = _empty(WordPiece(unk_token="[UNK]"), lowercase)
@@ -50,7 +51,7 @@ def _framed(tokenizer: Tokenizer) -> Tokenizer:
 def _empty(model: WordPiece, lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.pre_tokenizer, tokenizer.decoder = BertPreTokenizer(), wordpiece_decoder()
     return tokenizer
 
 

@@ -41,20 +41,20 @@ class Contrastive(Lessons):
         return ContrastiveTask(self.lessons, self.stock, self.is_graded, self.pad_id, self.mixed)
 
     @property
-    def alikeness(self) -> np.ndarray | None:
-        """How alike the pairs of dev are (n,), None where all are equally so."""
-        gold = np.array([1.0 if value is None else value for value in self.dev_gold])
-        return gold if np.ptp(gold) else None
+    def alikeness(self) -> np.ndarray:
+        """How alike the pairs of dev are (n,)."""
+        return np.array([1.0 if value is None else value for value in self.dev_gold])
 
     def evaluate(self, loop: TrainingLoop) -> dict[str, float]:
-        """Spearman's correlation of cosines with how alike the pairs of dev are; MRR where all are alike."""
+        """The figure that leads in evaluate as well: Spearman's correlation of cosines with how alike the pairs of dev are where that
+        differs, else MRR; the least of it where it is not defined."""
         said = self.answers(loop, stops=True)
         if said is None:
             return {}
-        gold = self.alikeness
-        if gold is None:
-            return {self.head.name: vector_figures(self.dev_gold).total(self.dev_gold, said)["mrr"]}
-        value = alikeness_figures(gold, np.array([entry["score"] for entry in said]), np.ones((1, len(gold))))["spearman"][0]
+        judge = vector_figures(self.dev_gold)
+        if not judge.differs:
+            return {self.head.name: float(np.nan_to_num(judge.total(self.dev_gold, said)[judge.headline]))}
+        value = alikeness_figures(self.alikeness, np.array([entry["score"] for entry in said]), np.ones((1, len(said))))[judge.headline][0]
         return {self.head.name: float(np.nan_to_num(value, nan=-1.0))}  # vectors that are all the same
 
     def judge(self, plan: Plan, loop: TrainingLoop) -> Judged:
@@ -64,15 +64,14 @@ class Contrastive(Lessons):
         return Judged(self.heads, [self._compare(self.answers(loop), lexical)])
 
     def _compare(self, said: list[dict[str, Any]], lexical) -> HeadFigures:
-        gold, weights = self.alikeness, draw_rows(np.zeros(len(said), int), most=len(said)).weights
-        if gold is None:
-            judge = vector_figures(self.dev_gold)
+        judge, weights = vector_figures(self.dev_gold), draw_rows(np.zeros(len(said), int), most=len(said)).weights
+        if not judge.differs:
             is_query = np.array([judge.is_query(value) for value in self.dev_gold])
             counts = {"model": judge.count(self.dev_gold, said), METHOD: count_found(*lexical, [question.texts[1] for question in self.dev_questions], is_query)}
             figures, names = {method: judge.figures(weights @ own) for method, own in counts.items()}, ("recall_at_1", "mrr")
         else:
             scores = {"model": np.array([entry["score"] for entry in said]), METHOD: cosines(*lexical)}
-            figures, names = {method: _alikeness(gold, own, weights) for method, own in scores.items()}, ("pearson", "spearman")
+            figures, names = {method: _alikeness(self.alikeness, own, weights) for method, own in scores.items()}, ("pearson", "spearman")
         return compare_resampled(self.head, len(said), figures, names)
 
     @classmethod

@@ -174,8 +174,9 @@ def test_gold_that_does_not_fit_its_record():
         TAGS.check(ask({"text": "a b"}), ["O", "O"])
 
 
-def test_labels_of_another_model_that_follow_no_scheme_are_of_single_tokens():
-    for labels, settings in (("LABEL_0", "LABEL_1"), {"scheme": "plain"}), (("O", "B-PER", "I-PER"), {}):
+def test_how_labels_of_another_model_are_read():
+    for labels, settings in [(("LABEL_0", "LABEL_1"), {"scheme": "plain"}), (("O", "B-PER", "I-PER"), {"scheme": "IOB1"}), (("O", "B", "I"), {"scheme": "IOB1"}),
+                             (("O", "B-PER", "I-PER", "E-PER", "S-PER"), {})]:
         assert TAGS.adopt(Head("ner", "tags", labels), "anywhere").settings == settings
 
 

@@ -27,6 +27,8 @@ class Choice(Kind):
     stock = Stock("AutoModelForMultipleChoice", "ForMultipleChoice", "MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES", "network that chooses",
                   has_choice_axis=True, n_outputs=1)
     softmax_over = "windows"
+    learns_from = 'a text, "choices" and the right one, its place from 0 or its text,'
+    checked_by = "choices"
     marks = ("index",)
     is_explained = True
 
@@ -55,6 +57,10 @@ class Choice(Kind):
     def check(self, question: Question, gold: Any) -> None:
         if _place(question, gold) is None:
             raise ValueError(f"is {gold!r}, which is none of the {len(question.texts) - 1} choices")
+
+    def check_by(self, value: Any, gold: Any) -> None:
+        if isinstance(value, list) and value:
+            self.check(Question(("", *value)), gold)
 
     def decide_head(self, name: str, gold: list[Any]) -> Head:
         return Head(name, self.name)

@@ -66,7 +66,8 @@ class Kind(ABC):
     `learns` is what its loss is: `softmax` over `softmax_over` (labels of each token, tokens of a window, windows of a lesson), or a
     task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network.
     `writes` where its answers are written token by token, by the generator in place of an engine; `settings` are those of the head that flags
-    of predict may change."""
+    of predict may change. `learns_from` says, for people, what a record has to hold, its gold last. `checked_by` is the field of a record
+    by which gold is known to be impossible where no question is read, as in evaluate; see `check_by`."""
 
     name: str
     stock: Stock
@@ -79,6 +80,8 @@ class Kind(ABC):
     takes_ids: bool = False  # also token ids in place of texts, as `tokenize` leaves them
     writes: bool = False
     settings: tuple[str, ...] = ()
+    learns_from: str = "a text and a label"
+    checked_by: str = ""
     marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
     is_explained: bool = False  # `weigh` says what there is to explain
     claims_key: str | None = None  # of an entry that makes several claims, the key of their list
@@ -108,6 +111,9 @@ class Kind(ABC):
 
     def check(self, question: Question, gold: Any) -> None:
         """Raises ValueError, in words, where gold is none for this question."""
+
+    def check_by(self, value: Any, gold: Any) -> None:
+        """As `check`, by what the field `checked_by` holds, None where it is missing."""
 
     @abstractmethod
     def decide_head(self, name: str, gold: list[Any]) -> Head:

@@ -1,4 +1,4 @@
-"""By which keys an entry of `prediction` is known to be of a kind."""
+"""What the reader of columns has to know of kinds: by which keys an entry of `prediction` is one of theirs, by which field gold is checked."""
 
 from doxa.model.kinds.table import KINDS
 
@@ -11,3 +11,8 @@ def kinds_by_mark() -> dict[str, str]:
         for mark in kind.marks:
             found.setdefault(mark, name)
     return found
+
+
+def checking_fields() -> dict[str, str]:
+    """Kind to the field that its gold is checked by, of kinds that have one."""
+    return {name: kind.checked_by for name, kind in KINDS.items() if kind.checked_by}

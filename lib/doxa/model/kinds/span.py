@@ -49,6 +49,7 @@ class Span(Kind):
     stock = Stock("AutoModelForQuestionAnswering", "ForQuestionAnswering", "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES", "network that answers",
                   ("start_logits", "end_logits"), per_token=True, n_outputs=2)
     softmax_over = "tokens"
+    learns_from = '"question", "context" and a list of answers {text, start}'
     marks = ("answer",)
     is_explained = True
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.errors import DoxaError, RecordError
-from doxa.metrics.bio import is_span_tag, spans_to_tags, tags_to_spans
+from doxa.metrics.bio import IOB1, is_span_tag, spans_to_tags, tags_to_spans
 from doxa.metrics.entity_figures import is_tags
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
@@ -38,18 +38,24 @@ class Units:
 
 class Tags(Kind):
     """BIO tags by the best path that is well-formed. The units are the record's `tokens`, else pieces of its text; a unit's tag is read at
-    its first token of the model (Devlin et al. 2019)."""
+    its first token of the model (Devlin et al. 2019).
+
+    Whether a model that doxa did not write learnt IOB2 or IOB1 cannot be seen from its labels. There each tag is the likeliest by itself, and an
+    `I-` that goes on with nothing opens an entity, as transformers' pipeline has it with aggregation_strategy="simple"."""
 
     name = "tags"
     stock = Stock("AutoModelForTokenClassification", "ForTokenClassification", "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES", "token classifier", per_token=True)
     softmax_over = "labels"
     has_labels = True
+    learns_from = '"tokens" and a tag for each of them, or a text and a list of its entities {start, end, label}'
     marks = ("entities",)
     is_explained = True
     claims_key = "entities"
 
     def read_question(self, record: Record, fields: TextFields) -> Question:
         if record.get("tokens") in (MISSING, None) or fields.is_given:
+            if not fields.is_given and record.get(fields.text) is MISSING:
+                raise RecordError("missing_field", f'fields "tokens" and "{fields.text}" are missing; name the field of a text with --text-field')
             text = record.get_text(fields.text)
             return Question((text,), more=Units(find_pieces(text), False))
         tokens = read_list(record, "tokens")
@@ -94,7 +100,10 @@ class Tags(Kind):
         return Head(name, self.name, labels, settings=settings)
 
     def adopt(self, head: Head, directory: str) -> Head:
-        return replace(head, settings=head.settings | {"scheme": PLAIN}) if _is_plain(head.labels) else head
+        if _is_plain(head.labels):
+            return replace(head, settings=head.settings | {"scheme": PLAIN})
+        may_be_iob1 = all(label[0] in "BIO" for label in head.labels)
+        return replace(head, settings=head.settings | {"scheme": IOB1}) if may_be_iob1 else head
 
     def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
         return lay_out_text(questions, tokenizer, reading)
@@ -159,18 +168,19 @@ def _tag(logits: np.ndarray, places: TokenPlaces, head: Head) -> dict[str, Any]:
     firsts = places.first_tokens(units.spans)
     is_read = (firsts >= 0) & places.is_read[firsts]
     scores = log_softmax(logits[np.where(is_read, firsts, 0)] / head.temperature)  # (units, C)
-    is_plain = head.settings.get("scheme") == PLAIN
+    scheme = head.settings.get("scheme")
+    is_plain = scheme == PLAIN
     if OUTSIDE in head.labels:
         scores[~is_read] = np.where(np.array(head.labels) == OUTSIDE, 0.0, -np.inf)
     goes_on = np.zeros(len(firsts), bool)  # units of one token of the model (银行, as Qwen reads it, or what WordPiece does not know) are not parted
     goes_on[1:] = is_read[1:] & (firsts[1:] == firsts[:-1])
     own = scores[~goes_on]
-    path = own.argmax(axis=1) if is_plain else best_path(own, head.labels)
+    path = own.argmax(axis=1) if scheme else best_path(own, head.labels)
     whose = np.cumsum(~goes_on) - 1
     tags = [head.labels[i] for i in path[whose]]
     tags = ["I" + tag[1:] if is_on and not is_plain and tag[:2] in ("B", "B-") else tag for tag, is_on in zip(tags, goes_on)]
     sure = np.exp(own[np.arange(len(path)), path])[whose]
-    runs = [(i, i + 1, tag) for i, tag in enumerate(tags) if tag != OUTSIDE] if is_plain else tags_to_spans(tags)
+    runs = [(i, i + 1, tag) for i, tag in enumerate(tags) if tag != OUTSIDE] if is_plain else tags_to_spans(tags, scheme)
     if not is_plain:
         tags = spans_to_tags(runs, len(tags))  # other models have other schemes
     entities = []

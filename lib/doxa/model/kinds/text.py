@@ -39,6 +39,7 @@ class Text(Kind):
     learns = "writing"
     starts_fresh = False
     writes = True
+    learns_from = "a text and what is to be written for it"
     marks = ("text",)
     is_explained = True
     settings = ("max_new_tokens", "beams", "sample", "temperature", "top_p", "seed", "stop")

@@ -121,7 +121,7 @@ class Vector(Kind):
         return [("vector", vector), ("vector_pair", vector), ("score", pa.float64())]
 
     def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
-        return vector_figures(gold)
+        return vector_figures(gold, *said)
 
 
 def _lay_out(texts: list[list[int]], reading: Reading) -> Layout | RecordError:

@@ -110,11 +110,18 @@ def test_rules_learnt_from_predictions_are_a_file_of_rules(tiny_model, tmp_path)
     said = run("explain", "--model", tiny_model, "--method", "occlusion", "--no-faithfulness", "--head", "topic", "--rules", tmp_path / "rules.toml", "-q", stdin=texts)
     fired = [json.loads(line)["explanation"]["topic"]["rules"] for line in said.lines]
     assert said.code == 0 and any(fired)
+    broken = lines(records) + b"{broken\n"
+    assert explain(broken, "--learn-rules", "--head", "topic").code == 3
+    stopped = explain(broken, "--learn-rules", "--head", "topic", "--on-error", "stop")
+    assert (stopped.code, stopped.out) == (1, b"")
     assert explain(records, "--learn-rules").code == 2 and explain(records[:9], "--learn-rules", "--head", "topic").code == 1
 
 
 @pytest.mark.parametrize("args, says", [
     ((), "give the model that is to be explained: --model DIR"),
+    (("--summary", "--method", "occlusion"), "--method says how a model explains"),
+    (("--to", "html", "--head", "topic"), "--head says how a model explains"),
+    (("--learn-rules", "--head", "topic", "--label", "x"), "--label says how a model explains"),
     (("--to", "json"), "--to json is for --summary and --contrast"),
     (("--summary", "--to", "html"), "it comes as terminal, markdown or json"),
     (("--summary", "--contrast"), "pages of their own: ask for one"),

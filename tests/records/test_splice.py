@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doxa.errors import RecordError
+from doxa.records.outcome import Outcome, to_line
+from doxa.records.record import Record
 from doxa.records.splice import find_value, splice, splice_into
 
 SPACE = st.sampled_from(["", "", "", " ", "\t", "\r", "  ", "\n"])
@@ -149,3 +152,18 @@ def test_nothing_added_is_nothing_changed():
 def test_a_long_text_is_passed_over_without_trouble():
     raw = json.dumps({"text": 'say "a" \\ ' * 400_000, "prediction": {"a": 1}}).encode()
     assert splice_into(raw, "prediction", {"b": 2}).endswith(b'"prediction": {"a": 1,"b":2}}')
+
+
+@pytest.mark.parametrize("raw, added, expected", [
+    (b'{"a": 1.10, "prediction": null}', {"prediction": {"x": 1}, "n_tokens": 3}, b'{"a": 1.10, "prediction": {"x":1}, "n_tokens":3}'),
+    (b'{"n_tokens":null ,"prediction":{"y":2}}', {"prediction": {"x": 1}, "n_tokens": 3}, b'{"n_tokens":3 ,"prediction":{"y":2,"x":1}}'),
+    (b'{"inner": {"prediction": null}}', {"prediction": {"x": 1}}, b'{"inner": {"prediction": null},"prediction":{"x":1}}')])
+def test_what_is_added_takes_the_place_of_a_null(raw, added, expected):
+    """Else the key would stand twice, and which one counts is up to who reads it."""
+    assert to_line(Outcome(Record("f", 1, raw, json.loads(raw)), added)) == expected
+
+
+def test_an_error_takes_the_place_of_a_null():
+    raw = b'{"error": null, "text": ""}'
+    line = to_line(Outcome(Record("f", 1, raw, json.loads(raw)), {}, RecordError("empty_text", "it is empty")))
+    assert line == b'{"error": {"code":"empty_text","message":"it is empty"}, "text": ""}'

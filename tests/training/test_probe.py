@@ -62,6 +62,14 @@ def test_without_a_bias_the_fit_goes_through_nothing():
     assert not bias.any()
 
 
+def test_a_feature_that_hardly_changes_gets_no_large_weight():
+    """What changes by less than a hundredth of itself is rounding: a weight that made up for it would blow the next rounding up."""
+    still = np.concatenate([FEATURES, 3 + 1e-4 * DRAW.normal(size=(300, 1)), np.zeros((300, 1))], axis=1).astype(np.float32)
+    weight, _ = fit("label", 4, LABELS, still)
+    assert np.abs(weight[:, 8]).max() < 0.1 and not weight[:, 9].any()
+    np.testing.assert_allclose(weight[:, :8], fit("label", 4, LABELS)[0], atol=1e-3)
+
+
 def test_without_features_the_bias_says_how_frequent_labels_are():
     nothing = np.zeros((300, 0), np.float32)
     np.testing.assert_allclose(log_softmax(fit("label", 4, LABELS, nothing)[1]), np.log(np.bincount(LABELS) / 300), atol=1e-3)

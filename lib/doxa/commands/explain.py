@@ -67,11 +67,10 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
     tally = _options.Tally(on_error, max_errors, require_input)
     terminal = _options.terminal("explain", quiet, verbose)
     kind = choose_output(output, to, summary, contrast, learn_rules)
-    if learn_rules:
-        if len(heads) != 1 or model is not None:
-            raise UsageError("--learn-rules reads what predict said: give --head NAME, and no --model")
-        _learn(_options.source(files, from_format, max_record_bytes), heads[0], text_field, seed, output, terminal)
-        return
+    if learn_rules and (len(heads) != 1 or model is not None):
+        raise UsageError("--learn-rules reads what predict said: give --head NAME, and no --model")
+    if model is None:
+        _refuse_flags_of_models(contrast, learn_rules)
     if contrast:
         check_contrast(files, heads)
     elif model is None and kind in RECORDS:
@@ -95,7 +94,11 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
             progress.advance(len(outcomes))
 
     with terminal.progress("records") as progress:
-        if kind in RECORDS:
+        if learn_rules:
+            from doxa.explaining.output import records_of
+
+            _learn(records_of(outcomes_of(sources[0], progress)), heads[0], text_field, seed, output, terminal)
+        elif kind in RECORDS:
             from doxa.records.writer import open_writer
 
             with open_writer(output, to, types) as writer:
@@ -117,12 +120,22 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
     tally.finish()
 
 
-def _learn(source, head, text_field, seed, output, terminal):
+def _refuse_flags_of_models(contrast, learn_rules):
+    """What says how a model explains, where none does. Raises UsageError."""
+    names = ["method", "unit", "baseline", "steps", "samples", "no_faithfulness", "long_policy", "no_verify", "engine", "device", "precision", "batch_tokens"]
+    names += [] if contrast else ["label"]
+    names += [] if contrast or learn_rules else ["heads"]
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name in names and context.get_parameter_source(option.name).name == "COMMANDLINE":
+            raise UsageError(f"{option.opts[0]} says how a model explains; without --model DIR what is in the records is taken as it is")
+
+
+def _learn(records, head, text_field, seed, output, terminal):
     from doxa.explaining.surrogate import learn_rules
-    from doxa.records.reader import read_records
     from doxa.records.writer import write_page
 
-    found = learn_rules(read_records(source), head, text_field, seed)
+    found = learn_rules(records, head, text_field, seed)
     write_page(found.to_toml(), output)
     terminal.note(f"{len(found.rules)} rules say what the model says in {found.fidelity} of {found.fidelity.n:,} held-out texts; "
                   f'always "{found.otherwise}" would in {found.majority}')

@@ -7,7 +7,7 @@ import orjson
 
 from doxa.errors import RecordError, UsageError
 from doxa.records.record import MISSING, Record, dump_exact, error_entry, load_exact, unreadable
-from doxa.records.splice import splice, splice_into
+from doxa.records.splice import fill_null, splice, splice_into
 from doxa.records.tables import RowFields
 
 MERGED = ("prediction", "explanation")
@@ -34,13 +34,22 @@ def to_line(outcome: Outcome) -> bytes:
     if error is not None:
         if _has_own_error(record):
             return orjson.dumps(_wrapped(record, raw, error))
-        return splice(raw, {"error": error_entry(error)})
-    added = outcome.added
-    for key in MERGED:
-        if key in added and record.get(key) not in (MISSING, None):
-            raw = splice_into(raw, key, added[key])
-            added = {name: value for name, value in added.items() if name != key}
-    return splice(raw, added)
+        return _put(record, raw, {"error": error_entry(error)})
+    return _put(record, raw, outcome.added)
+
+
+def _put(record: Record, raw: bytes, added: dict[str, Any]) -> bytes:
+    """The record's line with what is added: behind the rest, in the place of a null, or into the object that is there."""
+    new = {}
+    for key, value in added.items():
+        old = record.get(key)
+        if old is None:
+            raw = fill_null(raw, key, value)
+        elif key in MERGED and old is not MISSING:
+            raw = splice_into(raw, key, value)
+        else:
+            new[key] = value
+    return splice(raw, new)
 
 
 def to_row(outcome: Outcome) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Add keys to a JSON object without touching a byte of what is there."""
 
 import re
+from typing import Any
 
 import orjson
 
@@ -29,6 +30,12 @@ def splice_into(raw: bytes, key: str, added: dict) -> bytes:
     """
     start, end = find_value(raw, key)
     return raw[:start] + splice(raw[start:end], added) + raw[end:]
+
+
+def fill_null(raw: bytes, key: str, value: Any) -> bytes:
+    """Return the JSON object `raw` with this value in the place of the null that its top-level `key` has. Raises KeyError when there is no such key."""
+    start, end = find_value(raw, key)
+    return raw[:start] + orjson.dumps(value) + raw[end:]
 
 
 def find_value(raw: bytes, key: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from doxa.training.loss import Objective
 MOST_ROWS = 20_000  # that are learnt from
 INVERSE_RIDGE = 0.01  # scikit-learn's C, for features of variance 1
 MOST_ITERATIONS, AT_ONCE = 100, 10
-LEAST_DEVIATION = 1e-6
+LEAST_DEVIATION = 0.01  # of the root mean square: less is the rounding of bf16, and is not blown up
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def fit_probe(objective: Objective, features: np.ndarray, targets: torch.Tensor,
     known = ~torch.isnan(targets if targets.dim() == 1 else targets[:, 0])
     rows, gold = torch.from_numpy(features).float()[known], targets[known]
     mean = rows.mean(dim=0) if has_bias else torch.zeros(rows.shape[1])
-    deviation = (rows - mean).square().mean(dim=0).sqrt().clamp(min=LEAST_DEVIATION)
+    size = rows.square().mean(dim=0).sqrt()
+    deviation = torch.maximum((rows - mean).square().mean(dim=0).sqrt(), LEAST_DEVIATION * size).clamp(min=1e-6)
     rows = (rows - mean) / deviation
     weight, bias = torch.zeros(head.n_outputs, rows.shape[1], requires_grad=True), torch.zeros(head.n_outputs, requires_grad=has_bias)
     # The objective is a mean over rows, and over labels where each is a question of its own.

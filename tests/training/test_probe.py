@@ -74,6 +74,7 @@ def test_without_features_the_bias_says_how_frequent_labels_are():
     nothing = np.zeros((300, 0), np.float32)
     np.testing.assert_allclose(log_softmax(fit("label", 4, LABELS, nothing)[1]), np.log(np.bincount(LABELS) / 300), atol=1e-3)
     np.testing.assert_allclose(fit("labels", 3, MANY, nothing)[1], logit(MANY.mean(axis=0)), atol=2e-3)
+    assert fit("label", 4, LABELS, nothing, has_bias=False)[1].tolist() == [0, 0, 0, 0]
 
 
 def test_a_sample_keeps_every_row_beside_its_target():

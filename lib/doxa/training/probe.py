@@ -53,8 +53,10 @@ def fit_probe(objective: Objective, features: np.ndarray, targets: torch.Tensor,
     weight, bias = torch.zeros(head.n_outputs, rows.shape[1], requires_grad=True), torch.zeros(head.n_outputs, requires_grad=has_bias)
     # The objective is a mean over rows, and over labels where each is a question of its own.
     ridge = 0.5 / (INVERSE_RIDGE * max(len(rows), 1) * (head.n_outputs if head.kind == "labels" else 1))
-    optimizer = torch.optim.LBFGS([parameter for parameter in (weight, bias) if parameter.requires_grad and parameter.numel()], max_iter=AT_ONCE,
-                                  history_size=10, line_search_fn="strong_wolfe")
+    free = [parameter for parameter in (weight, bias) if parameter.requires_grad and parameter.numel()]
+    if not free:  # a decoder's outputs have no bias
+        return weight.detach(), bias
+    optimizer = torch.optim.LBFGS(free, max_iter=AT_ONCE, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()

@@ -52,7 +52,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help="Multiplies the rate of the heads, which start from nothing. Pays for many labels; costs nothing.  [default: 10; with --peft 1]")
 @click.option("--head-init", type=click.Choice(("linear", "prior", "random")),
               help="Where outputs start: linear, a logistic regression on what the base makes of the texts, for heads of label, labels, number and "
-                   "tags; prior, at how frequent labels are; random.  [default: linear for heads of label and labels with ten or more, else prior]")
+                   "tags; prior, at how frequent labels are; random.  [default: linear for heads of label and labels with ten or more, prior for tags, else random]")
 @click.option("--early-stopping-patience", type=click.IntRange(min=0), default=0, show_default=True,
               help="End after so many epochs without a better dev score; 0: never. Pays with many epochs: it saves their time.")
 @click.option("--max-steps", type=int, default=-1, help="End after so many steps.")

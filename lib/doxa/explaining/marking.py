@@ -17,11 +17,11 @@ from doxa.text.tokenizer import TextTokenizer
 @dataclass
 class Marker:
     """Stands in for a tokenizer: every token of one of `texts` gets an id of its own, -1 for the first that is read, by which it is found again;
-    other texts, such as the words of a prompt, keep their ids. `template` is a prompt that texts are put into."""
+    the words of a prompt keep their ids. `template` is the prompt that a text is put into, where there is one."""
 
     tokenizer: TextTokenizer
     texts: tuple[str, ...]
-    template: str = SLOT
+    template: str | None = None
     ids: list[int] = field(default_factory=list)  # of the tokens that were marked, in order
     offsets: list[Span] = field(default_factory=list)  # the characters of their text that they stand for
     owners: list[int] = field(default_factory=list)  # which of the texts that is
@@ -33,14 +33,16 @@ class Marker:
         return getattr(self.tokenizer, name)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
+        if self.template is not None:  # parts of the prompt that no text touches
+            return self.tokenizer.encode(texts)
         return [ids for ids, _ in self.encode_with_offsets(texts)]
 
     def encode_with_offsets(self, texts: list[str]) -> list[tuple[list[int], list[Span]]]:
         return [self._mark(text, 0, *found) for text, found in zip(texts, self.tokenizer.encode_with_offsets(texts))]
 
     def encode_literally(self, texts: list[str]) -> list[tuple[list[int], list[Span]]]:
-        """Texts within words of the prompt, whose own tokens keep their ids."""
-        (before, after), (text,) = self.template.split(SLOT), self.texts
+        """Texts within words of the prompt."""
+        (before, after), (text,) = (self.template or SLOT).split(SLOT), self.texts
         found = []
         for whole, encoded in zip(texts, self.tokenizer.encode_literally(texts)):
             start = next(at for at in range(len(whole) - len(text) + 1)
@@ -68,7 +70,7 @@ class Marker:
 
 def find_tokens(kind: Kind, question: Question, windows: list, tokenizer: TextTokenizer, reading: Reading) -> tuple[Layout, Marker]:
     """The tokens of all texts of a question, in the order in which the kind reads them, and where they stand in `windows`, its own of the question."""
-    marker = Marker(tokenizer, question.texts, reading.template if isinstance(reading, Prompting) else SLOT)
+    marker = Marker(tokenizer, question.texts, reading.template if isinstance(reading, Prompting) else None)
     (marked,) = kind.lay_out([question], marker, reading)  # type: ignore[arg-type]
     assert not isinstance(marked, RecordError)
     slots = []

@@ -66,6 +66,7 @@ def test_trials_stay_in_the_space_and_the_first_is_what_the_flags_say(searched):
         assert trial["settings"]["class-weights"] in ("none", "balanced") and trial["n_epochs"] == trial["settings"]["num-train-epochs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [pytest.param(8, marks=pytest.mark.slow), 75])  # in the first trial, and in a later one
 def test_a_stopped_search_goes_on_to_the_same_trials_and_weights(n_rows, searched, tiny_model, tmp_path):
     output = tmp_path / "out"

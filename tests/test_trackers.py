@@ -39,6 +39,7 @@ def expected_scalars(rows: list[dict]) -> dict[str, list[tuple[int, float]]]:
     return expected
 
 
+@pytest.mark.slow
 def test_tensorboard_has_every_row_also_of_a_run_that_was_stopped(tmp_path):
     output = tmp_path / "out"
     command = (*FLAGS, "--report-to", "tensorboard", "--save-steps", 4, "-o", output)

@@ -43,6 +43,7 @@ def test_the_head_start_learns_and_its_encoder_is_a_base(started, tmp_path):
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [5, pytest.param(40, marks=pytest.mark.slow)])  # in the head start, and after it
 def test_a_run_with_a_head_start_goes_on_to_the_same_weights(n_rows, started, tmp_path):
     output = tmp_path / "out"

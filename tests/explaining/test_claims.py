@@ -200,8 +200,9 @@ def test_words_stand_where_they_are_in_their_own_text(known):
             assert text[token["start"] : token["end"]] == token["text"]
 
 
-@pytest.mark.parametrize("to", ["parquet", "csv"])
-def test_explanations_of_every_kind_come_in_every_format(known, tmp_path, to):
+@pytest.mark.parametrize("known, to", [("tags", "parquet"), ("choice", "csv"), *(pytest.param(kind, "parquet", marks=pytest.mark.slow) for kind in ("span", "text", "vector"))],
+                         indirect=["known"])
+def test_explanations_come_in_every_format(known, tmp_path, to):
     kind, _, directory = known
     done = run("explain", "--model", directory, "--engine", "torch", "--to", to, "--output", tmp_path / f"out.{to}", stdin=(json.dumps(RECORDS[kind]) + "\n").encode())
     assert done.code == 0, done.err
@@ -209,6 +210,7 @@ def test_explanations_of_every_kind_come_in_every_format(known, tmp_path, to):
     assert again.code == 0 and b"explanation" in again.out, again.err
 
 
+@pytest.mark.parametrize("known", ["span"], indirect=True)
 def test_what_a_kind_does_not_have_is_refused_in_one_line(known):
     kind, _, directory = known
     for flags, message in ((("--method", "integrated-gradients"), "takes --method occlusion or shapley"), (("--label", "X"), "no such label"),
@@ -217,19 +219,17 @@ def test_what_a_kind_does_not_have_is_refused_in_one_line(known):
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1 and not done.out, done.err
 
 
+@pytest.mark.parametrize("known", ["tags"], indirect=True)
 def test_only_entities_of_a_label_are_explained_where_it_is_named(known):
     kind, explainer, directory = known
-    if kind != "tags":
-        pytest.skip("it has no labels")
     done = run("explain", "--model", directory, "--engine", "torch", "--label", "ORG", stdin=(json.dumps(RECORDS[kind]) + "\n").encode())
     assert done.code == 0, done.err
     assert {entry["label"] for entry in json.loads(done.lines[0])["explanation"]["h"]["entities"]} <= {"ORG"}
 
 
+@pytest.mark.parametrize("known", ["vector"], indirect=True)
 def test_a_vector_alone_claims_nothing(known):
     kind, _, directory = known
-    if kind != "vector":
-        pytest.skip("of vectors")
     done = run("explain", "--model", directory, "--engine", "torch", stdin=b'{"text": "alone"}\n' + (json.dumps(RECORDS[kind]) + "\n").encode())
     first, second = map(json.loads, done.lines)
     assert done.code == 3 and first["error"]["code"] == "nothing_to_explain" and "explanation" in second

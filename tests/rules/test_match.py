@@ -134,9 +134,12 @@ def test_a_pattern_cannot_hang_a_text_and_ends_the_work_when_it_always_would(mon
 def test_a_long_text_takes_time_by_its_length_alone(body, text):
     book, times = book_of(body), []
     for part in (text[: len(text) // 8], text):
-        start = time.process_time()
-        book.find(part)
-        times.append(time.process_time() - start)
+        tries = []
+        for _ in range(3):  # the least of them: any one may bear the collection of other tests' garbage
+            start = time.process_time()
+            book.find(part)
+            tries.append(time.process_time() - start)
+        times.append(min(tries))
     assert times[1] < 24 * times[0] + 0.1  # 8 times as long; of quadratic time it would be 64
 
 

@@ -61,7 +61,7 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
       explain --model out/ --head topic --label credit --contrast last-week.jsonl this-week.jsonl
       explain --learn-rules --head topic predicted.jsonl > rules.toml
     """
-    from doxa.explaining.output import ExplainedBefore, check_contrast, choose_output
+    from doxa.explaining.output import ExplainedBefore, check_contrast, choose_output, records_of
     from doxa.records.reader import read_records
 
     tally = _options.Tally(on_error, max_errors, require_input)
@@ -84,8 +84,8 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
     else:
         is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
         request = (model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field)
-        wanted = (heads, label, method, unit, not no_faithfulness)
-        stream, types = _load(request, not no_verify, wanted, (steps, samples, seed, baseline), rules_path, terminal, kind == "html")
+        wanted = (heads, label, method, unit, not no_faithfulness, rules_path is not None, kind == "html")
+        stream, types = _load(request, not no_verify, wanted, (steps, samples, seed, baseline), rules_path, terminal)
 
     def outcomes_of(source, progress):
         for outcomes in stream.explain(read_records(source)):
@@ -95,8 +95,6 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
 
     with terminal.progress("records") as progress:
         if learn_rules:
-            from doxa.explaining.output import records_of
-
             _learn(records_of(outcomes_of(sources[0], progress)), heads[0], text_field, seed, output, terminal)
         elif kind in RECORDS:
             from doxa.records.writer import open_writer
@@ -105,7 +103,6 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
                 for outcomes in outcomes_of(sources[0], progress):
                     writer.write(outcomes)
         else:
-            from doxa.explaining.output import records_of
             from doxa.records.standard import page_look
             from doxa.records.writer import write_page
             from doxa.reporting.explanations.pages import PageWanted, render_explained
@@ -141,7 +138,7 @@ def _learn(records, head, text_field, seed, output, terminal):
                   f'always "{found.otherwise}" would in {found.majority}')
 
 
-def _load(request, verify, wanted, how, rules_path, terminal, is_page):
+def _load(request, verify, wanted, how, rules_path, terminal):
     """The stream of explanations, and the Arrow types of what it adds."""
     from doxa.device.libraries import bound_caches, calm_collector, prepare_libraries
 
@@ -156,10 +153,6 @@ def _load(request, verify, wanted, how, rules_path, terminal, is_page):
 
     wanted = Wanted(*wanted)
     stream, known, reasons = load_explainer(Request(*request, verify=verify), wanted, *how)
-    if is_page and not known.kind.shares:
-        raise UsageError(f"--to html shows heads of label, labels and number; explanations of a head of {known.kind.name} come as records, such as --to jsonl")
-    if rules_path and not known.kind.shares:
-        raise UsageError(f"--rules are for heads of label and labels; the head of {request[0]} is one of {known.kind.name}")
     for reason in reasons:
         terminal.explain(reason)
     heads = [head for head, _ in stream.explainer.heads]
@@ -167,4 +160,4 @@ def _load(request, verify, wanted, how, rules_path, terminal, is_page):
     for note in known.notes + (stream.ruling.notes if stream.ruling else []):
         terminal.note(note)
     calm_collector()
-    return stream, stream.explainer.arrow_type(stream.ruling is not None)
+    return stream, stream.explainer.arrow_type()

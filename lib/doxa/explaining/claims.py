@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.errors import RecordError
-from doxa.explaining.entry import significant
+from doxa.explaining.entry import evidence_types, scored_unit
 from doxa.explaining.explainer import Wanted
 from doxa.explaining.marking import Marker, find_tokens
 from doxa.explaining.methods import METHODS
@@ -103,22 +103,12 @@ class ClaimExplainer:
         return [Claim(tokens, units, owners, one, question, layout, outputs, self.head) for one in said]
 
     def _units(self, claim: Claim, evidence: Evidence, fields: TextFields) -> list[dict[str, Any]]:
-        found = []
-        for i, (unit, owner) in enumerate(zip(claim.units, claim.owners)):
-            text = claim.question.texts[owner]
-            entry = {"text": text[unit.start : unit.end], "start": unit.start, "end": unit.end, "score": significant(evidence.scores[i])}
-            if evidence.errors is not None:
-                entry["standard_error"] = significant(evidence.errors[i])
-            found.append(entry | self.kind.place_of(owner, fields))
-        return found
+        return [scored_unit(unit, claim.question.texts[owner], evidence, i) | self.kind.place_of(owner, fields)
+                for i, (unit, owner) in enumerate(zip(claim.units, claim.owners))]
 
-    def arrow_type(self, with_rules: bool = False) -> dict[str, pa.DataType]:
+    def arrow_type(self) -> dict[str, pa.DataType]:
         """The Arrow type of `explanation`."""
-        unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
-        unit += [("standard_error", pa.float64())] if self.wanted.method == "shapley" else []
-        unit += [("field", pa.string()), ("index", pa.int64())]
-        rest = [("method", pa.string()), ("unit", pa.string()), ("tokens", pa.list_(pa.struct(unit)))]
-        rest += [("samples", pa.int64())] if self.wanted.method == "shapley" else []
+        rest = evidence_types(self.wanted.method, [("field", pa.string()), ("index", pa.int64())])
         entry = pa.struct([*self.kind.claim_type(self.head), *rest])
         return {"explanation": pa.struct([(self.head.name, pa.struct([(self.kind.claims_key, pa.list_(entry))]) if self.kind.claims_key else entry)])}
 

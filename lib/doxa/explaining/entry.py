@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.explaining.task import Evidence, Task
+from doxa.explaining.units import Unit
 from doxa.model.heads import SCORE_DIGITS, Head
 
 DIGITS = 6
@@ -33,16 +34,14 @@ def build_entry(task: Task, evidence: Evidence, faithfulness: dict[str, float] |
 
 
 def _units(task: Task, evidence: Evidence, texts: tuple[str, ...], second_field: str | None) -> list[dict[str, Any]]:
-    found = []
-    for i, unit in enumerate(task.units):
-        text = texts[1] if i >= task.n_first_units else texts[0]
-        entry = {"text": text[unit.start : unit.end], "start": unit.start, "end": unit.end, "score": significant(evidence.scores[i])}
-        if evidence.errors is not None:
-            entry["standard_error"] = significant(evidence.errors[i])
-        if i >= task.n_first_units:
-            entry["field"] = second_field
-        found.append(entry)
-    return found
+    return [scored_unit(unit, texts[1], evidence, i) | {"field": second_field} if i >= task.n_first_units else scored_unit(unit, texts[0], evidence, i)
+            for i, unit in enumerate(task.units)]
+
+
+def scored_unit(unit: Unit, text: str, evidence: Evidence, number: int) -> dict[str, Any]:
+    """A unit of a text with its score, that of this number in the evidence."""
+    entry = {"text": text[unit.start : unit.end], "start": unit.start, "end": unit.end, "score": significant(evidence.scores[number])}
+    return entry if evidence.errors is None else entry | {"standard_error": significant(evidence.errors[number])}
 
 
 def significant(value: float) -> float:
@@ -52,11 +51,7 @@ def significant(value: float) -> float:
 
 def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulness: bool, with_rules: bool) -> dict[str, pa.DataType]:
     """The Arrow type of `explanation`."""
-    unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
-    unit += [("standard_error", pa.float64())] if method == "shapley" else []
-    unit += [("field", pa.string())] if has_pairs else []
-    about = {"integrated-gradients": [("steps", pa.int64()), ("delta", pa.float64())], "shapley": [("samples", pa.int64())]}.get(method, [])
-    rest = [("method", pa.string()), ("unit", pa.string()), ("tokens", pa.list_(pa.struct(unit))), *about]
+    rest = evidence_types(method, [("field", pa.string())] if has_pairs else [])
     names = ("comprehensiveness", "sufficiency", "random_comprehensiveness", "random_sufficiency")
     rest += [("faithfulness", pa.struct([(name, pa.float64()) for name in names]))] if with_faithfulness else []
     label, score = ("label", pa.string()), ("score", pa.float64())
@@ -65,3 +60,11 @@ def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulne
     by_kind = {"number": pa.struct([score, *rest]), "labels": pa.struct([("labels", pa.list_(pa.struct([label, score, *rest]))), *rules]),
                "label": pa.struct([label, score, ("runner_up", pa.struct([label, score])), *rest, *rules])}
     return {"explanation": pa.struct([(head.name, by_kind[head.kind]) for head in heads])}
+
+
+def evidence_types(method: str, of_unit: list[tuple[str, pa.DataType]]) -> list[tuple[str, pa.DataType]]:
+    """The members that say how a method found what; `of_unit` are those of a unit that name its text."""
+    unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
+    unit += [("standard_error", pa.float64())] if method == "shapley" else []
+    about = {"integrated-gradients": [("steps", pa.int64()), ("delta", pa.float64())], "shapley": [("samples", pa.int64())]}.get(method, [])
+    return [("method", pa.string()), ("unit", pa.string()), ("tokens", pa.list_(pa.struct(unit + of_unit))), *about]

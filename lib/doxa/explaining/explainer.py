@@ -21,13 +21,16 @@ from doxa.text.tokenizer import TextTokenizer
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to explain: which heads, a label instead of the predicted one (None), by which method, in which units."""
+    """What to explain: which heads, a label instead of the predicted one (None), by which method, in which units; what rules say
+    beside it, and whether all is for a page of texts."""
 
     heads: tuple[str, ...]
     label: str | None = None
     method: str | None = None  # what suits the kind of head
     unit: str = "word"
     with_faithfulness: bool = True
+    with_rules: bool = False
+    is_page: bool = False
 
 
 class Explainer:
@@ -43,9 +46,10 @@ class Explainer:
         """The text of a record, or both of a pair. Raises RecordError."""
         return tuple(record.get_texts(self.text_field, self.second_field))
 
-    def arrow_type(self, with_rules: bool = False) -> dict[str, pa.DataType]:
+    def arrow_type(self) -> dict[str, pa.DataType]:
         """The Arrow type of `explanation`."""
-        return entry_types([head for head, _ in self.heads], self.wanted.method, self.second_field is not None, self.wanted.with_faithfulness, with_rules)
+        wanted = self.wanted
+        return entry_types([head for head, _ in self.heads], wanted.method, self.second_field is not None, wanted.with_faithfulness, wanted.with_rules)
 
     def explain(self, questions: list[tuple[str, ...]]) -> list[dict[str, Any] | RecordError]:
         """Return for every text, or pair of texts, one entry per head, or what is wrong with it."""

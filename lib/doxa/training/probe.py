@@ -29,12 +29,12 @@ class Probe:
         """The same of windows drawn at random, as many as have at most so many rows; all where they have no more."""
         if sum(self.n_rows) <= most:
             return self
-        order = np.random.default_rng(0).permutation(len(self.windows))
-        sizes = np.array(self.n_rows)
-        chosen = np.sort(order[np.cumsum(sizes[order]) <= most])
-        ends = np.cumsum(sizes)
-        rows = torch.from_numpy(np.concatenate([np.arange(ends[i] - sizes[i], ends[i]) for i in chosen])) if len(chosen) else torch.zeros(0, dtype=torch.long)
-        return Probe([self.windows[i] for i in chosen], sizes[chosen].tolist(), self.objectives, [target[rows] for target in self.targets])
+        order, sizes = np.random.default_rng(0).permutation(len(self.windows)), np.array(self.n_rows)
+        is_chosen = np.zeros(len(sizes), bool)
+        is_chosen[order[np.cumsum(sizes[order]) <= most]] = True
+        rows = torch.from_numpy(np.repeat(is_chosen, sizes))
+        return Probe([window for window, is_in in zip(self.windows, is_chosen) if is_in], sizes[is_chosen].tolist(), self.objectives,
+                     [target[rows] for target in self.targets])
 
 
 def fit_probe(objective: Objective, features: np.ndarray, targets: torch.Tensor, has_bias: bool, is_stopped: Callable[[], bool] = lambda: False

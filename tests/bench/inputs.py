@@ -1,5 +1,6 @@
 """Texts and models for the bench. Texts come from ../shared/data where it is there, else from the shipped sample, repeated."""
 
+import importlib.util
 import json
 import random
 from pathlib import Path
@@ -14,6 +15,11 @@ def load_texts(n: int, names: tuple[str, ...] = ("ag_news_en",)) -> list[str]:
     texts = [json.loads(line)["text"] for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     random.Random(1).shuffle(texts)
     return (texts * (n // len(texts) + 1))[:n]
+
+
+def make_unlike(texts: list[str]) -> list[str]:
+    """The same with a number behind each, so that no two are equal and none can be remembered."""
+    return [f"{text} {i * 48271 % 10**6:06d}" for i, text in enumerate(texts)]
 
 
 def write_texts(path: Path, texts: list[str]) -> Path:
@@ -36,37 +42,42 @@ def write_labelled(folder: Path, n_train: int, n_dev: int) -> tuple[Path, Path]:
 
 
 def make_model(path: Path, texts: list[str]) -> Path:
-    """MiniLM with a random head of three labels: its speed is that of a trained one. Its int8 form is let through unjudged."""
-    from doxa.inference.conversion import save_form
+    """MiniLM with a random head of three labels: its speed is that of a trained one. Where OpenVINO is, its int8 form is let through unjudged."""
     from doxa.model.bases import find_embedded
     from doxa.model.network import build_network, save_network
-    from doxa.model.convert import convert
     from doxa.model.directory import ModelTable, publish
-    from doxa.model.form import INT8, complete_form, digests
     from doxa.model.heads import Head
-    from doxa.text.frame import Reading
     from doxa.text.tokenizer import load_tokenizer
-    from doxa.training.quantize import quantize
 
     import torch
 
     torch.manual_seed(0)
     base, heads = find_embedded(), [Head("sentiment", "label", ("negative", "neutral", "positive"))]
-    tokenizer = load_tokenizer(base)
-    reading = Reading(tokenizer.frame, MAX_LENGTH)
-    windows = [reading.read(ids)[0][0] for ids in tokenizer.encode(texts)]
-    model = build_network(base, heads)
+    tokenizer, model = load_tokenizer(base), build_network(base, heads)
     with publish(str(path), ModelTable(heads, MAX_LENGTH, "head")) as working:
         save_network(model, working, base)
         tokenizer.rust.save(f"{working}/tokenizer.json")
         Path(working, "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizerFast", "model_max_length": MAX_LENGTH}))
-        folder = Path(working, "openvino")
-        folder.mkdir()
-        converted = convert(model.eval())
-        save_form(converted, str(folder))
-        save_form(quantize(converted, windows, 0, "nothing"), str(folder), INT8)
-        complete_form(str(folder), digests(working, None, ["model.safetensors"]), {"is_good": True, "agreement": 1.0})
+        if importlib.util.find_spec("openvino") is not None:
+            _add_forms(Path(working), model.eval(), tokenizer, texts)
     return path
+
+
+def _add_forms(working: Path, model, tokenizer, texts: list[str]) -> None:
+    from doxa.inference.conversion import save_form
+    from doxa.model.convert import convert
+    from doxa.model.form import INT8, complete_form, digests
+    from doxa.text.frame import Reading
+    from doxa.training.quantize import quantize
+
+    reading = Reading(tokenizer.frame, MAX_LENGTH)
+    windows = [reading.read(ids)[0][0] for ids in tokenizer.encode(texts)]
+    folder = working / "openvino"
+    folder.mkdir()
+    converted = convert(model)
+    save_form(converted, str(folder))
+    save_form(quantize(converted, windows, 0, "nothing"), str(folder), INT8)
+    complete_form(str(folder), digests(str(working), None, ["model.safetensors"]), {"is_good": True, "agreement": 1.0})
 
 
 def make_tiny_model(path: Path) -> Path:

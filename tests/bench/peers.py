@@ -199,12 +199,12 @@ def explain_with_captum(_: str, model: str, path: str) -> float:
     from captum.attr import LayerIntegratedGradients
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    classifier, tokenizer = AutoModelForSequenceClassification.from_pretrained(model).eval(), AutoTokenizer.from_pretrained(model)
+    classifier, tokenizer = AutoModelForSequenceClassification.from_pretrained(model).eval().to(DEVICE), AutoTokenizer.from_pretrained(model)
     gradients = LayerIntegratedGradients(lambda ids, mask: classifier(input_ids=ids, attention_mask=mask).logits, classifier.get_input_embeddings())
     texts = read_texts(path)
     started_s = time.monotonic()
     for text in texts:
-        encoded = tokenizer(text, truncation=True, max_length=MAX_LENGTH, return_tensors="pt", return_special_tokens_mask=True)
+        encoded = tokenizer(text, truncation=True, max_length=MAX_LENGTH, return_tensors="pt", return_special_tokens_mask=True).to(DEVICE)
         ids, mask = encoded["input_ids"], encoded["attention_mask"]
         baseline = torch.where(encoded["special_tokens_mask"] == 1, ids, tokenizer.pad_token_id)
         with torch.no_grad():

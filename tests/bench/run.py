@@ -15,10 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
-from inputs import DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, write_labelled, write_parquet, write_predictions, write_texts, write_unique_texts
+from inputs import (DATA, ROOT, load_texts, make_large_model, make_model, make_tiny_model, make_unlike, write_labelled, write_parquet, write_predictions,
+                    write_texts, write_unique_texts)
 
 BIN = ROOT / "bin"
 PEERS = Path(__file__).with_name("peers.py")
+DEVICE = os.environ.setdefault("BENCH_DEVICE", "cuda" if sys.argv[1:3] == ["--only", "gpu"] else "cpu")  # the peers read it too
 
 
 def main() -> None:
@@ -135,11 +137,11 @@ def bench_agreement(folder: Path, is_quick: bool) -> dict:
     return figures
 
 
-def bench_explain(folder: Path, is_quick: bool) -> dict:
+def bench_explain(folder: Path, is_quick: bool, model: Path | None = None) -> dict:
     """Integrated gradients of 32 steps, one text at a time as transformers-interpret takes them, and in batches; whole processes in turn."""
     n = 20 if is_quick else 200
-    path, model = write_texts(folder / "texts.jsonl", load_texts(n)), shared_model()
-    explain = [BIN / "explain", "--model", model, "--no-faithfulness"]
+    path, model = write_texts(folder / "texts.jsonl", load_texts(n)), model or shared_model()
+    explain = [BIN / "explain", "--model", model, "--device", DEVICE, "--no-faithfulness"]
     contenders = {"doxa explain": explain, "doxa explain, fp32": [*explain, "--precision", "fp32"], "doxa explain, 8 steps": [*explain, "--steps", "8"],
                   "captum, one text at a time, fp32": [sys.executable, PEERS, "captum", model, path]}
     runs = take_turns(contenders, path, 1)
@@ -207,9 +209,13 @@ def bench_training(folder: Path, is_quick: bool) -> dict:
     """Training with evaluation after every epoch: rows/s, and seconds to a dev score that all reach."""
     from doxa.model.bases import find_embedded
 
-    n_train, n_dev, n_epochs = (320, 200, 1) if is_quick else (1200, 400, 2)
+    return race_trainers(folder, find_embedded(), *((320, 200, 1) if is_quick else (1200, 400, 2)))
+
+
+def race_trainers(folder: Path, base: str | Path, n_train: int, n_dev: int, n_epochs: int) -> dict:
     train, dev = write_labelled(folder, n_train, n_dev)
-    finetune = [BIN / "finetune", "--head", "label", "--dev", dev, "--max-length", 128, "--num-train-epochs", n_epochs, "--no-int8", "-o", folder / "out", train]
+    finetune = [BIN / "finetune", "--base", base, "--head", "label", "--dev", dev, "--max-length", 128, "--num-train-epochs", n_epochs, "--learning-rate", 8e-5,
+                "--device", DEVICE, "--no-int8", "--force", "-o", folder / "out", train]
     seconds, _ = measure(finetune, train)
     rows = [json.loads(line) for line in (folder / "out" / "training.jsonl").read_text().splitlines()]
     evaluations = [(row["seconds"], row["dev_score"]) for row in rows if "dev_score" in row]
@@ -217,13 +223,13 @@ def bench_training(folder: Path, is_quick: bool) -> dict:
                               "process_seconds": seconds}}
     for label, way in (("Trainer, stock: fp32, padded to 128", "stock"), ("Trainer, fp32, dynamic padding", "dynamic"),
                        ("Trainer, bf16, dynamic padding, grouped by length", "grouped")):
-        done = subprocess.run([sys.executable, PEERS.with_name("training_peers.py"), way, find_embedded(), train, dev, str(n_epochs)], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, PEERS.with_name("training_peers.py"), way, base, train, dev, str(n_epochs)], capture_output=True, text=True)
         if done.returncode:
             print(f"{label}: not measured ({(done.stderr.strip().splitlines() or ['failed'])[-1]})")
         else:
             runs[label] = json.loads(done.stdout.splitlines()[-1])
     goal = 0.98 * min(max(score for _, score in run["evaluations"]) for run in runs.values())
-    print(f"\ntraining: MiniLM, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
+    print(f"\ntraining on {DEVICE}: {Path(base).name}, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
     for label, run in runs.items():
         run["seconds_to_goal"] = next(seconds for seconds, score in run["evaluations"] if score >= goal)
         print(f"  {label:52} {run['rows_per_s']:8.1f}   {runs['doxa finetune']['rows_per_s'] / run['rows_per_s']:5.2f} x slower   "
@@ -232,18 +238,31 @@ def bench_training(folder: Path, is_quick: bool) -> dict:
 
 
 def bench_gpu(folder: Path, is_quick: bool) -> dict:
-    """On a CUDA device: MiniLM, and a model of BERT-base size with random weights."""
-    os.environ["BENCH_DEVICE"] = "cuda"
-    figures, n = {}, 20_000 if is_quick else 200_000
-    path, few = write_texts(folder / "texts.jsonl", load_texts(n)), write_texts(folder / "few.jsonl", load_texts(20_000))
-    for name, model in (("MiniLM-L6", shared_model()), ("BERT-base size, random weights", make_large_model(folder / "large"))):
-        rates = {"doxa predict, bf16": timed([BIN / "predict", "--model", model, "--device", "cuda:0", "--precision", "bf16"], path, n)}
+    """On a CUDA device: MiniLM, and a model of BERT-base size with random weights. Predicting, training, explaining."""
+    from doxa.model.bases import find_embedded
+
+    import torch
+
+    figures: dict = {"device": torch.cuda.get_device_name(0)}
+    print(f"\ngpu: {figures['device']}")
+    n, n_few = (20_000, 4_000) if is_quick else (200_000, 20_000)
+    texts = make_unlike(load_texts(n))
+    path, few = write_texts(folder / "texts.jsonl", texts), write_texts(folder / "few.jsonl", texts[:n_few])
+    large = make_large_model(folder / "BERT-base in size, random weights")
+    for model in (shared_model(), large):
+        predict = [BIN / "predict", "--model", model, "--precision", "bf16"]
+        rates = {"doxa predict, bf16": timed([*predict, "--device", "cuda"], path, n)}
+        rates |= {f"doxa predict, bf16, {k} workers": timed([*predict, "--device", "cuda:0", "--workers", k], path, n) for k in (2, 4)}
         rates |= {f"transformers pipeline, batch {size}": run_peer(f"pipeline:{size}", model, few) for size in (32, 128, 512)}
         rates["sentence-transformers, bf16"] = run_peer("sentence-transformers:bf16", model, few)
-        tokens = run_peer("tokens", model, few)
-        print(f"\ngpu: {name}, {n} texts of {tokens:.0f} tokens on average; rows/s, doxa as a whole process")
+        name, tokens = "MiniLM-L6" if model != large else large.name, run_peer("tokens", model, few)
+        print(f"\npredict: {name}, {n} texts of {tokens:.0f} tokens on average; rows/s, doxa as a whole process")
         show(rates, max(rate or 0 for label, rate in rates.items() if "pipeline" in label), "pipeline")
-        figures[name] = {"rows_per_s": rates, "tokens_per_text": tokens}
+        figures[f"predict, {name}"] = {"rows_per_s": rates, "tokens_per_text": tokens}
+    n_train, n_dev = (1200, 400) if is_quick else (9600, 800)
+    for name, base in (("MiniLM-L6", find_embedded()), (large.name, large)):
+        figures[f"training, {name}"] = race_trainers(folder, base, n_train, n_dev, 2)
+        figures[f"explain, {name}"] = bench_explain(folder, is_quick, shared_model() if base != large else large)
     return figures
 
 

@@ -1,14 +1,17 @@
 """The training loop by itself: fp16 gradients in range, rates of heads, epochs that are taken by default."""
 
 from contextlib import nullcontext
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from doxa.errors import DoxaError
 from doxa.model.heads import Head
 from doxa.text.frame import Window
+from doxa.training.determinism import insist, unstrict
 from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.loss import Objective
 from doxa.training.optimizer import make_optimizer
@@ -45,13 +48,16 @@ def tiny_task(mixed: torch.dtype | None, factor: float = 1.0):
 
 class Notebook:
     def __init__(self):
-        self.losses, self.skipped, self.kept = [], [], []
+        self.losses, self.skipped, self.kept, self.changes = [], [], [], []
 
     def on_step(self, progress):
         self.losses.append(progress.loss)
 
     def on_skip(self, step, places):
         self.skipped.append(step)
+
+    def on_change(self, what):
+        self.changes.append(what)
 
     def on_evaluation(self, evaluation):
         pass
@@ -93,6 +99,91 @@ def test_fp16_goes_on_from_a_checkpoint_to_the_same_weights():
     assert notebook.kept[0][1]["scaler"]["scale"] < 65536
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+
+
+def train_within(most: int | None, kept=None, size: int = 16, accumulation: int = 1, dropout: float = 0.0):
+    """As `train`, on a device that has no room for more than `most` examples at once."""
+    task, model = tiny_task(None), tiny_model()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    batch = task.batch
+
+    def batch_of(model, part):
+        if most is not None and len(part) > most:
+            torch.rand(3)  # what a forward pass drew before it failed
+            raise torch.OutOfMemoryError("no room")
+        return batch(model, part)
+
+    task.batch = batch_of
+    torch.manual_seed(3)
+    loop = TrainingLoop(model, LoopSettings(4e-3, 20, size, accumulation), torch.device("cpu"))
+    if kept:
+        loop.restore(*kept)
+    notebook = Notebook()
+    loop.run(task, lambda: {}, notebook)
+    return loop, notebook
+
+
+def assert_equal_weights(one: TrainingLoop, other: TrainingLoop, **tolerance) -> None:
+    for name, tensor in one.model.state_dict().items():
+        assert torch.allclose(tensor, other.model.state_dict()[name], **(tolerance or {"rtol": 0, "atol": 0})), name
+
+
+@pytest.mark.parametrize("most, halvings", [(8, 1), (5, 2)])
+def test_batches_that_do_not_fit_are_made_up_of_parts(most, halvings):
+    loop, notebook = train_within(most)
+    assert len(notebook.changes) == halvings and loop.position.part_size == 16 >> halvings
+    assert "16 examples at once" in notebook.changes[0] and "here on 8 at once" in notebook.changes[0]
+    parts, _ = train_within(None, size=16 >> halvings, accumulation=1 << halvings, dropout=0.0)
+    assert_equal_weights(loop, parts)
+    whole = train_within(None)[1].losses
+    assert notebook.losses == pytest.approx(whole, abs=2e-3) and whole[0] > 0.5
+
+
+def test_a_step_that_did_not_fit_draws_the_same_dropout_again():
+    loop, notebook = train_within(8, dropout=0.3)
+    parts, _ = train_within(None, size=8, accumulation=2, dropout=0.3)
+    assert_equal_weights(loop, parts)
+    resumed, again = train_within(8, notebook.kept[0], dropout=0.3)
+    assert_equal_weights(loop, resumed)
+    assert not again.changes  # it is known by then
+
+
+def test_a_single_example_that_does_not_fit_is_an_error():
+    with pytest.raises(DoxaError, match="out of memory on cpu, with 1 examples at once; take a smaller"):
+        train_within(0)
+
+
+def test_a_batch_that_counts_as_a_whole_is_not_cut():
+    task = tiny_task(None)
+    task.adds_up = False
+    with patch.object(task, "batch", side_effect=torch.OutOfMemoryError("no room")), pytest.raises(DoxaError, match="16 examples at once"):
+        TrainingLoop(tiny_model(), LoopSettings(4e-3, 20, 16), torch.device("cpu")).run(task, lambda: {}, Notebook())
+
+
+def test_what_never_repeats_itself_is_computed_and_told():
+    class Refusing:
+        n_asked = 0
+
+        def __call__(self, *_):
+            Refusing.n_asked += 1
+            if torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled():
+                raise RuntimeError("grid_sampler_2d_backward_cuda does not have a deterministic implementation, but you set ...")
+
+    was = torch.get_deterministic_debug_mode()
+    try:
+        insist("cuda")
+        task, model, notebook = tiny_task(None), tiny_model(), Notebook()
+        model.register_forward_pre_hook(Refusing())
+        TrainingLoop(model, LoopSettings(4e-3, 20, 16), torch.device("cpu")).run(task, lambda: {}, notebook)
+        assert len(notebook.changes) == 1 and "other last digits" in notebook.changes[0]
+        assert Refusing.n_asked == len(notebook.losses) + 1 and notebook.losses[-1] < 0.05
+        with unstrict():
+            assert torch.get_deterministic_debug_mode() == 0
+        assert torch.get_deterministic_debug_mode() == 1
+    finally:
+        torch.set_deterministic_debug_mode(was)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "electra"])

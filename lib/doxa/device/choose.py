@@ -13,7 +13,7 @@ _GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def choose_device(name: str) -> tuple[str, str]:
-    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names here, and the reason.
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names here, and the reason; a CUDA device is made ready to compute.
 
     Raises UsageError for one that is not there."""
     if name == "cpu":
@@ -26,12 +26,15 @@ def choose_device(name: str) -> tuple[str, str]:
 
     if name == "auto":
         if cuda := gpu.name_of_cuda():
+            gpu.prepare_cuda()
             return "cuda", f"a CUDA device is there ({cuda})"
         return ("mps", "an Apple GPU is there") if gpu.has_mps() else ("cpu", "no GPU is there")
     if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= gpu.count_cuda():
         raise UsageError(f"--device {name}: {gpu.count_cuda()} CUDA devices are there")
     if name == "mps" and not gpu.has_mps():
         raise UsageError("--device mps: no Apple GPU is there")
+    if name.startswith("cuda"):
+        gpu.prepare_cuda()
     return name, "--device says so"
 
 

@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, BottleneckLinear, add_bottlenecks
 from doxa.model.encoder import encoder_parts
+from doxa.training.determinism import unstrict
 from doxa.training.extras import load_extra
 from doxa.training.optimizer import is_in_layer
 
@@ -118,7 +119,8 @@ class _AdaLora(_Lora):
         return 0.1 * torch.stack(norms).mean()
 
     def after_step(self, step: int) -> None:
-        self.wrapped.base_model.update_and_allocate(step)
+        with unstrict():  # peft takes the k-th value, of which torch calls the place not repeatable, and peft reads the value alone
+            self.wrapped.base_model.update_and_allocate(step)
 
     def _parts(self) -> dict[str, dict[str, torch.Tensor]]:
         return {name: getattr(self.allocator, name) for name in ("ipt", "exp_avg_ipt", "exp_avg_unc")}
@@ -135,7 +137,7 @@ class _AdaLora(_Lora):
             if part == "ranks":
                 pattern[rest] = tensor.tolist()
             else:
-                self._parts()[part][rest] = tensor
+                self._parts()[part][rest] = tensor.to(self.model.device)
         if pattern:
             self.wrapped.peft_config["default"].rank_pattern = pattern
 

@@ -54,6 +54,7 @@ class ContrastiveTask:
     pad_id: int
     mixed: torch.dtype | None = None
     lengths: list[int] = field(init=False)
+    adds_up = False  # every pair is told from all others of its batch
     places: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,11 +10,15 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from doxa.device.gpu import peak_gpu_bytes
 from doxa.device.memory import peak_bytes
 from doxa.errors import DoxaError
+from doxa.inference.lanes import OutOfMemory
+from doxa.inference.torch_engine import told_of_memory
 from doxa.records.signals import signal_seen
 from doxa.training.adaptation import Adaptation
 from doxa.training.adversary import Adversary, text_embeddings
+from doxa.training.determinism import give_way, random_state, set_random_state
 from doxa.training.dropout import cheap_dropouts
 from doxa.training.optimizer import make_optimizer
 from doxa.training.processes import Processes
@@ -60,7 +64,8 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told after every step. `epoch` counts from 1; `seconds` are those of the whole run, `loss` may be NaN."""
+    """What is told after every step. `epoch` counts from 1; `seconds` are those of the whole run, `loss` may be NaN. Peaks are the most that
+    the process has held so far, on a GPU None where there is none."""
 
     epoch: int
     step: int
@@ -70,6 +75,7 @@ class Progress:
     learning_rate: float
     seconds: float
     peak_memory_bytes: int
+    peak_gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Evaluation:
 class Position:
     """Where a run is. `batch` counts the batches taken of the epoch that is under way, `scores` are those of dev after each epoch.
 
+    `part_size` is how many examples go through the model at once, 0 for as many as the settings say: fewer where memory ran out.
     `scaler` is the state of what keeps fp16 gradients in range; empty elsewhere."""
 
     epoch: int = 1
@@ -96,6 +103,7 @@ class Position:
     best_score: float = -np.inf
     n_skipped: int = 0
     n_bad_in_a_row: int = 0
+    part_size: int = 0
     seconds: float = 0.0
     scores: list[float] = field(default_factory=list)
     is_given_up: bool = False
@@ -108,6 +116,8 @@ class Watcher(Protocol):
     def on_step(self, progress: Progress) -> None: ...
 
     def on_skip(self, step: int, places: list[str]) -> None: ...
+
+    def on_change(self, what: str) -> None: ...
 
     def on_evaluation(self, evaluation: Evaluation) -> None: ...
 
@@ -172,7 +182,7 @@ class TrainingLoop:
                     position.step += 1
                     position.batch += 1
                     watcher.on_step(Progress(position.epoch, position.step, n_steps, len(batches[position.batch - 1]), loss, rate,
-                                             self._seconds(), peak_bytes()))
+                                             self._seconds(), peak_bytes(), peak_gpu_bytes(self.device)))
                     if watcher.wants_checkpoint(position.step):
                         self.keep(watcher)
             self._stop_if_asked(n_steps, watcher)
@@ -220,13 +230,7 @@ class TrainingLoop:
         position = self.position
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_factor"]
-        self.optimizer.zero_grad(set_to_none=True)
-        size, value = self.settings.per_device_train_batch_size, 0.0
-        mine = batch[self.processes.rank :: self.processes.count]
-        for start in range(0, -(-len(batch) // self.processes.count) if self.processes.shards else len(mine), size):
-            part = mine[start : start + size]
-            # Shards compute together: one that has no example left takes one that does not count.
-            value += self._backward(task, part if len(part) else batch[:1], len(part) / len(batch))
+        value = self._gradients(task, batch, watcher)
         value = self.processes.sum_gradients(self._trained(), value)
         if np.isfinite(value):
             self.scaler.unscale_(self.optimizer)
@@ -248,6 +252,41 @@ class TrainingLoop:
             raise NotFinite(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
                             "Try a smaller --learning-rate, or --precision fp32")
         return value
+
+    def _gradients(self, task: Task, batch: np.ndarray, watcher: Watcher) -> float:
+        """Compute this process's share of the gradients of a batch; return its share of the mean loss.
+
+        Where it takes more memory than there is, smaller parts of the batch make up the same sum, in this step and all later ones."""
+        state = random_state(self.device)
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                with told_of_memory(self.device):
+                    return self._accumulate(task, batch)
+            except OutOfMemory:
+                self._take_smaller_parts(task, watcher)
+            except RuntimeError as error:
+                if not give_way(error):
+                    raise
+                watcher.on_change(f"this network has a step that {self.device.type} computes otherwise every time, so the same run gives other last digits")
+            set_random_state(state, self.device)
+
+    def _accumulate(self, task: Task, batch: np.ndarray) -> float:
+        size, value = self.position.part_size or self.settings.per_device_train_batch_size, 0.0
+        mine = batch[self.processes.rank :: self.processes.count]
+        for start in range(0, -(-len(batch) // self.processes.count) if self.processes.shards else len(mine), size):
+            part = mine[start : start + size]
+            # Shards compute together: one that has no example left takes one that does not count.
+            value += self._backward(task, part if len(part) else batch[:1], len(part) / len(batch))
+        return value
+
+    def _take_smaller_parts(self, task: Task, watcher: Watcher) -> None:
+        size = self.position.part_size or self.settings.per_device_train_batch_size
+        if size == 1 or not task.adds_up or self.processes.shards:
+            raise DoxaError(f"out of memory on {self.device.type}, with {size} examples at once; "
+                            "take a smaller --per-device-train-batch-size or --max-length, or --gradient-checkpointing")
+        self.position.part_size = -(-size // 2)
+        watcher.on_change(f"{size} examples at once take more memory than there is; from here on {self.position.part_size} at once make up the same batches")
 
     def _trained(self) -> list[torch.nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -275,9 +314,8 @@ class TrainingLoop:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": whole(tensor) for name, tensor in state.items()}
         tensors |= {f"adaptation.{name}": tensor for name, tensor in self.adaptation.state().items()}
-        state = (torch.get_rng_state(), torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None)
-        for rank, (cpu, cuda) in enumerate(self.processes.gather(state)):
-            tensors |= {f"random.cpu.{rank}": cpu} | ({f"random.cuda.{rank}": cuda} if cuda is not None else {})
+        for rank, state in enumerate(self.processes.gather(random_state(self.device))):
+            tensors |= {f"random.{kind}.{rank}": numbers for kind, numbers in state.items()}
         # Tensors that share memory would be refused by safetensors, and those of the model go on changing.
         watcher.on_checkpoint(self.position.step, {name: tensor.detach().clone() for name, tensor in tensors.items()}, asdict(self.position))
 
@@ -295,10 +333,8 @@ class TrainingLoop:
             state.setdefault(int(index), {})[key] = part_of(tensor, self._trained()[int(index)])
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.adaptation.restore(parts["adaptation"])
-        rank = self.processes.rank
-        torch.set_rng_state(parts["random"][f"cpu.{rank}"])
-        if f"cuda.{rank}" in parts["random"]:
-            torch.cuda.set_rng_state(parts["random"][f"cuda.{rank}"], self.device)
+        set_random_state({kind: parts["random"][f"{kind}.{self.processes.rank}"] for kind in ("cpu", "cuda")
+                          if f"{kind}.{self.processes.rank}" in parts["random"]}, self.device)
         self.position = Position(**figures)
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(self.position.scaler)

@@ -30,6 +30,7 @@ class MaskedLanguage:
     mixed: torch.dtype | None
     places: list[str] = field(default_factory=list)
     lengths: list[int] = field(init=False)
+    adds_up = True
 
     def __post_init__(self) -> None:
         self.lengths = [len(window.ids) for window in self.windows]

@@ -24,6 +24,7 @@ from doxa.training.adaptation import adapt
 from doxa.training.classifying import Classifying, prepare_slices
 from doxa.training.contrastive import Contrastive, prepare_contrastive
 from doxa.training.defaults import settle
+from doxa.training.determinism import insist
 from doxa.training.examples import LabelledSet
 from doxa.training.lessons import Lessons, prepare_lessons
 from doxa.training.masking import Masking, prepare_masking
@@ -55,8 +56,7 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
         precision, why_precision = "fp16", "the GPU has no bf16 instructions"
     listener.note(f"training on {device} ({why_device}) in {precision} ({why_precision})")
     torch.manual_seed(plan.loop["seed"])
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a safety net for debugging, paid for with every tensor
+    insist(device)
     keep_freed_memory()
     base = None if plan.base == SCRATCH else find_model(plan.base)
     kind = kind_of(heads)

@@ -25,12 +25,15 @@ class Processes:
         return self.rank == 0
 
     def join(self, device: str) -> None:
-        """Meet the others: through NCCL on GPUs, else through gloo. Raises UsageError where they cannot."""
+        """Meet the others: tensors on GPUs through NCCL, everything else through gloo. Raises UsageError where they cannot."""
         if self.count > 1 and not distributed.is_initialized():
-            backend = "nccl" if device.startswith("cuda") else "gloo"
-            if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
-                raise UsageError(f"torchrun: processes cannot share a run on {device}; give --device cpu or cuda")
-            distributed.init_process_group(backend, timeout=timedelta(minutes=30))
+            if device not in ("cpu", "cuda"):
+                raise UsageError(f"torchrun: processes cannot share a run on {device}; give --device cpu, or cuda for a GPU each")
+            if device == "cuda":
+                if self.local_rank >= (n_gpus := torch.cuda.device_count()):
+                    raise UsageError(f"torchrun: {n_gpus} CUDA devices are there, and each serves one process; give as many by --nproc-per-node")
+                torch.cuda.set_device(self.local_rank)
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=timedelta(minutes=30))
 
     def leave(self) -> None:
         if self.count > 1 and distributed.is_initialized():

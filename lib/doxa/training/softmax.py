@@ -32,6 +32,7 @@ class SoftmaxTask:
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
     lengths: list[int] = field(init=False)
+    adds_up = True
     places: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,10 +16,11 @@ from doxa.training.loss import Objective
 
 
 class Task(Protocol):
-    """`lengths` counts the tokens of every example, `places` names them."""
+    """`lengths` counts the tokens of every example, `places` names them. `adds_up` where the mean loss of a batch is that of its parts'."""
 
     lengths: list[int]
     places: list[str]
+    adds_up: bool
 
     def batch(self, model: PreTrainedModel, part: np.ndarray) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
         """The mask (B, T) of some examples' tokens, and what computes their mean loss, anew at every call."""
@@ -44,6 +45,7 @@ class Classification:
     mixed: torch.dtype | None = None
     soft: torch.Tensor | None = None
     lengths: list[int] = field(init=False)
+    adds_up = True
 
     def __post_init__(self) -> None:
         self.lengths = [len(window.ids) for window in self.windows]

@@ -47,9 +47,10 @@ class RunWatcher:
         self._losses.append(progress.loss)
         if progress.step % self.keeping.logging_steps == 0 or progress.step == progress.n_steps:
             known = [loss for loss in self._losses if np.isfinite(loss)]
+            on_gpu = {} if progress.peak_gpu_memory_bytes is None else {"peak_gpu_memory_bytes": progress.peak_gpu_memory_bytes}
             self._log({"step": progress.step, "epoch": progress.epoch, "loss": float(np.mean(known)) if known else None,
-                             "learning_rate": progress.learning_rate, "seconds": round(progress.seconds, 3),
-                             "peak_memory_bytes": progress.peak_memory_bytes})
+                       "learning_rate": progress.learning_rate, "seconds": round(progress.seconds, 3),
+                       "peak_memory_bytes": progress.peak_memory_bytes} | on_gpu)
             self._losses.clear()
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -60,6 +61,9 @@ class RunWatcher:
     def on_skip(self, step: int, places: list[str]) -> None:
         shown = ", ".join(places[:MOST_PLACES]) + (f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else "")
         self.told.warn(f"step {step} was skipped: its loss or gradient was not finite; records {shown}")
+
+    def on_change(self, what: str) -> None:
+        self.told.note(what)
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         self.told.note((f"{self.name}, " if self.name != MAIN else "") + f"epoch {evaluation.epoch} of {self.n_epochs}: dev score {evaluation.score:.4f}")

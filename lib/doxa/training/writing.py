@@ -51,6 +51,7 @@ class WritingTask:
     mixed: torch.dtype | None = None
     label_smoothing: float = 0.0
     lengths: list[int] = field(init=False)
+    adds_up = True
     places: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -209,10 +209,10 @@ def bench_training(folder: Path, is_quick: bool) -> dict:
     """Training with evaluation after every epoch: rows/s, and seconds to a dev score that all reach."""
     from doxa.model.bases import find_embedded
 
-    return race_trainers(folder, find_embedded(), *((320, 200, 1) if is_quick else (1200, 400, 2)))
+    return race_trainers(folder, "MiniLM-L6", find_embedded(), *((320, 200, 1) if is_quick else (1200, 400, 2)))
 
 
-def race_trainers(folder: Path, base: str | Path, n_train: int, n_dev: int, n_epochs: int) -> dict:
+def race_trainers(folder: Path, name: str, base: str | Path, n_train: int, n_dev: int, n_epochs: int) -> dict:
     train, dev = write_labelled(folder, n_train, n_dev)
     finetune = [BIN / "finetune", "--base", base, "--head", "label", "--dev", dev, "--max-length", 128, "--num-train-epochs", n_epochs, "--learning-rate", 8e-5,
                 "--device", DEVICE, "--no-int8", "--force", "-o", folder / "out", train]
@@ -229,7 +229,7 @@ def race_trainers(folder: Path, base: str | Path, n_train: int, n_dev: int, n_ep
         else:
             runs[label] = json.loads(done.stdout.splitlines()[-1])
     goal = 0.98 * min(max(score for _, score in run["evaluations"]) for run in runs.values())
-    print(f"\ntraining on {DEVICE}: {Path(base).name}, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
+    print(f"\ntraining on {DEVICE}: {name}, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
     for label, run in runs.items():
         run["seconds_to_goal"] = next(seconds for seconds, score in run["evaluations"] if score >= goal)
         print(f"  {label:52} {run['rows_per_s']:8.1f}   {runs['doxa finetune']['rows_per_s'] / run['rows_per_s']:5.2f} x slower   "
@@ -245,23 +245,22 @@ def bench_gpu(folder: Path, is_quick: bool) -> dict:
 
     figures: dict = {"device": torch.cuda.get_device_name(0)}
     print(f"\ngpu: {figures['device']}")
-    n, n_few = (20_000, 4_000) if is_quick else (200_000, 20_000)
+    n, n_few, n_runs = (20_000, 4_000, 1) if is_quick else (100_000, 8_000, 2)
     texts = make_unlike(load_texts(n))
     path, few = write_texts(folder / "texts.jsonl", texts), write_texts(folder / "few.jsonl", texts[:n_few])
     large = make_large_model(folder / "BERT-base in size, random weights")
     for model in (shared_model(), large):
         predict = [BIN / "predict", "--model", model, "--precision", "bf16"]
-        rates = {"doxa predict, bf16": timed([*predict, "--device", "cuda"], path, n)}
-        rates |= {f"doxa predict, bf16, {k} workers": timed([*predict, "--device", "cuda:0", "--workers", k], path, n) for k in (2, 4)}
+        rates = {f"doxa predict, bf16, {k} workers": n / fastest([*predict, "--device", "cuda", "--workers", k], path, n_runs) for k in (1, 4, 8)}
         rates |= {f"transformers pipeline, batch {size}": run_peer(f"pipeline:{size}", model, few) for size in (32, 128, 512)}
         rates["sentence-transformers, bf16"] = run_peer("sentence-transformers:bf16", model, few)
         name, tokens = "MiniLM-L6" if model != large else large.name, run_peer("tokens", model, few)
         print(f"\npredict: {name}, {n} texts of {tokens:.0f} tokens on average; rows/s, doxa as a whole process")
         show(rates, max(rate or 0 for label, rate in rates.items() if "pipeline" in label), "pipeline")
         figures[f"predict, {name}"] = {"rows_per_s": rates, "tokens_per_text": tokens}
-    n_train, n_dev = (1200, 400) if is_quick else (9600, 800)
+    n_train, n_dev = (1200, 400) if is_quick else (4800, 400)
     for name, base in (("MiniLM-L6", find_embedded()), (large.name, large)):
-        figures[f"training, {name}"] = race_trainers(folder, base, n_train, n_dev, 2)
+        figures[f"training, {name}"] = race_trainers(folder, name, base, n_train, n_dev, 2)
         figures[f"explain, {name}"] = bench_explain(folder, is_quick, shared_model() if base != large else large)
     return figures
 

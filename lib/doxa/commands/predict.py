@@ -22,7 +22,7 @@ from doxa.errors import UsageError
 @_options.long_option
 @_options.engine_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N",
-              help="Processes to compute in, each on a share of the cores.  [default: 1, or one for each GPU]")
+              help="Processes to compute in, each on a share of the cores and GPUs.  [default: 1, or one for each GPU]")
 @click.option("--shard", metavar="I/N", help="Label only every N-th record, the I-th of them first: for job arrays and xargs.")
 @click.option("--resume", is_flag=True, help="With --output FILE: keep what is written as FILE.partial, and go on after it if it is there.")
 @click.option("--beams", type=click.IntRange(min=1), metavar="N", help="Write the likeliest of N texts that are followed side by side.  [default: 1, greedily]")

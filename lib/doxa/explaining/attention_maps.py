@@ -8,10 +8,11 @@ from transformers import PreTrainedModel
 
 from doxa.errors import UsageError
 from doxa.inference.lanes import Lanes
-from doxa.inference.torch_engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
+from doxa.inference.torch_engine import CPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
 from doxa.model.network import load_network
 from doxa.text.frame import Window
 
+GPU_BATCH_TOKENS = 8192  # whose maps of all layers are held
 # Encoders whose classification head reads the first token.
 _FIRST_TOKEN_READERS = {"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "albert", "ernie", "mpnet", "deberta", "deberta-v2"}
 
@@ -21,7 +22,7 @@ class AttentionMaps(Lanes):
         self.model = model.to(device).eval()
         self.device = device
         self.with_types = takes_token_types(model)
-        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS // 4)
+        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
         self.lanes = open_lanes(device, n_cores)
 
     def read(self, windows: list[Window], read: Callable[[np.ndarray], np.ndarray]) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -10,10 +10,11 @@ from transformers import PreTrainedModel
 from doxa.errors import UsageError
 from doxa.explaining.paths import Point
 from doxa.inference.lanes import Lanes
-from doxa.inference.torch_engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
+from doxa.inference.torch_engine import CPU_BATCH_TOKENS, open_lanes, takes_token_types, told_of_memory
 from doxa.model.network import load_network
 from doxa.model.first_token import shorten_last_layer
 
+GPU_BATCH_TOKENS = 16384  # whose activations wait for the backward pass
 Pull = Callable[[list[int], np.ndarray], np.ndarray]
 
 
@@ -29,7 +30,7 @@ class Gradients(Lanes):
         self.embed = model.get_input_embeddings()
         self.device, self.mixed = device, mixed
         self.with_types = takes_token_types(model)
-        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS // 2)
+        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
         self.lanes = open_lanes(device, n_cores)
 
     def logits(self, points: list[Point]) -> np.ndarray:

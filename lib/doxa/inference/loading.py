@@ -113,7 +113,7 @@ def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Kno
         pool = WorkerPool([replace(request, **share) for share in _shares(device, n_workers)], first_alone=converts)
         reasons = [f"{n_workers} workers, each on its share of {device}: {why_device}", *pool.reasons]
         submit, most_waiting = pool.submit, 2 * n_workers
-    window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS
+    window_records = WINDOW_RECORDS if device == "cpu" else GPU_WINDOW_RECORDS // -(-n_workers // _count_gpus(device))
     if known.kind.writes:  # a text takes as long as a thousand windows of a classifier
         window_records //= 16
     predictor = Predictor(submit, known.kind, [head.name for head in known.heads], known.tokenizer, known.fields(request), most_waiting, window_records)
@@ -121,22 +121,23 @@ def load_predictor(request: Request, n_workers: int = 1) -> tuple[Predictor, Kno
 
 
 def _shares(device: str, n_workers: int) -> list[dict]:
-    """What every worker computes on: a GPU each where `cuda` names them all, else a share of the cores."""
-    n_cores = max(1, usable_cores() // n_workers)
-    return [{"device": f"cuda:{i}" if device == "cuda" else device, "n_cores": n_cores} for i in range(n_workers)]
+    """What every worker computes on: the GPUs in turn where `cuda` names them all, and a share of the cores."""
+    n_cores, n_gpus = max(1, usable_cores() // n_workers), _count_gpus(device)
+    return [{"device": f"cuda:{i % n_gpus}" if device == "cuda" else device, "n_cores": n_cores} for i in range(n_workers)]
 
 
 def count_workers(asked: int | None, device: str) -> int:
     """How many processes to compute in: as many as asked for, else one for each GPU that `cuda` names. Raises UsageError."""
-    device, _ = choose_device(device)
-    n_gpus = 1
-    if device == "cuda":
-        from doxa.device import gpu
+    return asked or _count_gpus(choose_device(device)[0])
 
-        n_gpus = gpu.count_cuda()
-        if asked is not None and asked > n_gpus:
-            raise UsageError(f"--workers {asked}: {n_gpus} CUDA devices are there, and each serves one worker")
-    return asked or n_gpus
+
+def _count_gpus(device: str) -> int:
+    """The GPUs that a device's name stands for; 1 for every device but `cuda`."""
+    if device != "cuda":
+        return 1
+    from doxa.device import gpu
+
+    return gpu.count_cuda()
 
 
 def read_model(request: Request) -> Known:

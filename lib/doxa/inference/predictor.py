@@ -17,7 +17,7 @@ from doxa.text.question import Question
 from doxa.text.tokenizer import TextTokenizer
 
 # Records sorted by length together: enough that batches of one length are full.
-WINDOW_RECORDS, GPU_WINDOW_RECORDS = 2048, 16384
+WINDOW_RECORDS, GPU_WINDOW_RECORDS = 2048, 32768
 
 
 class Predictor:

@@ -20,7 +20,7 @@ from doxa.model.network import count_outputs, forward, load_network
 from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 131072
 TORCH_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -1,8 +1,9 @@
-"""Counts per group, label and slice of time. DuckDB counts; its table grows with those, not with records."""
+"""Counts per group, label and slice of time. DuckDB adds them up; what is held grows with those, not with records."""
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from doxa.monitoring.portion import NO_TIME, Portion
 
@@ -13,38 +14,45 @@ ALL = -1  # the code under which every record counts once, where groups overlap
 class TimeCounts:
     """How many records every group has, per label of the watched head and per slice of `slice_us` microseconds.
 
-    Bucket edges must be multiples of `slice_us`."""
+    Bucket edges must be multiples of `slice_us`. Rows wait, `COMPACT_ROWS` of them or as many as there are different ones, until they
+    are added up together: in a portion of the stream hardly two are alike."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, slice_us: int):
         self.database, self.slice_us = database, slice_us
-        self.n_rows, self.next_compaction = 0, COMPACT_ROWS
         self.is_overlapping = False
+        self._waiting: list[pa.Table] = []
+        self._n_waiting, self._most_waiting = 0, COMPACT_ROWS
         database.execute("CREATE TABLE counts (grp INTEGER, label VARCHAR, is_judged BOOLEAN, is_watched BOOLEAN, slice BIGINT, n BIGINT)")
 
     def add(self, portion: Portion, code: int | None = None) -> None:
         """Count every membership of a portion, under its group or all under `code`."""
         self.is_overlapping |= code == ALL
-        slices = pa.array(portion.us // self.slice_us, mask=portion.us == NO_TIME)
-        portion_table = pa.table({"grp": portion.codes if code is None else np.full(len(portion.us), code, np.int32), "label": portion.labels, "is_judged": portion.is_judged,
-                                  "is_watched": portion.is_watched, "slice": slices})
-        self.database.register("portion", portion_table)
-        self.n_rows += self.database.execute("INSERT INTO counts SELECT *, count(*) FROM portion GROUP BY ALL").fetchall()[0][0]
-        self.database.unregister("portion")
-        if self.n_rows > self.next_compaction:
-            self._compact()
+        n = len(portion.us)
+        self._waiting.append(pa.table({
+            "grp": portion.codes if code is None else np.full(n, code, np.int32), "label": pc.dictionary_encode(portion.labels), "is_judged": portion.is_judged,
+            "is_watched": portion.is_watched, "slice": pa.array(portion.us // self.slice_us, mask=portion.us == NO_TIME)}))
+        self._n_waiting += n
+        if self._n_waiting >= self._most_waiting:
+            self._add_up()
 
-    def _compact(self) -> None:
+    def _add_up(self) -> None:
+        if not self._waiting:
+            return
+        self.database.register("waiting", pa.concat_tables(self._waiting).unify_dictionaries())
         self.database.execute("CREATE OR REPLACE TABLE counts AS SELECT grp, label, is_judged, is_watched, slice, sum(n)::BIGINT AS n "
-                              "FROM counts GROUP BY ALL")
-        self.n_rows = self.database.execute("SELECT count(*) FROM counts").fetchall()[0][0]
-        self.next_compaction = max(COMPACT_ROWS, 2 * self.n_rows)
+                              "FROM (FROM counts UNION ALL SELECT *, 1 FROM waiting) GROUP BY ALL")
+        self.database.unregister("waiting")
+        self._waiting, self._n_waiting = [], 0
+        self._most_waiting = max(COMPACT_ROWS, self.database.execute("SELECT count(*) FROM counts").fetchall()[0][0])
 
     def sizes(self) -> list[tuple[int, int]]:
         """(group code, records) of every group."""
+        self._add_up()
         return self.database.execute("SELECT grp, sum(n)::BIGINT FROM counts WHERE grp <> ? GROUP BY grp", [ALL]).fetchall()
 
     def split_at(self, microseconds: int) -> tuple[int, int, int | None]:
         """How many times lie in or after the slice of a moment, how many before it, and the end of the last slice before it."""
+        self._add_up()
         row = self.database.execute(
             "SELECT coalesce(sum(n) FILTER (slice >= $at), 0)::BIGINT, coalesce(sum(n) FILTER (slice < $at), 0)::BIGINT, "
             "max(slice) FILTER (slice < $at) FROM counts WHERE NOT $overlapping OR grp = $all",
@@ -55,6 +63,7 @@ class TimeCounts:
         """Sum up for each part (a list of group codes): labels, and records, judged and watched per bucket.
 
         `edges_us` (B + 1) bound the B buckets, ascending; what lies outside of them is in no bucket."""
+        self._add_up()
         where = pa.table({"grp": pa.array([code for part in parts for code in part], pa.int32()),
                           "part": pa.array([i for i, part in enumerate(parts) for _ in part], pa.int64())})
         starts = edges_us // self.slice_us

@@ -41,15 +41,18 @@ class HashCounts:
         if not self._n_pending:
             return
         fresh, counts = np.unique(np.concatenate(self._pending), return_counts=True)
-        places = np.searchsorted(self.values, fresh)
-        is_known = np.zeros(len(fresh), bool)
-        inside = places < len(self.values)
-        is_known[inside] = self.values[places[inside]] == fresh[inside]
-        self.counts[places[is_known]] += counts[is_known]
-        self._n_repeats += self._n_pending - int((~is_known).sum())
-        self.values = np.insert(self.values, places[~is_known], fresh[~is_known])
-        self.counts = np.insert(self.counts, places[~is_known], counts[~is_known])
+        self._n_repeats += self._n_pending
         self._pending, self._n_pending = [], 0
+        if len(self.values):
+            places = np.searchsorted(self.values, fresh)
+            is_known = self.values[np.minimum(places, len(self.values) - 1)] == fresh
+            self.counts[places[is_known]] += counts[is_known]
+            self._n_repeats -= int((~is_known).sum())
+            self.values = np.insert(self.values, places[~is_known], fresh[~is_known])
+            self.counts = np.insert(self.counts, places[~is_known], counts[~is_known])
+        else:
+            self._n_repeats -= len(fresh)
+            self.values, self.counts = fresh, counts
         if len(self.values) > MOST_DISTINCT:
             self._forget()
 

@@ -4,15 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import warm
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "bin"
 PATH = f"{Path(sys.executable).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_S = 120
+WARM = ("finetune", "predict", "explain", "tokenize", "evaluate", "compare", "report", "alert")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under `make test &`, and every child would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 CALLERS = dict(os.environ)  # as it was before any test imported torch, which sets variables
@@ -54,11 +58,50 @@ def run(command: str, *args, stdin: bytes | int = b"", env: dict | None = None, 
     """Run bin/COMMAND to its end. `env` changes the environment (None removes), `only_env` replaces it; `before` runs in
     the child before the command starts; `stdin` is bytes or a descriptor."""
     started_s = time.monotonic()
+    if command in WARM and isinstance(stdin, bytes) and env is None and only_env is None and before is None and stdout == subprocess.PIPE:
+        return _run_warm([str(BIN / command), *map(str, args)], stdin, timeout, cwd)
     feed = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
     done = subprocess.run(
         [str(BIN / command), *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, timeout=timeout, cwd=cwd, preexec_fn=before,
         env=environment(env) if only_env is None else only_env, **feed)
     return _finished(done.returncode, done.stdout or b"", done.stderr, started_s)
+
+
+def _run_warm(arguments: list[str], stdin: bytes, timeout: float, cwd) -> Done:
+    """As `run`, in a process that has loaded torch before (see warm.py)."""
+    started_s = time.monotonic()
+    pipes = [os.pipe() for _ in range(3)]
+    theirs = pipes[0][0], pipes[1][1], pipes[2][1]
+    try:
+        child = warm.call(arguments, environment(), cwd and str(cwd), theirs)
+    finally:
+        for descriptor in theirs:
+            os.close(descriptor)
+    said: dict[int, bytes] = {}
+    threads = [threading.Thread(target=_feed, args=(pipes[0][1], stdin), daemon=True)]
+    threads += [threading.Thread(target=_collect, args=(pipes[i][0], said, i), daemon=True) for i in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join(max(0.0, started_s + timeout - time.monotonic()))
+        if thread.is_alive():
+            child.kill()
+            raise subprocess.TimeoutExpired(arguments, timeout)
+    return _finished(child.wait(), said[1], said[2], started_s)
+
+
+def _feed(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb", buffering=0) as pipe:
+        try:
+            while data:
+                data = data[pipe.write(data) :]
+        except BrokenPipeError:
+            pass
+
+
+def _collect(descriptor: int, said: dict[int, bytes], number: int) -> None:
+    with open(descriptor, "rb") as pipe:
+        said[number] = pipe.read()
 
 
 def shell(line: str, stdin: bytes = b"", env: dict | None = None, timeout: float = TIMEOUT_S, cwd=None) -> Done:

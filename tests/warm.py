@@ -1,0 +1,116 @@
+"""Command processes that are forked from one that has loaded what takes long to load: for the tests of what a command does, not of how it starts.
+
+`run` in shell.py asks for them. Everything else is as in a process of its own: descriptors, folder, environment, exit code, death by signal.
+"""
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+LIB = Path(__file__).resolve().parents[1] / "lib"
+LOADED = ("doxa.training.finetune", "doxa.inference.loading", "doxa.inference.torch_engine", "doxa.inference.generator", "doxa.explaining.loading",
+          "doxa.explaining.gradients", "doxa.records.reader", "doxa.records.writer", "doxa.reporting.training", "sklearn.linear_model",
+          "sklearn.feature_extraction.text", "transformers.models.bert.modeling_bert")
+_server: tuple[int, socket.socket] | None = None  # of which process, and its end of the line
+
+
+def call(arguments: list[str], env: dict[str, str], cwd: str | None, descriptors: tuple[int, int, int]) -> "Child":
+    """Start a command: its path and flags."""
+    global _server
+    if _server is None or _server[0] != os.getpid():
+        _server = os.getpid(), _start()
+    ours, theirs = socket.socketpair()
+    request = json.dumps({"arguments": arguments, "env": env, "cwd": cwd or os.getcwd()}).encode()
+    with theirs:
+        socket.send_fds(_server[1], [len(request).to_bytes(4, "big")], [*descriptors, theirs.fileno()])
+        _server[1].sendall(request)
+    return Child(ours)
+
+
+class Child:
+    """A command that runs."""
+
+    def __init__(self, line: socket.socket):
+        self.line = line.makefile("r")
+        line.close()
+        self.pid = int(self.line.readline())
+
+    def wait(self) -> int:
+        """Its exit code, as subprocess has it: minus the number of the signal that ended it."""
+        return os.waitstatus_to_exitcode(int(self.line.readline()))
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def _start() -> socket.socket:
+    ours, theirs = socket.socketpair()
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+                                "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    with theirs:
+        process = subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment)
+    atexit.register(process.kill)
+    return ours
+
+
+def serve(line: socket.socket) -> None:
+    """Fork for every request. A keeper of each command waits for it, so that this process never does."""
+    sys.path.insert(0, str(LIB))
+    sys.modules["openvino_telemetry"] = None
+    import importlib
+
+    for name in LOADED:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no burial
+    while True:
+        size, descriptors, _, _ = socket.recv_fds(line, 4, 4)
+        if not size:
+            return
+        request, n = b"", int.from_bytes(size, "big")
+        while len(request) < n:
+            request += line.recv(n - len(request))
+        if os.fork() == 0:
+            line.close()
+            _keep(json.loads(request), descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _keep(request: dict, descriptors: list[int]) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    report = descriptors.pop()
+    pid = os.fork()
+    if pid == 0:
+        os.close(report)
+        _become(request, descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    os.write(report, f"{pid}\n".encode())
+    os.write(report, f"{os.waitpid(pid, 0)[1]}\n".encode())
+    os._exit(0)
+
+
+def _become(request: dict, descriptors: list[int]) -> None:
+    """As the stubs in bin/ do."""
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+        if descriptor > 2:
+            os.close(descriptor)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.argv = request["arguments"]
+    name = os.path.basename(sys.argv[0])
+    from doxa.commands._command import run
+
+    run(getattr(__import__(f"doxa.commands.{name}", fromlist=[name]), name))
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,14 @@ def test_one_head_one_label(tiny_model):
     usual = explanation_of(run("explain", "--model", tiny_model, *FAST, "--head", "sentiment", "-q", stdin=RECORD))["sentiment"]
     assert usual["label"] != "positive" and entry["sentiment"]["runner_up"]["label"] == usual["label"]
     assert [unit["score"] for unit in usual["tokens"]] != [unit["score"] for unit in entry["sentiment"]["tokens"]]
+
+
+def test_the_head_of_a_model_that_doxa_did_not_write_is_named(tiny_model, tmp_path):
+    foreign = shutil.copytree(tiny_model, tmp_path / "foreign", ignore=shutil.ignore_patterns("doxa.json", "openvino"))
+    done = run("explain", "--model", foreign, *FAST, "--head", "mood", stdin=RECORD)
+    assert list(explanation_of(done)) == ["mood"] and 'one head, "mood"' in done.err
+    done = run("explain", "--model", foreign, *FAST, stdin=RECORD)
+    assert list(explanation_of(done)) == ["label"] and 'one head, "label"' in done.err
 
 
 @pytest.mark.parametrize("flags, says", [

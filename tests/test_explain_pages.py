@@ -39,6 +39,16 @@ def explain(records, *args) -> Done:
     return run("explain", *args, stdin=records if isinstance(records, bytes) else lines(records))
 
 
+def test_a_damaged_explanation_is_one_failed_record():
+    records, whole = window(60, 3), explain(window(60, 3), "--summary", "--to", "json")
+    damaged = [records[0], {"id": "x", "text": "a", "explanation": {"topic": {"label": "credit", "score": "high", "tokens": "calm"}}}, *records[1:]]
+    done = explain(damaged, "--summary", "--to", "json")
+    assert done.code == 3 and len(done.err_lines) == 1
+    assert "1 of 61 records carry an error" in done.err and ":2: the field \"explanation\" is not what explain writes" in done.err
+    assert json.loads(done.out)["labels"] == json.loads(whole.out)["labels"]
+    assert explain(damaged[1:2], "--summary").code == 1
+
+
 def test_words_of_a_corpus_need_no_model():
     done = explain(window(60, 3), "--summary", "--to", "json")
     assert (done.code, done.err) == (0, "")

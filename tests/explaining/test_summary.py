@@ -84,7 +84,7 @@ ALTERED = [{"tokens": "a"}, {"tokens": None}, {"tokens": ["a"]}, {"score": "high
 @pytest.mark.parametrize("explanation", ["text", {"a": "b"}, {"a": {"label": "x"}}, [1], {"a": [1]},
                                          *({"a": {"label": "x", "score": 0.5, "tokens": [TOKEN]} | change} for change in ALTERED)])
 def test_an_explanation_that_explain_did_not_write(explanation):
-    with pytest.raises(UsageError, match='made:3: the field "explanation" is not what explain writes'):
+    with pytest.raises(RecordError, match='the field "explanation" is not what explain writes'):
         summarize([Record("made", 3, None, {"explanation": explanation})])
 
 

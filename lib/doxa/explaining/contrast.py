@@ -71,7 +71,7 @@ class Window:
         self.n_hits = self.n_other = self.n_errors = 0
 
     def add(self, record: Record) -> None:
-        """Count a record; one that carries an error is left out. Raises UsageError for an `explanation` that explain did not write."""
+        """Count a record; one that carries an error is left out. Raises RecordError for an `explanation` that explain did not write."""
         if record.is_error:
             self.n_errors += 1
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from doxa.errors import UsageError
+from doxa.errors import RecordError
 from doxa.records.figures import finite
 from doxa.records.record import MISSING, Record
 
@@ -19,7 +19,7 @@ _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 def read_entries(record: Record) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
     """The explained labels of a record: (head, label, entry), the label None where the head is a number.
 
-    Raises UsageError for an `explanation` that is no such object."""
+    Raises RecordError `bad_explanation` for an `explanation` that is no such object."""
     explanation = record.get("explanation")
     if explanation is MISSING or explanation is None:
         return
@@ -28,7 +28,7 @@ def read_entries(record: Record) -> Iterator[tuple[str, str | None, dict[str, An
         parts = [] if entry is None else [entry] if several is None else several
         for one in parts if isinstance(parts, list) else [parts]:
             if not _is_sound(one):
-                raise UsageError(f'{record.place}: the field "explanation" is not what explain writes; run the records through explain first')
+                raise RecordError("bad_explanation", 'the field "explanation" is not what explain writes')
             yield head, one.get("label"), one
 
 

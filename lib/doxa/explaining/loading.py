@@ -21,9 +21,7 @@ def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, s
 
     Returns the stream of explanations, what is known of the model, and why device, engine and precision were chosen.
     Raises DoxaError for a directory that is missing, incomplete, altered or unsafe, UsageError for heads or labels that are not there."""
-    known = read_model(request)
-    if not known.is_ours and len(wanted.heads) == 1:
-        known.table.heads = [replace(known.table.heads[0], name=wanted.heads[0])]
+    known = read_model(request, *(wanted.heads if len(wanted.heads) == 1 else ()))
     wanted = _check(wanted, known, request)
     labeller, reasons = load_labeller(request, known)
     device, _ = choose_device(request.device)

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from doxa.errors import UsageError
+from doxa.errors import RecordError, UsageError
+from doxa.explaining.corpus_words import read_entries
 from doxa.records.outcome import Outcome, to_record
 from doxa.records.prefetch import gather
 from doxa.records.record import Record
@@ -44,16 +45,27 @@ def check_contrast(files: tuple[str, ...], heads: tuple[str, ...]) -> None:
 
 
 class ExplainedBefore:
-    """Records that hold their explanations, as they are, in the place of an ExplainedStream."""
+    """Records that hold their explanations, as they are, in the place of an ExplainedStream. Where words are to be added up (`is_of_words`), an
+    explanation that explain did not write is the record's error; a page of texts shows what is left of it."""
 
     signature = "explained before"
 
-    def __init__(self, text_field: str, text_pair_field: str | None):
-        self.text_field, self.text_pair_field = text_field, text_pair_field
+    def __init__(self, text_field: str, text_pair_field: str | None, is_of_words: bool):
+        self.text_field, self.text_pair_field, self.is_of_words = text_field, text_pair_field, is_of_words
 
     def explain(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
         for window in gather(records, AT_ONCE):
-            yield [Outcome(record) for record in window]
+            yield [self._outcome(record) for record in window]
+
+    def _outcome(self, record: Record) -> Outcome:
+        outcome = Outcome(record)
+        if self.is_of_words and not record.is_error:
+            try:
+                for _ in read_entries(record):
+                    pass
+            except RecordError as error:
+                outcome.error = error
+        return outcome
 
 
 def records_of(windows: Iterable[list[Outcome]]) -> Iterator[Record]:

@@ -81,7 +81,7 @@ class Summarizer:
         self.n_records = self.n_errors = self.n_unexplained = 0
 
     def add(self, record: Record) -> None:
-        """Count a record. Raises UsageError for an `explanation` that explain did not write."""
+        """Count a record. Raises RecordError for an `explanation` that explain did not write."""
         self.n_records += 1
         if record.is_error:
             self.n_errors += 1

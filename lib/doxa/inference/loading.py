@@ -140,8 +140,9 @@ def _count_gpus(device: str) -> int:
     return gpu.count_cuda()
 
 
-def read_model(request: Request) -> Known:
-    """Read everything but the weights. Hashing, which lets go of the interpreter, goes on behind `verified`."""
+def read_model(request: Request, foreign_name: str = "label") -> Known:
+    """Read everything but the weights. Hashing, which lets go of the interpreter, goes on behind `verified`. The head of a model that doxa
+    did not write is called `foreign_name` unless the request names it."""
     directory = find_model(request.model)
     config = read_config(directory)
     table = read_table(directory)
@@ -158,7 +159,7 @@ def read_model(request: Request) -> Known:
     try:
         n_outputs = len(read_output_names(config))
         if table is None:
-            head = foreign_head(config, request.head_name or "label")
+            head = foreign_head(config, request.head_name or foreign_name)
             table = ModelTable([KINDS[head.kind].adopt(head, directory)], tokenizer.max_length)
     except (ValueError, TypeError) as error:
         raise DoxaError(f"{directory}/config.json is damaged: {error}") from None

@@ -134,6 +134,7 @@ def test_rules_learnt_from_predictions_are_a_file_of_rules(tiny_model, tmp_path)
     (("--learn-rules", "--head", "topic", "--label", "x"), "--label says how a model explains"),
     (("--to", "json"), "--to json is for --summary and --contrast"),
     (("--summary", "--to", "html"), "it comes as terminal, markdown or json"),
+    (("--summary", "--output", "words.pdf"), "cannot tell the format of words.pdf; add --to terminal|markdown|json, or end it in .md, .json or .txt"),
     (("--summary", "--contrast"), "pages of their own: ask for one"),
     (("--contrast",), "--contrast compares two files"),
     (("--contrast", "a", "b"), "--contrast is about one label"),

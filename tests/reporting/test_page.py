@@ -10,7 +10,8 @@ from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.settings import Settings
 from doxa.records.columns import Wanted, read_columns
 from doxa.records.reader import Source
-from doxa.reporting.page import FORMATS, choose_page, render
+from doxa.records.page_formats import choose_page
+from doxa.reporting.page import FORMATS, render
 
 HOSTILE = [
     "<script>alert(1)</script>", "</title><img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "javascript:alert(1)",
@@ -104,5 +105,5 @@ def test_no_records(tmp_path, kind):
 
 
 def test_format_by_suffix():
-    assert [choose_page(name, None) for name in ("a.html", "b.md", "c.json", "d.txt", None)] == ["html", "markdown", "json", "terminal", "terminal"]
-    assert choose_page("a.html", "json") == "json"
+    assert [choose_page(name, None, FORMATS) for name in ("a.html", "b.md", "c.json", "d.txt", None)] == ["html", "markdown", "json", "terminal", "terminal"]
+    assert choose_page("a.html", "json", FORMATS) == "json"

@@ -46,10 +46,10 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
     from doxa.evaluation.measures import check_metrics
     from doxa.records.columns import read_columns
     from doxa.records.conditions import parse_conditions
+    from doxa.records.page_formats import choose_page
     from doxa.records.standard import page_look
     from doxa.records.writer import write_page
     from doxa.reporting.comparison import FORMATS, render_comparison
-    from doxa.reporting.page import choose_page
 
     kind = choose_page(output, to, FORMATS)
     conditions = parse_conditions(where)

@@ -49,10 +49,10 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     from doxa.evaluation.ranking import Grouping
     from doxa.records.columns import read_columns
     from doxa.records.conditions import parse_conditions
+    from doxa.records.page_formats import choose_page
     from doxa.records.standard import page_look
     from doxa.records.writer import write_page
     from doxa.reporting.evaluation import FORMATS, render_evaluation
-    from doxa.reporting.page import choose_page
 
     kind = choose_page(output, to, FORMATS)
     gates = [parse_gate(text) for text in at_least] + [parse_gate(text, True) for text in at_most]

@@ -63,15 +63,16 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     from doxa.monitoring.times import parse_bound
     from doxa.records.columns import Wanted, read_columns
     from doxa.records.conditions import parse_conditions
+    from doxa.records.page_formats import choose_page
     from doxa.records.standard import page_look
     from doxa.records.writer import write_page
-    from doxa.reporting.page import choose_page, render
+    from doxa.reporting.page import FORMATS, render
 
     if model and gold_sample:
         raise UsageError("--model and --gold-sample both say how to correct; give one of them")
     if last and (since or until):
         raise UsageError("--last counts back from the latest record, --since and --until bound the time themselves: give one or the other")
-    kind = choose_page(output, to)
+    kind = choose_page(output, to, FORMATS)
     zone = load_zone(time_zone)
     settings = Settings(
         watch=watch, every=parse_every(every) if every else None, zone=zone,

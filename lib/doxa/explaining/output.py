@@ -1,18 +1,17 @@
 """What becomes of explained records: more records, or a page of them."""
 
-import os
 from collections.abc import Iterable, Iterator
 
 from doxa.errors import RecordError, UsageError
 from doxa.explaining.corpus_words import read_entries
 from doxa.records.outcome import Outcome, to_record
+from doxa.records.page_formats import choose_page, is_html
 from doxa.records.prefetch import gather
 from doxa.records.record import Record
 from doxa.records.writer import choose_format
 
 WORDS = ("terminal", "markdown", "json")  # formats of a page about words
 AT_ONCE = 256
-_PAGE_SUFFIXES = {".md": "markdown", ".json": "json", ".txt": "terminal"}
 
 
 def choose_output(output: str | None, to: str | None, summary: bool, contrast: bool, learn_rules: bool = False) -> str:
@@ -25,15 +24,14 @@ def choose_output(output: str | None, to: str | None, summary: bool, contrast: b
         raise UsageError("--learn-rules writes a file of rules: it takes no --to")
     if learn_rules:
         return "rules"
-    suffix = os.path.splitext(output or "")[1]
     if summary or contrast:
-        kind = to or _PAGE_SUFFIXES.get(suffix, "terminal")
+        kind = choose_page(output, to, WORDS)
         if kind not in WORDS:
             raise UsageError(f"--{'summary' if summary else 'contrast'} --to {kind}: it comes as {', '.join(WORDS[:-1])} or {WORDS[-1]}")
         return kind
     if to in WORDS:
         raise UsageError(f"--to {to} is for --summary and --contrast; explained texts come as html, or as records: jsonl, arrow, parquet, csv")
-    return to or ("html" if suffix in (".html", ".htm") else choose_format(output, to)[0])
+    return to or ("html" if is_html(output) else choose_format(output, to)[0])
 
 
 def check_contrast(files: tuple[str, ...], heads: tuple[str, ...]) -> None:

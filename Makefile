@@ -19,8 +19,8 @@ help: ## show this list
 
 setup: $(READY) ## make .venv and install everything
 
-# Where no GPU is, the CPU build of torch comes first, so that nothing after it brings CUDA packages, and OpenVINO with it.
-EXTRAS := $(if $(shell command -v nvidia-smi 2>/dev/null),test,test,cpu)
+# Where no GPU is, the CPU build of torch comes first, so that nothing after it brings CUDA packages.
+EXTRAS := test,cpu
 $(READY): setup.cfg $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	@if [ -n "$(TORCH)" ]; then \

@@ -19,6 +19,8 @@ TIMEOUT_S = 120
 WARM = ("finetune", "predict", "explain", "tokenize", "evaluate", "compare", "report", "alert")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under `make test &`, and every child would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # None: all that there are
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests say the same on every machine; those of test_gpu.py give them back
 CALLERS = dict(os.environ)  # as it was before any test imported torch, which sets variables
 
 

@@ -1,23 +1,37 @@
 """What holds on a CUDA device; left out where none is."""
 
 import json
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shell
 import torch
 from conftest import TEXTS
 from safetensors.torch import load_file
-from shell import end, run, shell, start
 from test_torchrun import FINETUNE
 
-from doxa.inference.torch_engine import TorchEngine
-from doxa.model.network import load_network
-from doxa.text.frame import Window
+LIB = Path(__file__).parents[1] / "lib"
+SEEN = {"CUDA_VISIBLE_DEVICES": shell.GPUS}
+run, start = partial(shell.run, env=SEEN), partial(shell.start, env=SEEN)
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is there")
+
+def call_python(code: str, *args) -> str:
+    """What a program prints that sees the GPUs."""
+    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(LIB)!r})\n" + code, *map(str, args)], capture_output=True, text=True,
+                          env=shell.environment(SEEN))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+N_GPUS = int(call_python("import torch; print(torch.cuda.device_count())")) if shutil.which("nvidia-smi") else 0
+pytestmark = pytest.mark.skipif(not N_GPUS, reason="no CUDA device is there")
 
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 RECORDS = "".join(json.dumps({"id": i, "text": " ".join(TEXTS[j % len(TEXTS)] for j in range(i, i + 1 + i % 5))}, ensure_ascii=False) + "\n" for i in range(200)).encode()
@@ -47,19 +61,22 @@ def test_predictions_are_those_of_the_cpu(flags, tolerance, tiny_model, on_cpu):
 
 
 def test_a_batch_that_does_not_fit_is_halved(tiny_model):
-    model = load_network(str(tiny_model), torch.float32)
-    windows = [Window([2 + (i + j) % (model.config.vocab_size - 2) for j in range(128)], None, 1.0) for i in range(20_000)]
-    expected = TorchEngine(model, torch.device("cuda"), 128, batch_tokens=8192).compute(windows)
-    torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 400e6) / total)
-    try:
-        engine = TorchEngine(model, torch.device("cuda"), 128, batch_tokens=1 << 22)
-        found = engine.compute(windows)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    assert engine.batch_tokens < 1 << 21
-    assert np.abs(found - expected).max() < 1e-4
+    difference, batch_tokens = call_python("""
+import numpy as np, torch
+from doxa.inference.torch_engine import TorchEngine
+from doxa.model.network import load_network
+from doxa.text.frame import Window
+
+model = load_network(sys.argv[1], torch.float32)
+windows = [Window([2 + (i + j) % (model.config.vocab_size - 2) for j in range(128)], None, 1.0) for i in range(20_000)]
+expected = TorchEngine(model, torch.device("cuda"), 128, batch_tokens=8192).compute(windows)
+torch.cuda.empty_cache()
+room = torch.cuda.memory_reserved() + 400e6
+torch.cuda.set_per_process_memory_fraction(room / torch.cuda.get_device_properties(0).total_memory)
+engine = TorchEngine(model, torch.device("cuda"), 128, batch_tokens=1 << 22)
+print(np.abs(engine.compute(windows) - expected).max(), engine.batch_tokens)
+""", tiny_model).split()
+    assert float(difference) < 1e-4 and int(batch_tokens) < 1 << 21
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
@@ -72,7 +89,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_very_same_weights(precision, tmp_
     while process.poll() is None and not (log.exists() and log.read_bytes().count(b'"loss"') >= 5):
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    assert end(process).code == 130
+    assert shell.end(process).code == 130
     done = run("finetune", *FLAGS, "--precision", precision, "--resume", "-o", output, SAMPLE / "train.jsonl")
     assert done.code == 0 and "going on from step" in done.err, done.err
     assert "determin" not in done.err and "Warning" not in done.err
@@ -111,7 +128,7 @@ def test_explanations_are_those_of_the_cpu(method, tiny_model):
 
 
 def test_processes_that_have_no_gpu_of_their_own_are_told(tmp_path):
-    n = torch.cuda.device_count() + 1
+    n = N_GPUS + 1
     line = f"{FINETUNE} {' '.join(map(str, FLAGS))} -o {tmp_path}/out {SAMPLE}/train.jsonl"
-    done = shell(f"python -m torch.distributed.run --nproc-per-node {n} --standalone {line}")
+    done = shell.shell(f"python -m torch.distributed.run --nproc-per-node {n} --standalone {line}", env=SEEN)
     assert done.code != 0 and f"{n - 1} CUDA device" in done.err and "Traceback (most recent call last):\n  File \"" + str(FINETUNE) not in done.err, done.err

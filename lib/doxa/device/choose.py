@@ -39,7 +39,8 @@ def choose_device(name: str) -> tuple[str, str]:
 
 
 def may_have_gpu() -> bool:
-    return sys.platform == "darwin" or any(map(os.path.exists, _GPU_FILES))
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return sys.platform == "darwin" or not is_hidden and any(map(os.path.exists, _GPU_FILES))
 
 
 def choose_precision(name: str, device: str) -> tuple[str, str]:

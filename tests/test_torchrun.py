@@ -11,6 +11,9 @@ import torch
 from safetensors.torch import load_file
 from shell import environment, run, shell
 
+from doxa.errors import UsageError
+from doxa.training.processes import Processes
+
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 FINETUNE = Path(__file__).parents[1] / "bin/finetune"
 TORCHRUN = f"{sys.executable} -m torch.distributed.run --nproc-per-node 2 --standalone"
@@ -93,3 +96,11 @@ def test_what_shards_do_not_go_with_is_said(flags, says, tmp_path):
 def test_standard_input_cannot_be_shared(base, tmp_path):
     done = shell(f"cat {SAMPLE}/train.jsonl | {TORCHRUN} {FINETUNE} --base {base} --head sentiment -o {tmp_path}/out")
     assert done.code != 0 and "standard input" in done.err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("device, says", [("cuda", "1 CUDA devices are there, and each serves one process"), ("cuda:0", "cannot share a run on cuda:0; give --device cpu, or cuda"),
+                                          ("mps", "cannot share a run on mps")])
+def test_devices_that_processes_cannot_share(device, says, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match=says):
+        Processes(rank=1, count=2, local_rank=1).join(device)

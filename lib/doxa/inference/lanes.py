@@ -1,5 +1,6 @@
 """Work in batches of one length, a batch per lane, halving a batch that does not fit into memory."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -38,6 +39,7 @@ class Lanes:
                 else:
                     yield batch, result
             if failed:
+                gc.collect()  # the frames of a failed call hold each other, and its tensors
                 smallest = min(failed, key=len)
                 self._lower_ceiling(len(smallest), max(lengths[i] for i in smallest))
             left = [i for batch in failed for i in batch]

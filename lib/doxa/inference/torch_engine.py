@@ -87,7 +87,7 @@ def told_of_memory(device: torch.device) -> Iterator[None]:
     except torch.OutOfMemoryError:
         pass
     except RuntimeError as error:
-        if "allocate memory" not in str(error):  # what a CPU allocator says
+        if "allocate memory" not in str(error) and str(error) != "could not create a primitive":  # what a CPU allocator says, and oneDNN
             raise
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,6 +1,7 @@
 """The training loop: small, ours, able to stop at any step and to go on from there."""
 
 import copy
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -269,6 +270,7 @@ class TrainingLoop:
                 if not give_way(error):
                     raise
                 watcher.on_change(f"this network has a step that {self.device.type} computes otherwise every time, so the same run gives other last digits")
+            gc.collect()  # the frames of a failed call hold each other, and its tensors
             set_random_state(state, self.device)
 
     def _accumulate(self, task: Task, batch: np.ndarray) -> float:

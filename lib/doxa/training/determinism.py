@@ -7,10 +7,10 @@ import torch
 
 
 def insist(device: str) -> None:
-    """Let torch compute everything in a way that repeats itself to the bit, and on a GPU refuse what has none.
+    """Let torch compute everything in a way that repeats itself to the bit, and on a CUDA device refuse what has none.
 
     A mere preference is not enough there: attention's backward pass then takes the faster way that does not."""
-    torch.use_deterministic_algorithms(True, warn_only=device == "cpu")
+    torch.use_deterministic_algorithms(True, warn_only=not device.startswith("cuda"))
     torch.utils.deterministic.fill_uninitialized_memory = False  # a safety net for debugging, paid for with every tensor
 
 

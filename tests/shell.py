@@ -89,21 +89,27 @@ def _run_warm(arguments: list[str], stdin: bytes, timeout: float, cwd) -> Done:
         if thread.is_alive():
             child.kill()
             raise subprocess.TimeoutExpired(arguments, timeout)
-    return _finished(child.wait(), said[1], said[2], started_s)
+    code = child.wait()
+    threads[0].join()  # whom nobody reads any more
+    return _finished(code, said[1], said[2], started_s)
 
 
 def _feed(descriptor: int, data: bytes) -> None:
-    with open(descriptor, "wb", buffering=0) as pipe:
-        try:
-            while data:
-                data = data[pipe.write(data) :]
-        except BrokenPipeError:
-            pass
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except BrokenPipeError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def _collect(descriptor: int, said: dict[int, bytes], number: int) -> None:
-    with open(descriptor, "rb") as pipe:
-        said[number] = pipe.read()
+    pieces = []
+    while piece := os.read(descriptor, 1 << 16):
+        pieces.append(piece)
+    os.close(descriptor)
+    said[number] = b"".join(pieces)
 
 
 def shell(line: str, stdin: bytes = b"", env: dict | None = None, timeout: float = TIMEOUT_S, cwd=None) -> Done:

@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "bin"
 PATH = f"{Path(sys.executable).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_S = 120
-WARM = ("finetune", "predict", "explain", "tokenize", "evaluate", "compare", "report", "alert")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under `make test &`, and every child would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # None: all that there are
@@ -58,9 +57,9 @@ def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
 def run(command: str, *args, stdin: bytes | int = b"", env: dict | None = None, only_env: dict | None = None, timeout: float = TIMEOUT_S,
         cwd=None, before: Callable[[], None] | None = None, stdout: int = subprocess.PIPE) -> Done:
     """Run bin/COMMAND to its end. `env` changes the environment (None removes), `only_env` replaces it; `before` runs in
-    the child before the command starts; `stdin` is bytes or a descriptor."""
+    the child before the command starts; `stdin` is bytes or a descriptor. With nothing of all this but bytes the process is a warm one (see warm.py)."""
     started_s = time.monotonic()
-    if command in WARM and isinstance(stdin, bytes) and env is None and only_env is None and before is None and stdout == subprocess.PIPE:
+    if isinstance(stdin, bytes) and env is None and only_env is None and before is None and stdout == subprocess.PIPE:
         return _run_warm([str(BIN / command), *map(str, args)], stdin, timeout, cwd)
     feed = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
     done = subprocess.run(

@@ -20,7 +20,6 @@ from inputs import (DATA, ROOT, load_texts, make_large_model, make_model, make_t
 
 BIN = ROOT / "bin"
 PEERS = Path(__file__).with_name("peers.py")
-DEVICE = os.environ.setdefault("BENCH_DEVICE", "cuda" if sys.argv[1:3] == ["--only", "gpu"] else "cpu")  # the peers read it too
 
 
 def main() -> None:
@@ -141,7 +140,7 @@ def bench_explain(folder: Path, is_quick: bool, model: Path | None = None) -> di
     """Integrated gradients of 32 steps, one text at a time as transformers-interpret takes them, and in batches; whole processes in turn."""
     n = 20 if is_quick else 200
     path, model = write_texts(folder / "texts.jsonl", load_texts(n)), model or shared_model()
-    explain = [BIN / "explain", "--model", model, "--device", DEVICE, "--no-faithfulness"]
+    explain = [BIN / "explain", "--model", model, "--device", bench_device(), "--no-faithfulness"]
     contenders = {"doxa explain": explain, "doxa explain, fp32": [*explain, "--precision", "fp32"], "doxa explain, 8 steps": [*explain, "--steps", "8"],
                   "captum, one text at a time, fp32": [sys.executable, PEERS, "captum", model, path]}
     runs = take_turns(contenders, path, 1)
@@ -215,7 +214,7 @@ def bench_training(folder: Path, is_quick: bool) -> dict:
 def race_trainers(folder: Path, name: str, base: str | Path, n_train: int, n_dev: int, n_epochs: int) -> dict:
     train, dev = write_labelled(folder, n_train, n_dev)
     finetune = [BIN / "finetune", "--base", base, "--head", "label", "--dev", dev, "--max-length", 128, "--num-train-epochs", n_epochs, "--learning-rate", 8e-5,
-                "--device", DEVICE, "--no-int8", "--force", "-o", folder / "out", train]
+                "--device", bench_device(), "--no-int8", "--force", "-o", folder / "out", train]
     seconds, _ = measure(finetune, train)
     rows = [json.loads(line) for line in (folder / "out" / "training.jsonl").read_text().splitlines()]
     evaluations = [(row["seconds"], row["dev_score"]) for row in rows if "dev_score" in row]
@@ -229,12 +228,17 @@ def race_trainers(folder: Path, name: str, base: str | Path, n_train: int, n_dev
         else:
             runs[label] = json.loads(done.stdout.splitlines()[-1])
     goal = 0.98 * min(max(score for _, score in run["evaluations"]) for run in runs.values())
-    print(f"\ntraining on {DEVICE}: {name}, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
+    print(f"\ntraining on {bench_device()}: {name}, {n_train} texts, {n_epochs} epochs, batches of 16; rows/s with evaluation, best dev macro-F1, seconds to {goal:.3f}")
     for label, run in runs.items():
         run["seconds_to_goal"] = next(seconds for seconds, score in run["evaluations"] if score >= goal)
         print(f"  {label:52} {run['rows_per_s']:8.1f}   {runs['doxa finetune']['rows_per_s'] / run['rows_per_s']:5.2f} x slower   "
               f"{max(score for _, score in run['evaluations']):.4f}   {run['seconds_to_goal']:7.1f} s")
     return {"goal": goal, "runs": runs}
+
+
+def bench_device() -> str:
+    """Where ours and the peers, which read the variable themselves, compute."""
+    return os.environ.get("BENCH_DEVICE", "cpu")
 
 
 def bench_gpu(folder: Path, is_quick: bool) -> dict:
@@ -243,6 +247,7 @@ def bench_gpu(folder: Path, is_quick: bool) -> dict:
 
     import torch
 
+    os.environ["BENCH_DEVICE"] = "cuda"
     figures: dict = {"device": torch.cuda.get_device_name(0)}
     print(f"\ngpu: {figures['device']}")
     n, n_few, n_runs = (20_000, 4_000, 1) if is_quick else (100_000, 8_000, 2)

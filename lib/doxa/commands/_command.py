@@ -11,7 +11,6 @@ from doxa import __version__
 from doxa.errors import DoxaError, ExitCode, Interrupted, ReaderGone, Terminated
 
 NAMES = ("tokenize", "finetune", "predict", "evaluate", "compare", "explain", "report", "alert")
-_OUT_OF_MEMORY = "out of memory; take smaller batches: --per-device-train-batch-size of finetune, --batch-tokens of others"
 
 
 def run(command: click.Command, arguments: list[str] | None = None) -> None:
@@ -58,13 +57,11 @@ def _ended_by(name: str, error: BaseException) -> int:
             return _say(name, f"{error.format_message().rstrip('.')}; see {name} --help", ExitCode.USAGE)
         case DoxaError():
             return _say(name, str(error), error.exit_code)
-        case MemoryError():
-            return _say(name, _OUT_OF_MEMORY, ExitCode.FAILED)
+        case _ if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is loaded in its commands alone
+            return _say(name, "out of memory; take smaller batches: --per-device-train-batch-size of finetune, --batch-tokens of others", ExitCode.FAILED)
         case OSError():
             where = f": {error.filename}" if error.filename else ""
             return _say(name, f"{error.strerror or error}{where}", ExitCode.FAILED)
-        case Exception() if type(error).__name__ == "OutOfMemoryError":  # torch's, which is loaded in its commands alone
-            return _say(name, _OUT_OF_MEMORY, ExitCode.FAILED)
         case Exception():
             told = f"{type(error).__name__}: {error}"
             return _say(name, f"internal error: {told} (--verbose shows where)", ExitCode.FAILED)

@@ -80,7 +80,7 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
     sources = [_options.source((file,) if contrast else files, from_format, max_record_bytes) for file in (files if contrast else ("",))]
 
     if model is None:
-        stream, types = ExplainedBefore(text_field, text_pair_field, summary or bool(contrast)), {}
+        stream, types = ExplainedBefore(text_field, text_pair_field, summary or contrast), {}
     else:
         is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
         request = (model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field)

@@ -274,7 +274,7 @@ class TrainingLoop:
             set_random_state(state, self.device)
 
     def _accumulate(self, task: Task, batch: np.ndarray) -> float:
-        size, value = self.position.part_size or self.settings.per_device_train_batch_size, 0.0
+        size, value = self._part_size, 0.0
         mine = batch[self.processes.rank :: self.processes.count]
         for start in range(0, -(-len(batch) // self.processes.count) if self.processes.shards else len(mine), size):
             part = mine[start : start + size]
@@ -282,8 +282,13 @@ class TrainingLoop:
             value += self._backward(task, part if len(part) else batch[:1], len(part) / len(batch))
         return value
 
+    @property
+    def _part_size(self) -> int:
+        """How many examples go through the model at once."""
+        return self.position.part_size or self.settings.per_device_train_batch_size
+
     def _take_smaller_parts(self, task: Task, watcher: Watcher) -> None:
-        size = self.position.part_size or self.settings.per_device_train_batch_size
+        size = self._part_size
         if size == 1 or not task.adds_up or self.processes.shards:
             raise DoxaError(f"out of memory on {self.device.type}, with {size} examples at once; "
                             "take a smaller --per-device-train-batch-size or --max-length, or --gradient-checkpointing")
@@ -335,8 +340,8 @@ class TrainingLoop:
             state.setdefault(int(index), {})[key] = part_of(tensor, self._trained()[int(index)])
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.adaptation.restore(parts["adaptation"])
-        set_random_state({kind: parts["random"][f"{kind}.{self.processes.rank}"] for kind in ("cpu", "cuda")
-                          if f"{kind}.{self.processes.rank}" in parts["random"]}, self.device)
+        suffix = f".{self.processes.rank}"
+        set_random_state({name.removesuffix(suffix): numbers for name, numbers in parts["random"].items() if name.endswith(suffix)}, self.device)
         self.position = Position(**figures)
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(self.position.scaler)

@@ -1,4 +1,4 @@
-"""Gradients along the way from a baseline to a text, summed over places on it."""
+"""Gradients along the way from a baseline to a text, averaged over places on it."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class Point:
     share: float
 
 
-def integrate(tasks: list[Task], tools: Tools, shares: np.ndarray, weights: np.ndarray, from_zero: bool = False) -> list[np.ndarray]:
+def integrate(tasks: list[Task], tools: Tools, shares: np.ndarray, from_zero: bool = False) -> list[np.ndarray]:
     """Return for every task (n,): the product of each token's way and the gradient of the task's number, at every place `shares` (0..1)
-    of the way, summed by `weights`. The windows of a text move along together, since the number is one of their pooled logits. The way starts at the text whose tokens (special ones stay) are the absent token, or at vectors of zeros."""
+    of the way, averaged. The windows of a text move along together, since the number is one of their pooled logits. The way starts at the text whose tokens (special ones stay) are the absent token, or at vectors of zeros."""
     from_windows = _slopes_of_pooled(tasks, tools, shares, from_zero)
     points, owners = [], []
     for t, task in enumerate(tasks):
@@ -46,11 +46,11 @@ def integrate(tasks: list[Task], tools: Tools, shares: np.ndarray, weights: np.n
     sums = [np.zeros(len(task.layout.ids)) for task in tasks]
     for batch, products in tools.gradients.slopes(points, pull):
         for i, product in zip(batch, products):
-            t, w, s = owners[i]
+            t, w, _ = owners[i]
             slots = tasks[t].layout.slots[w]
             is_text = slots >= 0
-            sums[t][slots[is_text]] += weights[s] * product[is_text]  # no token stands twice in one window
-    return sums
+            sums[t][slots[is_text]] += product[is_text]  # no token stands twice in one window
+    return [total / len(shares) for total in sums]
 
 
 def values_at(tasks: list[Task], tools: Tools, share: float) -> np.ndarray:

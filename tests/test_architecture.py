@@ -13,8 +13,8 @@ import pytest
 from shell import ROOT, environment
 
 LIB = ROOT / "lib"
-RANKS = {"errors": 0, "records": 1, "device": 1, "terminal": 1, "text": 2, "metrics": 2, "rules": 2, "model": 3, "inference": 4, "monitoring": 4,
-         "evaluation": 4, "training": 5, "explaining": 5, "reporting": 6, "commands": 7}
+RANKS = {"errors": 0, "device": 1, "records": 2, "terminal": 2, "text": 3, "metrics": 3, "rules": 3, "model": 4, "inference": 5, "monitoring": 5,
+         "evaluation": 5, "training": 6, "explaining": 6, "reporting": 7, "commands": 8}
 # They choose between heavy libraries, and load what they chose: a CPU prediction starts without torch, a local model without
 # the hub client, and training goes on where OpenVINO or NNCF are not installed.
 DOORS = {"doxa.device.choose", "doxa.explaining.loading", "doxa.inference.loading", "doxa.model.bases", "doxa.training.conclude", "doxa.training.forms"}

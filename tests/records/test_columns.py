@@ -93,7 +93,7 @@ def check_fast_equals_careful(path, lines, by, where=()):
         patch.setattr(columns, "BLOCK_BYTES", 1500)
         patch.setattr(columns, "SMALLEST_SPLIT_BYTES", 200)
         fast = read(path, by, where)
-        patch.setattr(columns.CleanParser, "parse", lambda self, data: None)
+        patch.setattr(columns.CleanParser, "parse", lambda self, block: None)
         careful = read(path, by, where)
     assert fast == careful
 

@@ -3,6 +3,7 @@
 import io
 import json
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from doxa.errors import DoxaError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
 from doxa.records.lines import parse_block, read_blocks, read_line_records
+from doxa.records.placed import read_placed_blocks
 
 ROOMY = 1 << 20
 
@@ -93,6 +95,26 @@ def test_blocks_are_whole_lines_and_the_whole_input(data, sizes, at_least):
         number += block.data.count(b"\n")
 
 
+@settings(deadline=None, max_examples=300)
+@given(DATA, SIZES, st.integers(1, 40), st.integers(1, 3))
+def test_blocks_that_lie_in_places_are_the_lines_too(data, sizes, size, n_places):
+    """Each stays as it is until `n_places` more are asked for; lines longer than a place go another way."""
+    found, alive = [], []
+    for block in read_placed_blocks(stream_of(data, sizes), ROOMY, size, n_places):
+        alive.append((block, bytes(block.data)))
+        for earlier, was in alive[-n_places:]:
+            assert bytes(earlier.data) == was
+            assert earlier.place is None or Path(earlier.place.path).read_bytes() == was
+        found += [(r.number, r.raw) for r in parse_block(block, "feed", ROOMY)]
+    assert found == expected_lines(data)
+
+
+def test_places_are_used_again_and_bounded():
+    blocks = read_placed_blocks(stream_of(b"".join(b'{"n": %d}\n' % i for i in range(1000))), ROOMY, 100, 2)
+    places = [id(block.place) for block in blocks]
+    assert len(places) > 90 and len(set(places)) == 2 and places[0] != places[1]
+
+
 def test_a_read_may_end_inside_any_character():
     data = '{"text":"银行😀é"}\n{"text":"第二"}\n'.encode()
     for cut in range(1, len(data)):
@@ -164,7 +186,8 @@ def test_chinese_bytes_of_another_encoding_get_the_way_out():
     assert record.error.code == "not_utf8" and "iconv -f GB18030" in record.error.message
 
 
+@pytest.mark.parametrize("read_stream", [lambda stream: read_line_records(stream, ROOMY), lambda stream: read_placed_blocks(stream, ROOMY, 100)])
 @pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
-def test_utf16_ends_with_the_way_out(mark):
+def test_utf16_ends_with_the_way_out(mark, read_stream):
     with pytest.raises(DoxaError, match="iconv"):
-        list(read_line_records(stream_of(mark + '{"a":1}'.encode("utf-16-le")), ROOMY))
+        list(read_stream(stream_of(mark + '{"a":1}'.encode("utf-16-le"))))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doxa.records.prefetch import gather
+from doxa.records.prefetch import gather, map_ahead
 
 
 @settings(deadline=None, max_examples=60)
@@ -94,3 +94,50 @@ def test_closing_lets_go_of_the_reader():
 
 def test_an_empty_source_gives_no_list():
     assert list(gather(iter(()), 4)) == []
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 60), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_work_ahead_comes_in_order_and_no_further_than_said(n, n_threads, pick):
+    asked = 0
+
+    def source():
+        nonlocal asked
+        for i in range(n):
+            asked += 1
+            yield i
+
+    def work(i):
+        if pick.random() < 0.2:
+            time.sleep(0.001)
+        return i * i
+
+    for place, (item, result) in enumerate(map_ahead(source(), work, n_threads)):
+        assert (item, result) == (place, place * place)
+        assert asked <= place + n_threads + 1  # where the first of n + 1 is done with, its place may be filled anew
+    assert asked == n
+
+
+def test_work_ahead_overlaps():
+    both = threading.Barrier(2, timeout=10)  # passed only by two at once
+    assert [result for _, result in map_ahead(range(4), lambda _: both.wait() >= 0, 2)] == [True] * 4
+
+
+@pytest.mark.parametrize("fails_in", ["items", "work"])
+def test_what_fails_ahead_is_raised_after_what_came_before(fails_in):
+    def source():
+        yield from range(5)
+        if fails_in == "items":
+            raise ValueError("the sixth")
+        yield 5
+
+    def work(i):
+        if i == 5:
+            raise ValueError("the sixth")
+        return i
+
+    found = []
+    with pytest.raises(ValueError, match="the sixth"):
+        for item, _ in map_ahead(source(), work, 3):
+            found.append(item)
+    assert found == [0, 1, 2, 3, 4]

@@ -133,8 +133,9 @@ class Counter:
             self.span_us = min(first, int(timed.min())), max(last, int(timed.max()))
         ids, texts = table.column("id"), table.column("text")
         self.database.register("hashed", pa.table({"id": ids, "text": texts}))
-        hashes = self.database.execute("SELECT hash(id) AS id, hash(text) AS text FROM hashed").fetchnumpy()
+        hashed = self.database.sql("SELECT hash(id) AS id, hash(text) AS text FROM hashed").to_arrow_table()
         self.database.unregister("hashed")
+        hashes = {name: hashed.column(name).to_numpy() for name in ("id", "text")}
         has_text = texts.is_valid().to_numpy()
         self.ids.add(hashes["id"][ids.is_valid().to_numpy()])
         self.texts.add(hashes["text"][has_text])

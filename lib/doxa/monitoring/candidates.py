@@ -33,8 +33,8 @@ class Candidates:
         keys = {name: getattr(portion, name) for name in _KEYS}
         picked = np.flatnonzero(portion.has_text)
         picked = picked[self._may_enter(keys, picked)]
-        picked = _leading(keys, picked)
-        texts = portion.table.select(["time", "id", "text"]).take(portion.rows[picked])
+        picked = np.sort(_leading(keys, picked))
+        texts = _take(portion.table.select(["time", "id", "text"]), portion.rows[picked])
         texts = texts.set_column(2, "text", pc.utf8_slice_codeunits(texts.column("text"), 0, TEXT_CHARACTERS))
         texts = texts.append_column("label", portion.labels.take(pa.array(picked)))
         self._added.append(({name: values[picked] for name, values in keys.items()}, texts))
@@ -91,6 +91,16 @@ class Candidates:
         is_large[order[np.cumsum(sizes[order]) <= MOST_POOLED // 2]] = True
         self.dropped |= set(np.flatnonzero(~is_large & (sizes > 0)).tolist())
         return is_large[codes]
+
+
+def _take(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """The rows of a table, in order. Its own `take` puts together all texts of several batches first."""
+    taken, start = [], 0
+    for batch in table.to_batches():
+        first, last = np.searchsorted(rows, (start, start + batch.num_rows))
+        taken.append(batch.take(pa.array(rows[first:last] - start)))
+        start += batch.num_rows
+    return pa.Table.from_batches(taken, table.schema)
 
 
 def _leading(keys: dict[str, np.ndarray], picked: np.ndarray) -> np.ndarray:

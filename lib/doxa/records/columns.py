@@ -1,5 +1,6 @@
 """Predictions as flat Arrow columns for counting: fast on clean blocks of JSON Lines, careful on the others."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from doxa.device.cpu import usable_cores
 from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction, read_cell
 from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
-from doxa.records.lines import Block, parse_block, read_blocks
+from doxa.records.lines import Block, count_newlines, parse_block
 from doxa.records.names import Named, field_names, resolve_name
+from doxa.records.placed import read_placed_blocks
+from doxa.records.prefetch import map_ahead
 from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record
 from doxa.records.text_fields import texts_in_words
@@ -22,6 +26,7 @@ from doxa.records.text_fields import texts_in_words
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
 BLOCK_BYTES = 8 << 20
 SMALLEST_SPLIT_BYTES = 1 << 15
+MOST_PARSING = 4  # threads: more of them wait for Python, and for who counts what they parse
 N_SAMPLED = 1000
 _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 
@@ -79,6 +84,7 @@ class ColumnReader:
         self._fields: list[str] = []
         self._types: dict[str, pa.DataType] | None = None
         self._parser: CleanParser | None = None
+        self._n_parsing = min(MOST_PARSING, usable_cores())
         self._early_errors: list[str] = []  # codes of error records that came before anything told the schema
 
     @property
@@ -105,8 +111,8 @@ class ColumnReader:
     def _read(self) -> Iterator[pa.Table]:
         for stream, kind in open_streams(self.source):
             if kind == "jsonl":
-                for block in read_blocks(stream, self.source.max_record_bytes, BLOCK_BYTES):
-                    yield from self._read_block(block, stream.name)
+                for block, fast in self._parsed_ahead(read_placed_blocks(stream, self.source.max_record_bytes, BLOCK_BYTES, self._n_parsing + 1), stream.name):
+                    yield from self._read_block(block, fast, stream.name)
             else:
                 for batch in self._table_batches(stream, kind):
                     yield self._read_csv(batch, stream.name) if kind == "csv" else self._read_table(batch, stream.name)
@@ -118,26 +124,27 @@ class ColumnReader:
 
     # --- JSON Lines
 
-    def _read_block(self, block: Block, name: str) -> Iterator[pa.Table]:
-        if self._types is None:
-            sample = first_lines(block, N_SAMPLED)
-            self._decide([r for r in parse_block(sample, name, self.source.max_record_bytes) if r.fields is not None])
-        if self._types is None:
-            self._early_errors += [self._error_code(r) or "no_prediction" for r in parse_block(block, name, self.source.max_record_bytes)]
-            return
-        if self._is_careful:
-            yield self._careful(list(parse_block(block, name, self.source.max_record_bytes)))
-            return
-        if self._parser is None:
-            self._parser = CleanParser(pa.schema(list(self._types.items())))
-        fast = None if block.is_too_long else self._parser.parse(block.data)
+    def _parsed_ahead(self, blocks: Iterator[Block], name: str) -> Iterator[tuple[Block, list[pa.RecordBatch] | None]]:
+        """Every block with what the fast path makes of it, from the first on that tells what there is to read."""
+        for block in blocks:
+            if self._types is None:
+                self._decide([r for r in parse_block(first_lines(block, N_SAMPLED), name, self.source.max_record_bytes) if r.fields is not None])
+            if self._types is not None and not self._is_careful:
+                self._parser = self._parser or CleanParser(pa.schema(list(self._types.items())))
+                yield from map_ahead(itertools.chain([block], blocks), self._parser.parse, self._n_parsing)
+            else:
+                yield block, None
+
+    def _read_block(self, block: Block, fast: list[pa.RecordBatch] | None, name: str) -> Iterator[pa.Table]:
         if fast is not None:
             yield self._flatten(fast)
-        elif len(block.data) < SMALLEST_SPLIT_BYTES or block.is_too_long or block.data.count(b"\n", 0, -1) == 0:
+        elif self._types is None:
+            self._early_errors += [self._error_code(r) or "no_prediction" for r in parse_block(block, name, self.source.max_record_bytes)]
+        elif self._is_careful or block.is_too_long or len(block.data) < SMALLEST_SPLIT_BYTES or count_newlines(block.data[:-1]) == 0:
             yield self._careful(list(parse_block(block, name, self.source.max_record_bytes)))
         else:
             for half in halves(block):
-                yield from self._read_block(half, name)
+                yield from self._read_block(half, self._parser.parse(half), name)
 
     def _careful(self, records: list[Record], read_value: Callable[[Any], Any] = lambda value: value) -> pa.Table:
         """`read_value` makes values of what stands in a field."""

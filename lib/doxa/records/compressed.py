@@ -37,8 +37,14 @@ class ByteStream(io.RawIOBase):
             self._head += more
         return self._head[:n]
 
+    def unread(self, data: bytes) -> None:
+        """Let `data` be read once more, before what follows."""
+        self._head = data + self._head
+
     def readinto(self, buffer) -> int:
-        data = self.read_some(len(buffer))
+        if not self._head and isinstance(self._raw, io.FileIO):
+            return self._raw.readinto(buffer) or 0
+        data = self.read_some(min(len(buffer), CHUNK_BYTES))
         buffer[: len(data)] = data
         return len(data)
 

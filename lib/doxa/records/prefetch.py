@@ -1,13 +1,15 @@
-"""Read ahead in a thread, so that reading and computing overlap, without holding back a slow pipe."""
+"""Read ahead in threads, so that reading and computing overlap, without holding back a slow pipe."""
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from doxa.records.signals import check_signals
 
 T = TypeVar("T")
+R = TypeVar("R")
 # Python acts on a signal between two steps of the main thread. One that arrives just before it falls asleep is acted on
 # when it wakes; at an idle pipe that would be never.
 LONGEST_SLEEP_S = 0.5
@@ -82,3 +84,24 @@ def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[l
                 gathered = []
     finally:
         buffer.leave()
+
+
+def map_ahead(items: Iterator[T], work: Callable[[T], R], n_threads: int) -> Iterator[tuple[T, R]]:
+    """Yield every item and what `work` makes of it, in order, while `n_threads` threads work on those after it.
+
+    Of `n_threads` + 1 items in a row, the first is done with when the last is asked for. What `items` or `work` raises is raised here,
+    after the items before it."""
+    items, waiting, failure = iter(items), deque(), None
+    with ThreadPoolExecutor(n_threads, "ahead") as pool:
+        while failure is None:
+            try:
+                item = next(items)
+            except Exception as error:  # StopIteration as well
+                failure = error
+            else:
+                waiting.append((item, pool.submit(work, item)))
+            while waiting and (failure is not None or len(waiting) > n_threads):
+                item, done = waiting.popleft()
+                yield item, done.result()
+    if not isinstance(failure, StopIteration):
+        raise failure

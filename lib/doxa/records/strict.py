@@ -1,14 +1,11 @@
 """What DuckDB's JSON parser takes though the careful reader does not, found by looking at the bytes."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from doxa.errors import RecordError
 from doxa.records.record import MOST_NESTED, parse_object
 
-CHUNK_BYTES = 1 << 18  # what stays in the cache while it is looked at
-FURTHEST_BYTES = 320  # from the begin of a pattern to its end, at most
+CHUNK_BYTES = 1 << 18  # what stays in the cache while it is looked at; even
 
 
 def is_strict(characters: np.ndarray, ends: np.ndarray) -> bool:
@@ -18,8 +15,7 @@ def is_strict(characters: np.ndarray, ends: np.ndarray) -> bool:
     DuckDB also takes NaN and infinities, a comma before a closing bracket, numbers beyond doubles and any depth. A line
     that may hold one of these, mostly inside of a text ("so he said: nan, ..."), is given to the careful reader to see.
     """
-    places = np.fromiter(_suspects(characters), np.int64)
-    lines = np.union1d(np.searchsorted(ends, places), _deep_lines(characters, ends))
+    lines = np.union1d(np.searchsorted(ends, _suspects(characters)), _deep_lines(characters, ends))
     try:
         for line in lines.tolist():
             parse_object(characters[ends[line - 1] + 1 if line else 0 : ends[line]].tobytes())
@@ -28,42 +24,50 @@ def is_strict(characters: np.ndarray, ends: np.ndarray) -> bool:
     return True
 
 
-def _suspects(characters: np.ndarray) -> Iterator[int]:
+def _suspects(characters: np.ndarray) -> np.ndarray:
     """Places where something may be that is no JSON to the careful reader."""
-    for start in range(0, len(characters), CHUNK_BYTES):
-        begin = max(0, start - 1)
-        chunk = characters[begin : start + CHUNK_BYTES + FURTHEST_BYTES]
-        low = chunk | 0x20
-        is_n, is_digit = low == ord("n"), chunk - ord("0") < 10
-        for places in (_literals(chunk, low, is_n), _commas(chunk, low), _powers(chunk, low, is_digit), _long_numbers(is_digit)):
-            yield from (places + begin).tolist()
+    pairs = np.concatenate([2 * np.flatnonzero(_is_rare(characters[first : first + CHUNK_BYTES])) + first
+                            for start in range(0, len(characters), CHUNK_BYTES) for first in (start, start + 1)])
+    return np.concatenate([pairs[_is_suspect(characters, pairs)], _long_numbers(characters)])
 
 
-def _literals(chunk: np.ndarray, low: np.ndarray, is_n: np.ndarray) -> np.ndarray:
-    """NaN, Inf and Infinity in any case, where a value may stand."""
-    places = is_n[:-2] & is_n[2:] & (low[1:-1] == ord("a"))
-    places |= is_n[1:-1] & (low[2:] == ord("f")) & (low[:-2] == ord("i"))
-    places = np.flatnonzero(places)
-    return places[_BEFORE_VALUE[chunk[places - 1]] & _AFTER_LITERAL[chunk[np.minimum(places + 3, len(chunk) - 1)]]]
+def _is_rare(characters: np.ndarray) -> np.ndarray:
+    """Whether what is suspect may hold the first pair of bytes, the second and so on. Taken as one number, a pair is compared at once."""
+    folded = characters[: len(characters) // 2 * 2].copy().view("<u2") & 0xDFDF  # letters are large, `}` is `]`, a space is 0, `0` is 0x10
+    found = folded == _pair(b"NA")
+    found |= folded == _pair(b"NF")
+    found |= (folded & 0xFFF3) == _pair(b"\x00]")  # a comma or a space before a bracket; also `$` or `(`
+    found |= (folded & 0xF0FF) == _pair(b"E\x10")  # an exponent without a sign
+    found |= (folded & 0xF9FF) == _pair(b"E\x09")  # with one
+    return found
 
 
-def _commas(chunk: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """A comma or a space before `}` or `]`; with the bits 0xF3 it is also `$` or `(`, which are rare there."""
-    return np.flatnonzero(((chunk[:-1] & 0xF3) == 0x20) & (low[1:] == ord("}")))
+def _pair(characters: bytes) -> int:
+    return int.from_bytes(characters, "little")
 
 
-def _powers(chunk: np.ndarray, low: np.ndarray, is_digit: np.ndarray) -> np.ndarray:
-    """Exponents of three digits or more."""
-    places = np.flatnonzero((low[:-4] == ord("e")) & is_digit[2:-2] & is_digit[3:-1])
-    return places[is_digit[places + 1] | (_SIGN[chunk[places + 1]] & is_digit[places + 4])]
+def _is_suspect(characters: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Which of the places of rare pairs hold a comma or a space before a bracket; NaN, Inf or Infinity in any case, where a value may stand;
+    an exponent of three digits or more."""
+    def at(offset: int) -> np.ndarray:
+        return characters[np.clip(places + offset, 0, len(characters) - 1)]
+
+    def digit(offset: int) -> np.ndarray:
+        return at(offset) - ord("0") < 10
+
+    first, second = at(0) | 0x20, at(1) | 0x20
+    is_nan = (second == ord("a")) & (at(2) | 0x20 == ord("n")) & _BEFORE_VALUE[at(-1)] & _AFTER_LITERAL[at(3)]
+    is_infinity = (second == ord("f")) & (at(-1) | 0x20 == ord("i")) & _BEFORE_VALUE[at(-2)] & _AFTER_LITERAL[at(2)]
+    is_power = (first == ord("e")) & digit(2) & digit(3) & (digit(1) | _SIGN[at(1)] & digit(4))
+    return (second == ord("}")) | is_nan | is_infinity | is_power
 
 
-def _long_numbers(is_digit: np.ndarray) -> np.ndarray:
-    """Runs of more than 308 digits, too large for a double: 64 times four digits at least."""
-    runs = is_digit[: len(is_digit) // 4 * 4].view(np.uint32) == 0x01010101
-    for n in (1, 2, 4, 8, 16, 32):
+def _long_numbers(characters: np.ndarray) -> np.ndarray:
+    """Runs of more than 308 digits, too large for a double: every 16th byte is one, 16 times at least."""
+    runs = characters[::16] - ord("0") < 10
+    for n in (1, 2, 4, 8):
         runs = runs[:-n] & runs[n:]
-    return np.flatnonzero(runs) * 4
+    return np.flatnonzero(runs) * 16
 
 
 def _among(characters: bytes) -> np.ndarray:

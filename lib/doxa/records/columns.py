@@ -24,7 +24,7 @@ from doxa.records.record import Record
 from doxa.records.text_fields import texts_in_words
 
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 16 << 20
 SMALLEST_SPLIT_BYTES = 1 << 15
 MOST_PARSING = 4  # threads: more of them wait for Python, and for who counts what they parse
 N_SAMPLED = 1000

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import random
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +134,15 @@ def write_predictions(path: Path, n: int) -> Path:
                 "prediction": {"topic": {"label": topic, "score": round(generator.random(), 6)},
                                "sentiment": {"label": label, "score": round(generator.random(), 6)}}, "n_tokens": 31},
                 ensure_ascii=False) + "\n")
+    return path
+
+
+def repeat_file(path: Path, source: Path, n: int) -> Path:
+    """The bytes of a file, `n` times."""
+    with open(path, "wb") as file:
+        for _ in range(n):
+            with open(source, "rb") as once:
+                shutil.copyfileobj(once, file)
     return path
 
 

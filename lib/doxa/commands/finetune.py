@@ -49,7 +49,8 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--layerwise-lr-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
               help="Multiplies the rate once per layer away from the heads. 0.9 may pay with few labels and large bases; costs nothing.")
 @click.option("--head-lr-factor", type=click.FloatRange(0, min_open=True), metavar="X",
-              help="Multiplies the rate of the heads, which start from nothing. Pays for many labels; costs nothing.  [default: 10; with --peft 1]")
+              help="Multiplies the rate of the heads. Pays where all starts from nothing; costs nothing.  [default: 10 with --base scratch, and for "
+                   "tags, span and choice; else, and with --peft, 1]")
 @click.option("--head-init", type=click.Choice(("linear", "prior", "random")),
               help="Where outputs start: linear, a logistic regression on what the base makes of the texts, for heads of label, labels, number and "
                    "tags; prior, at how frequent labels are; random.  [default: linear for heads of label and labels with ten or more, prior for tags, else random]")

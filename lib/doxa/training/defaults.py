@@ -2,21 +2,20 @@
 
 from dataclasses import replace
 
+from doxa.model.kinds.kind import Kind
 from doxa.training.loop import LoopSettings
 from doxa.training.plan import Plan
 
 LEAST_STEPS, MOST_EPOCHS = 300, 20
 STEPS_PER_LABEL, SCRATCH_STEPS_PER_LABEL = 12, 80
-HEAD_FACTOR = 10.0  # heads start from nothing
+FAST_HEADS = 10.0
 
 
-def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_labels: int, n_processes: int,
-           starts_fresh: bool = True) -> LoopSettings:
-    """The plan's settings, those that it leaves open by the base and the data; `n_labels` are those of the head that has most. Heads that
-    start from nothing learn faster, unless few weights are trained."""
+def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_labels: int, n_processes: int, kind: Kind) -> LoopSettings:
+    """The plan's settings, those that it leaves open by the base, the data and the kind of the heads; `n_labels` are those of the head that has most."""
     rate = plan.learning_rate or default_rate(is_scratch, hidden_size, plan.peft)
     given = {name: value for name, value in plan.loop.items() if value is not None}
-    settings = LoopSettings(rate, **({"head_lr_factor": 1.0 if plan.peft or not starts_fresh else HEAD_FACTOR} | given), n_processes=n_processes)
+    settings = LoopSettings(rate, **({"head_lr_factor": default_head_factor(is_scratch, kind, plan.peft)} | given), n_processes=n_processes)
     if "num_train_epochs" in given:
         return settings
     return replace(settings, num_train_epochs=default_epochs(is_scratch, n_examples, settings.step_size, n_labels))
@@ -34,3 +33,12 @@ def default_rate(is_scratch: bool, hidden_size: int, peft: str | None) -> float:
     """A learning rate that suits the base: 3e-4 from nothing, 8e-5 for small encoders, 2e-5 from BERT-base size on; where few
     weights are trained, these bear ten times as much."""
     return (3e-4 if is_scratch else 8e-5 if hidden_size < 768 else 2e-5) * (10 if peft else 1)
+
+
+def default_head_factor(is_scratch: bool, kind: Kind, peft: str | None) -> float:
+    """How much faster heads learn than the base: ten times where all starts from nothing, and where a head is of each token. One of the whole
+    text over a pretrained base learns as fast as it: of ten draws of 600 texts each, faster heads were ahead by 0.2 points of macro-F1 on
+    airline tweets, and behind by 1.3 on phrasebank (eight draws)."""
+    if peft or not kind.starts_fresh:
+        return 1.0
+    return FAST_HEADS if is_scratch or not kind.shares else 1.0

@@ -77,8 +77,7 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
 
 def _settle(plan: Plan, prepared: Prepared, n_rows: int, n_processes: int) -> Prepared:
     """Settle what the plan leaves open for so many rows of training, and what of the model is trained."""
-    settings = settle(plan, prepared.base is None, prepared.model.config.hidden_size, n_rows, most_labels(prepared.heads), n_processes,
-                      prepared.kind.starts_fresh)
+    settings = settle(plan, prepared.base is None, prepared.model.config.hidden_size, n_rows, most_labels(prepared.heads), n_processes, prepared.kind)
     adaptation = adapt(prepared.model, plan.peft, plan.peft_rank, settings.n_steps(n_rows), prepared.kind.starts_fresh)
     return replace(prepared, settings=settings, adaptation=adaptation)
 

@@ -64,7 +64,7 @@ class Kind(ABC):
     """`name` is what `--head FIELD:KIND` and doxa.json call it.
 
     `learns` is what its loss is: `softmax` over `softmax_over` (labels of each token, tokens of a window, windows of a lesson), or a
-    task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's, and learn faster at first. `shares` where several heads of this family fit side by side into one network.
+    task of its own in `training/prepare.py`. `starts_fresh` where its outputs are no base's. `shares` where several heads of this family fit side by side into one network.
     `writes` where its answers are written token by token, by the generator in place of an engine; `settings` are those of the head that flags
     of predict may change. `learns_from` says, for people, what a record has to hold, its gold last. `checked_by` is the field of a record
     by which gold is known to be impossible where no question is read, as in evaluate; see `check_by`."""

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.kinds.kind import Lesson, Stock
 from doxa.model.network import forward
+from doxa.training.tasks import ids_within
 
 SCALE = 20.0  # of cosines: 1 / temperature
 
@@ -95,3 +96,7 @@ class ContrastiveTask:
 
     def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         return nullcontext()  # every token is read
+
+    @property
+    def token_ids(self) -> np.ndarray:
+        return ids_within((window for lesson in self.lessons for window in lesson.windows), self.pad_id)

@@ -21,6 +21,7 @@ from doxa.training.adaptation import Adaptation
 from doxa.training.adversary import Adversary, text_embeddings
 from doxa.training.determinism import give_way, random_state, set_random_state
 from doxa.training.dropout import cheap_dropouts
+from doxa.training.embedding_rows import EmbeddingRows, narrow_embeddings
 from doxa.training.optimizer import make_optimizer
 from doxa.training.processes import Processes
 from doxa.training.schedule import grouped_batches, learning_rates
@@ -158,8 +159,14 @@ class TrainingLoop:
         self.scaler = torch.amp.GradScaler(device.type, enabled=is_fp16)
         self.position = Position()
         self.best_weights: dict[str, torch.Tensor] | None = None
+        self._rows: EmbeddingRows | None = None
         if processes.count > 1:  # every process drops out other values
             torch.manual_seed(settings.seed + 1_000_003 * processes.rank)
+
+    def expect(self, task: Task) -> None:
+        """Make ready for a task, before its run or the restoring of one: of the token embeddings only those are trained that its examples hold."""
+        if not self.processes.shards:
+            self._rows = narrow_embeddings(self.model, self.optimizer, task.token_ids)
 
     def run(self, task: Task, evaluate: Callable[[], dict[str, float]], watcher: Watcher) -> Position:
         """Train from where `position` is to the end; leave the best weights in the model.
@@ -198,6 +205,9 @@ class TrainingLoop:
             position.scores.append(score)
             position.is_given_up = watcher.gives_up(position)
         position.seconds = self._seconds()
+        if self._rows is not None:
+            self._rows.end()
+            self._rows = None
         self.take(self.best_weights)
         return position
 
@@ -210,6 +220,8 @@ class TrainingLoop:
         missing, unexpected = self.model.load_state_dict({name: part_of(tensor, mine.get(name, tensor)) for name, tensor in weights.items()}, strict=False)
         if unexpected or set(missing) - self._left_out:
             raise DoxaError("the checkpoint is not of this model; --force starts anew")
+        if self._rows is not None:
+            self._rows.take_up()
         self.best_weights = weights
 
     def _is_done(self, n_steps: int) -> bool:
@@ -239,6 +251,8 @@ class TrainingLoop:
             if bool(torch.isfinite(norm)):
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
+                if self._rows is not None:
+                    self._rows.put_back()
                 self.adaptation.after_step(position.step + 1)
                 position.n_bad_in_a_row = 0
                 return value

@@ -31,6 +31,7 @@ class MaskedLanguage:
     places: list[str] = field(default_factory=list)
     lengths: list[int] = field(init=False)
     adds_up = True
+    token_ids = None  # any token may stand in for one that is hidden
 
     def __post_init__(self) -> None:
         self.lengths = [len(window.ids) for window in self.windows]

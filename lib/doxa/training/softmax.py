@@ -15,6 +15,7 @@ from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.kinds.kind import Lesson, Stock
 from doxa.model.kinds.tokenwise import IGNORED
 from doxa.model.network import forward
+from doxa.training.tasks import ids_within
 
 LABELS, TOKENS, WINDOWS = "labels", "tokens", "windows"
 
@@ -54,6 +55,10 @@ class SoftmaxTask:
 
     def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         return nullcontext()
+
+    @property
+    def token_ids(self) -> np.ndarray:
+        return ids_within((window for lesson in self.lessons for window in lesson.windows), self.pad_id)
 
     def _gold(self, lessons: list[Lesson], length: int) -> torch.Tensor:
         """What is right for every choice (M,)."""

@@ -83,6 +83,7 @@ class Stages:
              gives_up: Callable[[Position], bool] = lambda _: False) -> Position:
         self._loop, self._watcher = loop, RunWatcher(
             self.folder, number, name, identity, self.plan.keeping, loop.settings.num_train_epochs, self.listener, gives_up, self.track)
+        loop.expect(task)
         if self._is_kept(number):
             check_identity(self.checkpoint.identity, f"the checkpoint of step {self.checkpoint.step}", identity)
             loop.restore(self.checkpoint.tensors, self.checkpoint.figures)

@@ -1,6 +1,6 @@
 """What a loop learns: examples, and the loss of a batch of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,7 +16,8 @@ from doxa.training.loss import Objective
 
 
 class Task(Protocol):
-    """`lengths` counts the tokens of every example, `places` names them. `adds_up` where the mean loss of a batch is that of its parts'."""
+    """`lengths` counts the tokens of every example, `places` names them. `adds_up` where the mean loss of a batch is that of its parts'.
+    `token_ids` are all that a batch can hold, in order; None where that is not known."""
 
     lengths: list[int]
     places: list[str]
@@ -29,6 +30,14 @@ class Task(Protocol):
     def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         """Where the model leaves out, while it trains, what the loss does not depend on."""
         ...
+
+    @property
+    def token_ids(self) -> np.ndarray | None: ...
+
+
+def ids_within(windows: Iterable[Window], pad_id: int) -> np.ndarray:
+    """The token ids of windows and of what pads them."""
+    return np.unique(np.concatenate([[pad_id], *(window.ids for window in windows)]).astype(np.int64))
 
 
 @dataclass
@@ -65,3 +74,7 @@ class Classification:
 
     def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         return first_token_only(model)
+
+    @property
+    def token_ids(self) -> np.ndarray:
+        return ids_within(self.windows, self.pad_id)

@@ -52,6 +52,7 @@ class WritingTask:
     label_smoothing: float = 0.0
     lengths: list[int] = field(init=False)
     adds_up = True
+    token_ids = None  # any token may be written
     places: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

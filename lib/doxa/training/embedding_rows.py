@@ -1,5 +1,5 @@
 """Training of those token embeddings alone that a task's texts hold. The gradients of all others are zero; with the many tokens of a base's
-vocabulary, clearing them, adding up their squares and applying them took a fifth of a small encoder's step."""
+vocabulary, clearing them, adding up their squares and applying them took a tenth of a small encoder's step."""
 
 import numpy as np
 import torch

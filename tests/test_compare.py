@@ -75,11 +75,19 @@ def test_pairs_by_order_where_ids_are_missing_or_twice(write):
     by_order = json.loads(compare(write(old, new), "--to", "json").out)["pairs"][0]
     assert by_order["paired_by"] == "order" and by_order["records"] == 100
     twice = [record | {"id": "same"} for record in new]
-    assert json.loads(compare(write([r | {"id": "same"} for r in old], twice), "--to", "json").out)["pairs"][0]["paired_by"] == "order"
+    told = json.loads(compare(write([r | {"id": "same"} for r in old], twice), "--to", "json").out)
+    assert told["pairs"][0]["paired_by"] == "order" and "holds an id twice, so records are paired by order" in told["notes"][0]
     short = compare(write(old, new[:99]))
     assert short.code == 1 and "holds 100 records" in short.err and "99" in short.err
     other = compare(write(old, [record | {"text": record["text"] + "!"} for record in new]))
     assert other.code == 1 and "the texts of" in other.err
+
+
+def test_other_texts_of_the_same_ids_are_told(write):
+    old, new = judged(60, draw=1), judged(60, draw=2)
+    assert not json.loads(compare(write(old, new), "--to", "json").out)["notes"]
+    done = compare(write(old, [record | {"text": record["text"] + "!"} for record in new]), "--to", "json")
+    assert ["are not the same, though their ids are" in note for note in json.loads(done.out)["notes"]] == [True]
 
 
 def test_an_error_record_leaves_its_partner_alone(write):

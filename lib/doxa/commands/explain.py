@@ -25,7 +25,7 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
               help="The token that stands in the place of an absent one, for all methods but attention and gradient-x-input.  "
                    "[default: pad; mask for RoBERTa and its kin]")
 @click.option("--steps", type=click.IntRange(1, 512), default=32, show_default=True, metavar="N",
-              help="Steps of integrated-gradients; doubled, up to 512, for a text whose scores do not sum up to within 5 %.")
+              help="Steps of integrated-gradients; doubled, up to 512, for a text whose scores do not sum up to within 5 %, or 0.02 nats.")
 @click.option("--samples", type=click.IntRange(min=64), default=512, show_default=True, metavar="N",
               help="About how often shapley runs the model for a text.")
 @click.option("--no-faithfulness", is_flag=True, help="Do not measure what the model makes of the text without its best words, and of them alone.")

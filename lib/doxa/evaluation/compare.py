@@ -93,6 +93,7 @@ class Comparison:
     n_pairs: int
     n_alone: tuple[int, int]
     heads: list[HeadComparison]
+    note: str = ""
 
 
 @dataclass
@@ -135,7 +136,8 @@ def _judge(gain: float, p: float, settings: Settings) -> str:
 
 
 def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -> Comparison:
-    first, second, how = pair_records(old, new, names)
+    pairing = pair_records(old, new, names)
+    first, second = pairing.first, pairing.second
     shared = [head for head in old.heads if head in new.heads]
     if not shared:
         raise DoxaError(f"{names[0]} and {names[1]} have no head in common that both judge: {', '.join(old.heads) or 'none'}; {', '.join(new.heads) or 'none'}")
@@ -145,7 +147,7 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
         if not sides[0].n:
             raise DoxaError(f'no record of head "{head}" is in both {names[0]} and {names[1]}')
         heads.append(_compare_head(sides, (old, new), names, settings))
-    return Comparison(*names, how, len(first), (old.n_good - len(first), new.n_good - len(second)), heads)
+    return Comparison(*names, pairing.by, len(first), (old.n_good - len(first), new.n_good - len(second)), heads, pairing.note)
 
 
 def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings) -> HeadComparison:
@@ -198,6 +200,7 @@ def _flips(old: HeadRows, new: HeadRows, seen: tuple[Seen, Seen], most: int) -> 
 def _notes(pairs: list[Comparison]) -> list[str]:
     notes = []
     for pair in pairs:
+        notes += [pair.note] if pair.note else []
         for n, name in zip(pair.n_alone, (pair.old, pair.new)):
             if n:
                 notes.append(f"{n:,} judged records of {name} have no partner in {pair.new if name == pair.old else pair.old} and are left out")

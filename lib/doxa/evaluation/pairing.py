@@ -1,6 +1,7 @@
 """Rows of one head in two files, put side by side."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,19 +11,29 @@ from doxa.evaluation.rows import HeadRows
 from doxa.evaluation.seen import Seen
 
 
-def pair_records(old: Seen, new: Seen, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, str]:
-    """Which good records of two files are one: places (P) among those of each; and by what, `id` or `order`.
+class Pairing(NamedTuple):
+    """Which good records of two files are one: places (P) among those of each; by what, `id` or `order`; and what to tell of it, or nothing."""
 
-    By id where every record has one and no two the same, else by order, for which all records must be there and, where both
+    first: np.ndarray
+    second: np.ndarray
+    by: str
+    note: str = ""
+
+
+def pair_records(old: Seen, new: Seen, names: tuple[str, str]) -> Pairing:
+    """By id where every record has one and no two the same, else by order, for which all records must be there and, where both
     files hold as many good ones, their texts be the same. Raises DoxaError."""
     if old.ids.null_count or new.ids.null_count or not len(old.ids) or not len(new.ids):
-        return *_pair_by_order(old, new, names, "not every record has an id"), "order"
+        return Pairing(*_pair_by_order(old, new, names, "not every record has an id"), "order")
     for seen, name in zip((old, new), names):
         if pc.count_distinct(seen.ids).as_py() < len(seen.ids):
-            return *_pair_by_order(old, new, names, f"{name} holds an id twice"), "order"
+            why = f"{name} holds an id twice"
+            return Pairing(*_pair_by_order(old, new, names, why), "order", f"{why}, so records are paired by order")
     found = pc.index_in(new.ids, old.ids.combine_chunks())
     is_there = found.is_valid().to_numpy()
-    return found.drop_null().to_numpy(), np.flatnonzero(is_there), "id"
+    is_same_order = old.n_good == new.n_good and np.array_equal(found.fill_null(-1).to_numpy(), np.arange(old.n_good))
+    note = f"the texts of {names[0]} and {names[1]} are not the same, though their ids are" if is_same_order and old.text_print != new.text_print else ""
+    return Pairing(found.drop_null().to_numpy(), np.flatnonzero(is_there), "id", note)
 
 
 def _pair_by_order(old: Seen, new: Seen, names: tuple[str, str], why: str) -> tuple[np.ndarray, np.ndarray]:

@@ -62,7 +62,9 @@ def test_labels():
     lines = problems(train, make(("other", "unseen"), ("one", "unseen")))
     assert any("1 labels have fewer than 5 examples" in line and "policy (1)" in line for line in lines)
     assert any("differ by case or space alone, 11 records" in line and "'Credit' (5), 'credit ' (6)" in line for line in lines)
-    assert any("dev holds labels that training lacks, counted as errors: unseen (2)" in line for line in lines)
+    assert any("2 dev records hold labels that training lacks, counted as errors: unseen (2)" in line and '"other"' in line and '"one"' in line for line in lines)
+    assert any("fewer than 5 examples, 1 records" in line and '"rare"' in line for line in lines)
+    assert any('"n 0"' in line and '"m 0"' in line for line in lines)  # one of each of the labels that are alike
     assert any("'a' holds 95% of 100 records" in line for line in problems(make(*[(f"{i}", "a" if i < 95 else "b") for i in range(100)])))
 
 

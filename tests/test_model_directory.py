@@ -44,6 +44,10 @@ def empty(directory):
     directory.mkdir()
 
 
+def adapter_alone(directory):
+    (directory / "config.json").rename(directory / "adapter_config.json")
+
+
 def no_config(directory):
     (directory / "config.json").unlink()
 
@@ -273,7 +277,7 @@ def index_that_is_empty(directory):
 
 CASES = [
     (missing, "no such model directory"), (is_a_file, "no such model directory"), (empty, "config.json is missing"),
-    (no_config, "config.json is missing"), (half_config, "config.json is damaged"), (binary_config, "config.json is damaged"),
+    (no_config, "config.json is missing"), (adapter_alone, "an adapter alone"), (half_config, "config.json is damaged"), (binary_config, "config.json is damaged"),
     (list_config, "config.json is damaged: it holds no object"), (deep_config, "config.json is damaged"),
     (no_weights, "model.safetensors is missing"), (no_weights_nor_manifest, "model.safetensors is missing"),
     (cut_weights, "model.safetensors is not the file that was written"), (cut_weights_without_manifest, "cannot be loaded"),

@@ -22,6 +22,8 @@ def read_config(directory: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             config = json.loads(file.read())
     except FileNotFoundError:
+        if os.path.exists(os.path.join(directory, "adapter_config.json")):
+            raise DoxaError(f"{directory} holds an adapter alone, to be put over its base; the folder above it is the whole model") from None
         raise DoxaError(f"{directory} is no model directory: config.json is missing") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DoxaError(f"{path} is damaged: {error}") from None

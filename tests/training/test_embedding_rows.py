@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from doxa.model.heads import Head
 from doxa.text.frame import Window
@@ -15,19 +14,21 @@ from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.loss import Objective
 from doxa.training.optimizer import make_optimizer
 from doxa.training.tasks import Classification
-from families import FAMILIES, HEADS, INNER, LAYERS, POSITIONS, SIZE
+from families import FAMILIES, SIZE
 
 VOCABULARY = 400
 WORDS = np.arange(10, 40)
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "embedding_dropout", "dropout", "attention_dropout", "dropout_rate")
 ENCODERS = sorted({family.model_type: family for family in FAMILIES.values()}.items())
 
 
-def make_model(model_type: str = "bert", **config):
+def make_model(family=FAMILIES["bert"]):
     torch.manual_seed(1)
-    sizes = dict(hidden_size=SIZE, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=INNER, max_position_embeddings=POSITIONS)
-    made = AutoConfig.for_model(model_type, vocab_size=VOCABULARY, num_labels=2, **(sizes | dict(
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, classifier_dropout=0.0) | config))
-    return AutoModelForSequenceClassification.from_config(made)
+    config = transformers.AutoConfig.for_model(family.model_type, vocab_size=VOCABULARY, num_labels=2, **(family.sizes | family.config | {"pad_token_id": 0}))
+    for name in DROPOUTS:
+        if isinstance(getattr(config, name, None), float):
+            setattr(config, name, 0.0)
+    return transformers.AutoModelForSequenceClassification.from_config(config).float()
 
 
 def make_task() -> Classification:
@@ -73,21 +74,13 @@ def train(model, is_narrow: bool, kept=None):
 
 @pytest.mark.parametrize("family", [family for _, family in ENCODERS], ids=[name for name, _ in ENCODERS])
 def test_every_family_learns_what_it_learns_otherwise(family):
-    def build():
-        torch.manual_seed(1)
-        config = transformers.AutoConfig.for_model(family.model_type, vocab_size=VOCABULARY, num_labels=2, **(family.sizes | family.config | {"pad_token_id": 0}))
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "embedding_dropout", "dropout", "attention_dropout", "dropout_rate"):
-            if isinstance(getattr(config, name, None), float):
-                setattr(config, name, 0.0)
-        return AutoModelForSequenceClassification.from_config(config).float()
-
-    plain, _, seen_plain = train(build(), is_narrow=False)
-    before = build().get_input_embeddings().weight
-    model = build()
+    plain, _, seen_plain = train(make_model(family), is_narrow=False)
+    before = make_model(family).get_input_embeddings().weight
+    model = make_model(family)
     optimizer = make_optimizer(model, 1e-3, 0.1)
     if narrow_embeddings(model, optimizer, make_task().token_ids) is None:
         pytest.skip("its embeddings are shared, so all are trained")
-    narrow, _, seen_narrow = train(build(), is_narrow=True)
+    narrow, _, seen_narrow = train(make_model(family), is_narrow=True)
     held = np.isin(np.arange(VOCABULARY), make_task().token_ids)
     assert held.sum() == len(WORDS) + 3
     for name, tensor in plain.model.state_dict().items():

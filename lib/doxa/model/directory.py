@@ -124,6 +124,9 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
         files = {name: {"size": os.path.getsize(os.path.join(working, name)), "sha256": sha256_of(os.path.join(working, name))}
                  for name in names}
         write_json(os.path.join(working, TABLE), _finite(table.to_json()) | {"files": files})
+        for folder, _, written in os.walk(working):
+            for name in written:  # safetensors lets nobody else read what it writes
+                shutil.copymode(os.path.join(working, TABLE), os.path.join(folder, name))
         for name in [*names, TABLE]:
             sync(os.path.join(working, name))
         sync(working)

@@ -166,18 +166,9 @@ def save_network(model: PreTrainedModel, directory: str, base: str | None) -> No
         if not torch.isfinite(weights).all():
             raise DoxaError(f"the weights of {name} are not finite; nothing was written")
     model.save_pretrained(directory)
-    for name in os.listdir(directory):  # safetensors lets nobody else read what it writes
-        _share_as_usual(os.path.join(directory, name))
     for name in _TOKENIZER_FILES if base else ():
         if os.path.exists(os.path.join(base, name)):
             shutil.copyfile(os.path.join(base, name), os.path.join(directory, name))
-
-
-def _share_as_usual(path: str) -> None:
-    """Give a file the mode that this process gives to new ones."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
 
 
 def output_layer(model: PreTrainedModel) -> nn.Linear:

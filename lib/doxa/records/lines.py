@@ -25,6 +25,7 @@ class Block:
     is_too_long: bool = False
     place: Place | None = None
 
+
 def read_blocks(stream: ByteStream, max_record_bytes: int, at_least_bytes: int = 0) -> Iterator[Block]:
     """Yield the lines of a stream in blocks, as soon as they are there (or `at_least_bytes` of them).
 

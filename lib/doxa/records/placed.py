@@ -43,7 +43,7 @@ def read_placed_blocks(stream: ByteStream, max_record_bytes: int, size: int, n_p
 
 
 def _open_places(n: int, size: int) -> list[Place]:
-    """None where files may not become so large."""
+    """No place at all where files may not become so large."""
     try:
         return [Place(size) for _ in range(n)]
     except OSError:

@@ -34,9 +34,10 @@ def token_ids(tokenizer: TextTokenizer, found: LabelledSet, base: str, is_own_vo
             raise DoxaError(f"{example.place}: input_ids was not made by tokenize: {error}") from None
     n_tokens = sum(len(part) for parts in ids for part in parts)
     unknown = [sum(tokenizer.count_unknown(part) for part in parts) for parts in ids]
-    if not is_own_vocabulary and n_tokens and sum(unknown) / n_tokens > MANY_UNKNOWN:
+    n_unknown = sum(unknown)
+    if not is_own_vocabulary and n_tokens and n_unknown / n_tokens > MANY_UNKNOWN:
         held = [example for example, n in zip(found.examples, unknown) if n]
-        warn(f"{describe_unknown(sum(unknown), n_tokens, base)[0]}; {len(held)} records hold some: {show_examples(held)}")
+        warn(f"{describe_unknown(n_unknown, n_tokens, base)[0]}; {len(held)} records hold some: {show_examples(held)}")
     return ids
 
 

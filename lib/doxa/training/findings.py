@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -47,11 +47,12 @@ def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet
     n_labelled = sum(value is not None for value in train.column(index))
     found = []
     if lost := {label: n for label, n in unseen.items() if label not in counts}:
-        found.append(f"{name}: {len(_with(lost, index, dev))} dev records hold labels that training lacks, counted as errors: {_list(lost)}; "
-                     f"{show_examples(_with(lost, index, dev))}")
+        held = _with(lost, index, dev)
+        found.append(f"{name}: {len(held)} dev records hold labels that training lacks, counted as errors: {_list(lost)}; {show_examples(held)}")
     if rare := {label: n for label, n in sorted(counts.items()) if n < FEW_EXAMPLES}:
-        found.append(f"{name}: {len(rare)} labels have fewer than {FEW_EXAMPLES} examples, {len(_with(rare, index, train))} records; add some, or merge "
-                     f"labels: {_list(rare)}; {show_examples(_with(rare, index, train))}")
+        held = _with(rare, index, train)
+        found.append(f"{name}: {len(rare)} labels have fewer than {FEW_EXAMPLES} examples, {len(held)} records; add some, or merge labels: {_list(rare)}; "
+                     f"{show_examples(held)}")
     label, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
     if head.kind == "label" and most > MOST_SHARE * n_labelled:
         found.append(f"{name}: {label!r} holds {most / n_labelled:.0%} of {n_labelled} records; look at macro-F1, not accuracy, "
@@ -67,9 +68,9 @@ def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet
     return found
 
 
-def _with(labels: Iterable[str], index: int, data: LabelledSet) -> list[Example]:
+def _with(labels: Collection[str], index: int, data: LabelledSet) -> list[Example]:
     """The examples to which a head's gold gives one of these labels."""
-    return [example for example in data.examples if not set(labels).isdisjoint(_count([example.values[index]]))]
+    return [example for example in data.examples if any(label in labels for label in _count([example.values[index]]))]
 
 
 def _contradictions(head: Head, index: int, train: LabelledSet) -> list[str]:

@@ -177,8 +177,12 @@ def test_data_that_cannot_be_learnt(records, flags, code, words, tmp_path):
 def test_bad_records_are_counted_and_the_rest_trains(data, tmp_path):
     source = tmp_path / "t.jsonl"
     source.write_bytes(data[0].read_bytes() + b'not json\n{"text": "", "topic": "credit"}\n{"text": "x", "topic": {"a": 1}}\n')
-    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "-o", tmp_path / "out", source)
-    assert done.code == 3 and "3 of 323 records carry an error" in done.err
+    line = ("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "-o", tmp_path / "out")
+    refused = run(*line, "--max-errors", "0.1%", source)
+    assert refused.code == 1 and len(refused.err_lines) == 1 and "--max-errors" in refused.err and not (tmp_path / "out").exists()
+    done = run(*line, source)
+    told = f"3 of 323 records carry an error: 1 bad_label ({source}:323), 1 empty_text ({source}:322), 1 not_json ({source}:321); first: {source}:321: "
+    assert done.code == 3 and told in done.err_lines[0] and told in done.err_lines[-1], done.err
     assert (tmp_path / "out" / "doxa.json").exists()
 
 

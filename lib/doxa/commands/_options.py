@@ -150,14 +150,14 @@ class Tally:
     def __init__(self, on_error: str = "keep", max_errors: str | None = None, require_input: bool = False):
         self.on_error, self.require_input = on_error, require_input
         self.most, self.most_share = _parse_max_errors(max_errors)
-        self.n_records = self.n_failed = 0
-        self.first: str | None = None
+        from doxa.records.failures import Failures
 
-    def recall(self, n_records: int, n_failed: int, first: str | None) -> None:
-        """Count what an earlier run wrote."""
-        self.n_records += n_records
-        self.n_failed += n_failed
-        self.first = self.first or first
+        self.n_records = 0
+        self.failures = Failures()
+
+    def recall(self, n_records: int, failures) -> None:
+        """Begin with what an earlier run wrote."""
+        self.n_records, self.failures = n_records, failures
 
     def admit(self, outcomes: list) -> list:
         """Count outcomes; return those to write. Raises DoxaError when it is time to stop."""
@@ -168,8 +168,7 @@ class Tally:
             if error is None:
                 kept.append(outcome)
                 continue
-            self.n_failed += 1
-            self.first = self.first or f"{outcome.record.place}: {error.message}"
+            self.failures.add(outcome.record.place, error.code, error.message)
             if self.on_error == "stop":
                 break
             if self.on_error == "keep":
@@ -178,23 +177,28 @@ class Tally:
 
     def check(self) -> None:
         """Raise DoxaError when the failures so far end the command. Called when what is admitted has been written."""
-        if self.n_failed and self.on_error == "stop":
-            raise DoxaError(self.first)
-        if self.most is not None and self.n_failed > self.most:
-            raise DoxaError(f"more than {self.most} records failed (--max-errors); first: {self.first}")
+        if self.failures.n and self.on_error == "stop":
+            raise DoxaError(self.failures.first)
+        if self.most is not None and self.failures.n > self.most:
+            raise DoxaError(f"more than {self.most} records failed (--max-errors); first: {self.failures.first}")
+
+    def verdict(self) -> DoxaError | None:
+        """What the end of the input calls for: nothing, RecordsFailed or another DoxaError."""
+        if not self.n_records and self.require_input:
+            return DoxaError("the input holds no record (--require-input)")
+        if not self.failures.n:
+            return None
+        summary = self.failures.describe(self.n_records)
+        if self.failures.n == self.n_records:
+            return DoxaError(summary)
+        if self.most_share is not None and self.failures.n > self.most_share * self.n_records:
+            return DoxaError(f"{summary} (more than --max-errors)")
+        return RecordsFailed(summary)
 
     def finish(self) -> None:
-        """Raise what the end of the input calls for: nothing, RecordsFailed or DoxaError."""
-        if not self.n_records and self.require_input:
-            raise DoxaError("the input holds no record (--require-input)")
-        if not self.n_failed:
-            return
-        summary = f"{self.n_failed} of {self.n_records} records carry an error; first: {self.first}"
-        if self.n_failed == self.n_records:
-            raise DoxaError(summary)
-        if self.most_share is not None and self.n_failed > self.most_share * self.n_records:
-            raise DoxaError(f"{summary} (more than --max-errors)")
-        raise RecordsFailed(summary)
+        """Raise the verdict, if there is one."""
+        if verdict := self.verdict():
+            raise verdict
 
 
 def _parse_max_errors(text: str | None) -> tuple[int | None, float | None]:

@@ -5,7 +5,7 @@ import os
 import click
 
 from doxa.commands import _options
-from doxa.errors import DoxaError, UsageError
+from doxa.errors import DoxaError, RecordsFailed, UsageError
 
 # As in doxa.training.schedule, which loads torch; a test holds them equal.
 _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
@@ -189,11 +189,14 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     unlabelled = LabelledSet()
     if unlabelled_files:
         unlabelled = read_unlabelled(read_records(Source(tuple(unlabelled_files), None, max_record_bytes)), requests, fields, admit)
+    if verdict := tally.verdict():
+        if not isinstance(verdict, RecordsFailed):
+            raise verdict
+        terminal.warn(str(verdict))
     for found, name in ((train, "training"), *(((dev, "dev"),) if dev_files else ())):
         if found.n_unlabelled:
             terminal.note(f"{found.n_unlabelled} {name} records hold none of the labels and were left out")
     if not train.examples or (dev_files and not dev.examples):
-        tally.finish()
         names = " or ".join(f'"{request.field}"' for request in requests)
         raise DoxaError(f"no {'dev' if train.examples else 'training'} record has {asked_kind(requests).learns_from} in field {names}; "
                         "check --head and --text-field")

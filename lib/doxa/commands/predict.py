@@ -93,7 +93,7 @@ def predict(files, from_format, text_field, max_record_bytes, text_pair_field, m
         partial = Partial(output, {"request": asdict(request), "shard": shard, "model": known.made_from, "reasons": reasons, "doxa": __version__,
                                    "scores": scores, "rules": rules and rules.fingerprint})
         records = partial.skip(records)
-        tally.recall(partial.n_records, partial.n_failed, partial.first_failure)
+        tally.recall(partial.n_records, partial.failures)
         if partial.n_records:
             terminal.note(f"going on after {partial.n_records} records of an earlier run")
     types = prediction_types(known.heads, scores, overruling.ruled_heads if overruling else frozenset(), stamp)

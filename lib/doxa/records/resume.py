@@ -10,6 +10,7 @@ import orjson
 
 from doxa.errors import DoxaError
 from doxa.records import standard
+from doxa.records.failures import Failures
 from doxa.records.record import MISSING, Record
 from doxa.records.writer import FileOutput
 
@@ -26,8 +27,8 @@ class Partial(FileOutput):
         self.path = os.path.realpath(output)
         self.path_written = f"{self.path}.partial"
         self._path_settings = f"{self.path_written}.settings"
-        self.n_records = self.n_failed = 0
-        self.first_failure: str | None = None
+        self.n_records = 0
+        self.failures = Failures()
         try:
             self.descriptor = os.open(self.path_written, os.O_RDWR | os.O_CREAT, 0o666)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,8 +76,7 @@ class Partial(FileOutput):
         self.n_records += 1
         error = fields.get("error")
         if isinstance(error, dict) and not record.carries_error:
-            self.n_failed += 1
-            self.first_failure = self.first_failure or f"{record.place}: {error.get('message')}"
+            self.failures.add(record.place, str(error.get("code")), str(error.get("message")))
 
     def close(self, keep: bool) -> None:
         locked = os.dup(self.descriptor)  # holds the lock until the file has its name

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,13 +20,15 @@ _FOLDER = re.compile(r"checkpoint-(\d+)")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` and `figures` are what the run gave at a step of a stage; `identity` says of which data, base and flags it is."""
+    """`tensors` and `figures` are what the run gave at a step of a stage; `identity` says of which data, base and flags it is, `losses` are those
+    that the log does not hold yet."""
 
     step: int
     tensors: dict[str, torch.Tensor]
     figures: dict[str, Any]
     identity: dict[str, str]
     stage: int = 0
+    losses: list[float] = field(default_factory=list)
 
 
 def save_checkpoint(folder: str, checkpoint: Checkpoint, most_kept: int) -> str:
@@ -41,7 +43,7 @@ def save_checkpoint(folder: str, checkpoint: Checkpoint, most_kept: int) -> str:
         os.mkdir(working)
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}, os.path.join(working, TENSORS))
         _write_json(os.path.join(working, FIGURES), {"step": checkpoint.step, "figures": checkpoint.figures, "identity": checkpoint.identity,
-                                                   "stage": checkpoint.stage})
+                                                   "stage": checkpoint.stage, "losses": checkpoint.losses})
         names = (TENSORS, FIGURES)
         for name in names:
             sync(os.path.join(working, name))
@@ -90,7 +92,7 @@ def _load(path: str) -> Checkpoint:
             raise DoxaError(f"{name} is not what was written")
     with open(os.path.join(path, FIGURES), encoding="utf-8") as file:
         content = json.load(file)
-    return Checkpoint(content["step"], load_file(os.path.join(path, TENSORS)), content["figures"], content["identity"], content["stage"])
+    return Checkpoint(content["step"], load_file(os.path.join(path, TENSORS)), content["figures"], content["identity"], content["stage"], content["losses"])
 
 
 def _write_json(path: str, content: Any) -> None:

@@ -81,8 +81,9 @@ class Stages:
 
     def _run(self, number: int, name: str, loop: TrainingLoop, task: Task, evaluate: Callable[[], dict[str, float]], identity: dict[str, str],
              gives_up: Callable[[Position], bool] = lambda _: False) -> Position:
+        losses = self.checkpoint.losses if self._is_kept(number) else []
         self._loop, self._watcher = loop, RunWatcher(
-            self.folder, number, name, identity, self.plan.keeping, loop.settings.num_train_epochs, self.listener, gives_up, self.track)
+            self.folder, number, name, identity, self.plan.keeping, loop.settings.num_train_epochs, self.listener, gives_up, self.track, losses)
         loop.expect(task)
         if self._is_kept(number):
             check_identity(self.checkpoint.identity, f"the checkpoint of step {self.checkpoint.step}", identity)

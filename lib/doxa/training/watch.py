@@ -33,22 +33,24 @@ class Told(Protocol):
 
 
 class RunWatcher:
-    """Follows the training loop of a stage (see `doxa.training.loop.Watcher`); without a folder it only tells."""
+    """Follows the training loop of a stage (see `doxa.training.loop.Watcher`); without a folder it only tells.
+
+    `losses` are those that no row of the log tells of yet, of a run that goes on."""
 
     def __init__(self, folder: RunFolder | None, stage: int, name: str, identity: dict[str, str], keeping: Keeping, n_epochs: int, told: Told,
-                 gives_up: Callable[[Position], bool], track: Callable[[dict[str, Any]], None]):
+                 gives_up: Callable[[Position], bool], track: Callable[[dict[str, Any]], None], losses: list[float]):
         self.folder, self.identity, self.keeping, self.n_epochs, self.told = folder, identity, keeping, n_epochs, told
         self.stage, self.name, self.gives_up, self.track = stage, name, gives_up, track
-        self._losses: list[float] = []
+        self._losses = losses
         self._kept_s = time.monotonic()
 
     def on_step(self, progress: Progress) -> None:
         self.told.step(progress)
-        self._losses.append(progress.loss)
+        if np.isfinite(progress.loss):
+            self._losses.append(progress.loss)
         if progress.step % self.keeping.logging_steps == 0 or progress.step == progress.n_steps:
-            known = [loss for loss in self._losses if np.isfinite(loss)]
             on_gpu = {} if progress.peak_gpu_memory_bytes is None else {"peak_gpu_memory_bytes": progress.peak_gpu_memory_bytes}
-            self._log({"step": progress.step, "epoch": progress.epoch, "loss": float(np.mean(known)) if known else None,
+            self._log({"step": progress.step, "epoch": progress.epoch, "loss": float(np.mean(self._losses)) if self._losses else None,
                        "learning_rate": progress.learning_rate, "seconds": round(progress.seconds, 3),
                        "peak_memory_bytes": progress.peak_memory_bytes} | on_gpu)
             self._losses.clear()
@@ -77,5 +79,5 @@ class RunWatcher:
 
     def on_checkpoint(self, step: int, tensors: dict[str, torch.Tensor], figures: dict[str, Any]) -> None:
         if self.folder is not None:
-            self.folder.save(Checkpoint(step, tensors, figures, self.identity, self.stage))
+            self.folder.save(Checkpoint(step, tensors, figures, self.identity, self.stage, list(self._losses)))
         self._kept_s = time.monotonic()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -184,6 +185,20 @@ def test_bad_records_are_counted_and_the_rest_trains(data, tmp_path):
     told = f"3 of 323 records carry an error: 1 bad_label ({source}:323), 1 empty_text ({source}:322), 1 not_json ({source}:321); first: {source}:321: "
     assert done.code == 3 and told in done.err_lines[0] and told in done.err_lines[-1], done.err
     assert (tmp_path / "out" / "doxa.json").exists()
+
+
+def test_a_dry_run_says_what_the_run_then_takes(data, tmp_path):
+    flags = ("--base", "scratch", "--head", "sentiment", "--dev", data[1], "--num-train-epochs", 1, "-o", tmp_path / "out")
+    planned = run("finetune", *flags, "--dry-run", data[0])
+    assert planned.code == 0 and not (tmp_path / "out").exists(), planned.err
+    plan = planned.out.decode()
+    records = [json.loads(line) for line in data[0].read_text().splitlines()]
+    for label in ("positive", "negative"):
+        assert f"  {label}  {sum(record.get('sentiment') == label for record in records)}\n" in plan
+    assert run("finetune", *flags, data[0]).code == 0
+    last = [row for line in (tmp_path / "out/training.jsonl").read_text().splitlines() if "loss" in (row := json.loads(line))][-1]
+    assert int(re.search(r"(\d+) steps", plan)[1]) == last["step"]
+    assert float(re.search(r"memory: about ([\d.]+) GB", plan)[1]) == pytest.approx(last["peak_memory_bytes"] / 1e9, rel=0.35)
 
 
 def test_warnings_on_data(data, tmp_path):

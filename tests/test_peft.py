@@ -76,6 +76,18 @@ def test_merged_models_are_plain_ones(trained):
     assert not info["missing_keys"] and bool(info["unexpected_keys"]) == (method == "adapter")
 
 
+def test_peft_itself_reads_the_added_weights(trained):
+    method, output, _ = trained
+    if method == "adapter":
+        pytest.skip("peft has none")
+    from peft import AutoPeftModelForSequenceClassification
+
+    whole, inputs = AutoModelForSequenceClassification.from_pretrained(output).eval(), {"input_ids": torch.tensor([[2, 17, 5, 30, 3]])}
+    alone = AutoPeftModelForSequenceClassification.from_pretrained(output / "adapter", num_labels=whole.config.num_labels, ignore_mismatched_sizes=True).eval()  # the base has a head
+    with torch.inference_mode():
+        torch.testing.assert_close(alone(**inputs).logits, whole(**inputs).logits, rtol=1e-4, atol=1e-5)
+
+
 def ranks(table: str) -> np.ndarray:
     rows = re.findall(r"^  [\w.]+: ([\d ]+)$", table, re.MULTILINE)
     return np.array([int(value) for row in rows for value in row.split()])

@@ -147,9 +147,10 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     terminal = _options.terminal("finetune", quiet or not is_first, verbose)
     source = _options.source(files, from_format, max_record_bytes)
 
-    from doxa.device.libraries import prepare_libraries
+    from doxa.device.libraries import bound_caches, prepare_libraries
 
     prepare_libraries(base)
+    bound_caches(128)  # a step has three times the kernels of a prediction
 
     from doxa.records.reader import Source, read_records
     from doxa.records.standard import write_text

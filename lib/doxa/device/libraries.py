@@ -23,10 +23,10 @@ def prepare_libraries(model: str) -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # an import of it raises ImportError, which its users expect
 
 
-def bound_caches() -> None:
+def bound_caches(n_kernels: int = 32) -> None:
     """Keep oneDNN from caching a kernel for every batch shape it ever saw: memory would grow with the stream."""
     for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-        os.environ.setdefault(name, "32")
+        os.environ.setdefault(name, str(n_kernels))
 
 
 def calm_collector() -> None:

@@ -168,6 +168,11 @@ class TrainingLoop:
         if not self.processes.shards:
             self._rows = narrow_embeddings(self.model, self.optimizer, task.token_ids)
 
+    def held_bytes(self) -> int:
+        """Memory that a run takes besides the model and a step's activations: the best weights, and gradients and moments of what is trained."""
+        best = sum(tensor.nbytes for name, tensor in self.model.state_dict().items() if name not in self._left_out)
+        return best + 3 * sum(parameter.nbytes for parameter in self._trained())
+
     def run(self, task: Task, evaluate: Callable[[], dict[str, float]], watcher: Watcher) -> Position:
         """Train from where `position` is to the end; leave the best weights in the model.
 

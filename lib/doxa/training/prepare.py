@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from doxa.device.choose import choose_device, choose_precision
 from doxa.device.libraries import keep_freed_memory
+from doxa.device.memory import peak_bytes
 from doxa.errors import DoxaError
 from doxa.model.bases import SCRATCH, find_model
 from doxa.model.heads import Head
@@ -27,6 +28,7 @@ from doxa.training.defaults import settle
 from doxa.training.determinism import insist
 from doxa.training.examples import LabelledSet
 from doxa.training.lessons import Lessons, prepare_lessons
+from doxa.training.loop import TrainingLoop
 from doxa.training.masking import Masking, prepare_masking
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepared import Prepared
@@ -125,10 +127,21 @@ def check_disk(plan: Plan, model: PreTrainedModel) -> None:
                         "make room, or name another --output")
 
 
+def _activation_bytes(plan: Plan, prepared: Prepared, length: int) -> int:
+    """What a batch of the longest windows leaves for the backward pass (Korthikanti et al. 2022, section 4.1): for every token and layer 34 values
+    for each of the width's, and 5 for each pair of tokens and head. Taken as 2 bytes each, and twice: dropout's and the heap's share, as seen
+    on CPUs, where fp32 takes hardly more than bf16, which keeps fp32 copies. A layer that is computed again counts three times, for its gradients."""
+    config, n_tokens = prepared.model.config, prepared.settings.per_device_train_batch_size * length
+    layer = 34 * config.hidden_size + 5 * config.num_attention_heads * length
+    kept = config.num_hidden_layers * config.hidden_size + 3 * layer if plan.has_gradient_checkpointing else config.num_hidden_layers * layer
+    return 2 * n_tokens * kept
+
+
 @dataclass(frozen=True)
 class Draft:
     """What a run would do. `lengths` are the quantiles 0.5, 0.9, 0.99 and 1 of the tokens in a training window;
-    `memory_bytes` is an estimate of the weights, their gradients, moments and best copy, and a batch's activations."""
+    `memory_bytes` is an estimate of what the best weights, gradients and moments take, and a batch's activations, on top of the process as it is;
+    on a GPU without the process."""
 
     output: str
     heads: list[Head]
@@ -147,13 +160,13 @@ def draft(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, u
     prepared = prepare(plan, heads, train, dev, unlabelled, listener)
     check_disk(plan, prepared.model)
     sizes = np.array([len(window.ids) for window in prepared.train_windows_of()])
-    config, weights = prepared.model.config, sum(parameter.nbytes for parameter in prepared.model.parameters())
-    batch_tokens = prepared.settings.per_device_train_batch_size * int(sizes.max())
-    # About 34 values per token, layer and width are kept for the backward pass (Korthikanti et al. 2022), in 2 or 4 bytes.
-    activations = 34 * batch_tokens * config.num_hidden_layers * config.hidden_size * (2 if prepared.mixed else 4) // 2
+    disk = needed_bytes(plan, prepared.model)
+    loop = TrainingLoop(prepared.model, prepared.settings, prepared.device, adaptation=prepared.adaptation)
+    loop.expect(prepared.make_task(plan))
+    memory = loop.held_bytes() + _activation_bytes(plan, prepared, int(sizes.max())) + (peak_bytes() if prepared.device.type == "cpu" else 0)
     counts = [Counter(label for value in train.column(i) if value is not None and head.kind in ("label", "labels")
                       for label in (value if isinstance(value, list) else [value])) for i, head in enumerate(heads)]
     return Draft(plan.output, heads, [dict(count.most_common()) for count in counts], len(train.examples), len(dev.examples),
                  tuple(int(v) for v in np.quantile(sizes, (0.5, 0.9, 0.99, 1.0), method="higher")),
                  prepared.settings.n_steps(prepared.n_rows(plan)),
-                 sum(p.numel() for p in prepared.model.parameters()), 5 * weights + activations, needed_bytes(plan, prepared.model))
+                 sum(p.numel() for p in prepared.model.parameters()), memory, disk)

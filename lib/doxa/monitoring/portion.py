@@ -60,13 +60,13 @@ def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> t
     n = table.num_rows
     if watch is None:
         return pa.nulls(n, pa.string()), np.zeros(n, bool), np.zeros(n, bool), np.full(n, -1.0)
-    column = table.column(f"{kind}:{watch.head}").combine_chunks()
+    column, label = table.column(f"{kind}:{watch.head}").combine_chunks(), pa.scalar(watch.label, pa.string())
     is_judged = column.is_valid().to_numpy(zero_copy_only=False)
     if kind == "label":
-        is_watched = pc.fill_null(pc.equal(column, watch.label), False).to_numpy(zero_copy_only=False)
+        is_watched = pc.fill_null(pc.equal(column, label), False).to_numpy(zero_copy_only=False)
         scores = pc.fill_null(table.column(f"score:{watch.head}"), -1.0).to_numpy()
         return column, is_judged, is_watched, np.nan_to_num(scores, nan=-1.0)
-    hits = pc.list_parent_indices(column).filter(pc.equal(pc.list_flatten(column), watch.label))
+    hits = pc.list_parent_indices(column).filter(pc.equal(pc.list_flatten(column), label))
     is_watched = np.zeros(n, bool)
     is_watched[hits.to_numpy(zero_copy_only=False)] = True
     return pa.array(np.where(is_watched, watch.label, None), pa.string()), is_judged, is_watched, np.full(n, -1.0)

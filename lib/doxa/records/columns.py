@@ -290,7 +290,7 @@ class ColumnReader:
         for head in self._columns:
             columns |= head.flatten(member(prediction, head.name, None, n), n)
             has_any = pc.or_(has_any, pc.is_valid(columns[head.main]))
-        columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction"))
+        columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction", pa.string()))
         for name in self._fields:
             columns[f"field:{name}"] = _text(_column(batch, name), n)
         schema = self._flat_schema()
@@ -318,8 +318,8 @@ class ColumnReader:
     def _count(self, table: pa.Table) -> pa.Table:
         errors = table.column("error")
         if errors.null_count < len(errors):
-            self.n_unpredicted += pc.sum(pc.equal(errors, "no_prediction")).as_py() or 0
-            self.n_unreadable += pc.sum(pc.is_in(errors, pa.array(_UNREADABLE))).as_py() or 0
+            self.n_unpredicted += pc.sum(pc.equal(errors, pa.scalar("no_prediction", pa.string()))).as_py() or 0
+            self.n_unreadable += pc.sum(pc.is_in(errors, pa.array(_UNREADABLE, pa.string()))).as_py() or 0
         return table
 
 

@@ -68,7 +68,8 @@ class HeadColumns:
         if self.kind != "number":
             columns[self.main] = member(entry, self.kind, _FLAT_TYPES[self.kind], n)
         if self.kind == "label":  # a score without its label says nothing
-            columns[f"score:{self.name}"] = pc.if_else(pc.is_valid(columns[self.main]), member(entry, "score", pa.float64(), n), None)
+            columns[f"score:{self.name}"] = pc.if_else(pc.is_valid(columns[self.main]), member(entry, "score", pa.float64(), n),
+                                                      pa.scalar(None, pa.float64()))
         if self.kind == "number":
             columns[self.main] = member(entry, "score", pa.float64(), n)
         if self.labels:

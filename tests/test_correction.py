@@ -86,6 +86,34 @@ def test_shares_are_corrected_towards_the_truth_and_hold_it(stream, source):
     assert calm["corrected"]["share"] < calm["watched"]["share"] and angry["corrected"]["share"] > angry["watched"]["share"]
 
 
+@pytest.mark.parametrize("source", ["model", "sample"])
+def test_every_label_of_the_head_is_corrected_towards_the_truth(stream, source):
+    page = report(stream, {"model": "--model", "sample": "--gold-sample"}[source], stream[source])
+    labels = page["heads"]["sentiment"]["labels"]
+    for name, found in labels.items():
+        truth = np.mean([record["sentiment"] == name for record in stream["records"]])
+        assert holds(found["corrected"], truth) and abs(found["corrected"]["share"] - truth) <= abs(found["share"] - truth) + 0.005
+    assert sum(found["corrected"]["share"] for found in labels.values()) == pytest.approx(1, abs=1e-9 if source == "model" else 0.02)
+    assert labels["negative"]["corrected"] == page["total"]["corrected"]
+
+
+def test_heads_that_are_not_watched_are_corrected_too_and_what_cannot_be_is_told(stream, tmp_path):
+    unwatched = json.loads(run("report", "--to", "json", "--watch", "sentiment=negative", "--model", stream["model"], stream["path"]).out)
+    topics = tmp_path / "topics.jsonl"
+    topics.write_text(stream["path"].read_text().replace('"sentiment": {', '"topic": {'))
+    table = json.loads((stream["model"] / "doxa.json").read_text())
+    table["dev"]["confusion"] = {"topic": table["dev"]["confusion"]["sentiment"]}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "doxa.json").write_text(json.dumps(table))
+    page = json.loads(run("report", "--to", "json", "--model", tmp_path / "model", topics).out)
+    assert page["settings"]["watch"] is None and page["heads"]["topic"]["labels"] == unwatched["heads"]["sentiment"]["labels"]
+    table["dev"]["confusion"]["topic"] = {"labels": ["negative", "neutral"], "counts": [[90, 10], [10, 90]], "unseen": [0, 0]}
+    (tmp_path / "model" / "doxa.json").write_text(json.dumps(table))
+    page = json.loads(run("report", "--to", "json", "--model", tmp_path / "model", topics).out)
+    assert all("corrected" not in found for found in page["heads"]["topic"]["labels"].values())
+    assert any('labels of head "topic" cannot be corrected' in note for note in page["notes"])
+
+
 def test_the_signature_says_method_and_source(stream):
     table = report(stream, "--by", "source", "--model", stream["model"])["signature"]
     assert re.search(r" corrected=adjusted-count\(dev n=1000 of doxa\.json sha [0-9a-f]{8}\)$", table)

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from doxa.metrics.intervals import wilson
 from doxa.metrics.prevalence import (
-    adjust_all_shares, adjust_shares, can_correct, contradict, infer_share, pool_others, shift_shares)
+    adjust_all_shares, adjust_shares, can_correct, contradict, infer_share, pool_others)
 
 QUALITIES = ((0.95, 0.05), (0.85, 0.10), (0.70, 0.20))  # true-positive, false-positive rate
 PREVALENCES = (0.05, 0.2, 0.5, 0.8)
@@ -160,33 +160,6 @@ def test_all_shares_are_the_same_for_a_seed_and_need_something():
     for confusion, counts in ((RATES, [0, 0, 0]), (RATES * [[1], [0], [1]], [1, 1, 1])):
         with pytest.raises(ValueError):
             adjust_all_shares(confusion, counts)
-
-
-def draw_scores(generator, shares, prior, n):
-    """Scores that are calibrated where labels are as common as `prior`, of texts of which they are as common as `shares`."""
-    gold = generator.choice(3, n, p=shares)
-    features = generator.normal(size=(n, 3)) + 2.0 * np.eye(3)[gold]
-    likelihoods = np.exp(2.0 * features)  # of N(2 e_k, 1) against N(0, 1), up to a factor
-    weighted = likelihoods * prior
-    return weighted / weighted.sum(axis=1, keepdims=True)
-
-
-def test_shifted_shares_find_the_truth_that_mean_scores_miss():
-    generator, prior = np.random.default_rng(5), np.array([0.6, 0.3, 0.1])
-    for truth in ([0.1, 0.2, 0.7], [0.05, 0.9, 0.05], [0.6, 0.3, 0.1]):
-        scores = draw_scores(generator, truth, prior, 4000)
-        assert shift_shares(scores, prior) == pytest.approx(truth, abs=0.03)
-        assert (np.abs(scores.mean(axis=0) - truth).max() > 0.08) == (truth[0] != 0.6)
-
-
-def test_shifted_shares_are_the_likeliest():
-    generator, prior = np.random.default_rng(6), np.array([0.5, 0.3, 0.2])
-    scores = draw_scores(generator, [0.2, 0.2, 0.6], prior, 300)
-    best = minimize(lambda x: -np.log(scores / prior @ softmax(x)).sum(), np.zeros(3), method="Nelder-Mead",
-                    options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 10000, "maxfev": 10000}).x
-    assert shift_shares(scores, prior) == pytest.approx(softmax(best), abs=1e-4)
-    with pytest.raises(ValueError):
-        shift_shares(np.zeros((0, 3)), prior)
 
 
 @pytest.mark.parametrize("hits, n", [(52000, 120000), (1200, 2400), (430, 1000)])

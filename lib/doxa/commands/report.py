@@ -17,9 +17,9 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
                    "it, in any case), field:lang=en. Repeatable; all must hold. Where the value is missing none holds, not even !=.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is shown.  [default: sentiment=negative, if there]")
 @click.option("--model", "-m", type=click.Path(exists=True, file_okay=False), metavar="DIR",
-              help="Correct the watched shares for the mistakes that this model, which predicted, made on its dev set.")
+              help="Correct the shares of all labels for the mistakes that this model, which predicted, made on its dev set; of groups and buckets that of the watched one.")
 @click.option("--gold-sample", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
-              help="Correct them for the mistakes in a random sample of these records that also holds the gold label, under the head's name.")
+              help="Correct those of the watched head for the mistakes in a random sample of these records that also holds the gold label, under the head's name.")
 @click.option("--false-alarms", "promise", metavar="N/SPAN",
               help="Mark what alert would have told at this promise, such as 1/week, and say what moved; with its usual --baseline.")
 @click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w, 1mo.  [default: by the span]")

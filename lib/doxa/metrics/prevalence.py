@@ -120,25 +120,6 @@ def _solve(rates: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def shift_shares(scores: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The shares (K) of all labels in a stream under which its scores (N, K) are likeliest, by EM (Saerens et al. 2002).
-
-    Assumes label shift, and that scores are calibrated: those that P(label | text) has where labels are as common as `prior` (K, above 0),
-    the shares in the training set. Scores are 0 or more, and sum to 1. Raises ValueError where there is none."""
-    if not len(scores):
-        raise ValueError("no scores")
-    ratios = np.asarray(scores, float) / prior
-    shares = np.asarray(prior, float)
-    for _ in range(MOST_STEPS):
-        weighted = ratios * shares
-        step = (weighted / weighted.sum(axis=1, keepdims=True)).mean(axis=0)
-        is_still = np.abs(step - shares).max() < PRECISE
-        shares = step
-        if is_still:
-            break
-    return shares
-
-
 def infer_share(pairs: np.ndarray, hits: int, n: int) -> Estimate:
     """Prediction-powered share of a label (Angelopoulos et al. 2023, tuned as PPI++ is, Angelopoulos, Duchi and Zrnic 2023).
 

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from doxa.metrics.prevalence import adjust_shares, can_correct, contradict, infer_share
-from doxa.monitoring.figures import Corrected, Figures, Group
-from doxa.monitoring.mistakes import Mistakes
+from doxa.monitoring.figures import Corrected, Figures, Group, HeadCounts
+from doxa.monitoring.mistakes import Mistakes, as_corrected
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 
 LEAST_GOLD = 30  # texts of a group in the sample; of fewer, the whole sample's mistakes say more
@@ -18,16 +18,31 @@ class Known(Protocol):
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes: ...
 
+    def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None: ...
+
 
 def correct(figures: Figures, settings: Settings, known: Known) -> None:
-    """Add corrected shares of the watched label to the total, every group and every bucket.
+    """Add corrected shares: of the watched label to the total, every group and every bucket, and of every label to its head.
 
     They are adjusted counts under label shift (metrics/prevalence.py). With a random sample of the stream less is assumed: the
     total, and groups with at least LEAST_GOLD texts in it, are inferred from it and the predictions, which leaves open how the
     classifier errs, and buckets take the mistakes of their group where these can correct. Groups by the watched head hold one
-    label each: the mistakes in them are others, and they are not corrected. Raises what `known` does."""
-    if figures.total is None or figures.watch is None:
+    label each: the mistakes in them are others, and they are not corrected. Of a head of one label the total's share is that of all labels
+    adjusted at once, whose mixture is left open, where groups and buckets tell the watched label from all others, in whatever mixture dev
+    has them. Raises what `known` does."""
+    if figures.total is None:
         return
+    for head in figures.heads:
+        if head.kind != "number":
+            shares = known.label_shares(head, settings, figures)
+            head.corrected = shares or {}
+            if shares is None:
+                figures.notes.append(f'shares of the labels of head "{head.name}" cannot be corrected: the dev set lacks one of them, or the model does')
+    if figures.watch is not None:
+        _correct_watched(figures, settings, known)
+
+
+def _correct_watched(figures: Figures, settings: Settings, known: Known) -> None:
     watch, total = choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}), figures.total
     mistakes = known.mistakes(watch, settings, figures)
     is_own = any(name.removeprefix("head:").removeprefix("field:") == watch.head for group in figures.groups for name in group.values)
@@ -40,6 +55,9 @@ def correct(figures: Figures, settings: Settings, known: Known) -> None:
             found = infer_share(own, group.watched.hits, group.watched.n)
             group.corrected = Corrected(found.value, group.watched.n, (found.low, found.high))
             n_inferred += group is not total
+    of_label = next(head.corrected.get(watch.label) for head in figures.heads if head.name == watch.head)
+    if of_label is not None and can_correct(mistakes.pairs):
+        total.corrected = of_label
     figures.correction = _describe(mistakes, n_inferred, len(groups) - n_inferred)
     figures.notes += _notes(figures, mistakes, len(groups) - n_inferred)
     if is_own:
@@ -49,8 +67,7 @@ def correct(figures: Figures, settings: Settings, known: Known) -> None:
 def _adjust(group: Group, pairs: np.ndarray) -> None:
     cells = [group.watched, *(bucket.watched for bucket in group.buckets)]
     shares, lows, highs = adjust_shares(pairs, [cell.hits for cell in cells], [cell.n for cell in cells])
-    found = [Corrected(None if np.isnan(share) else share, cell.n, (low, high))
-             for cell, share, low, high in zip(cells, shares.tolist(), lows.tolist(), highs.tolist())]
+    found = [as_corrected(cell.n, *estimate) for cell, estimate in zip(cells, zip(shares.tolist(), lows.tolist(), highs.tolist()))]
     group.corrected = found[0]
     group.buckets = [replace(bucket, corrected=corrected) for bucket, corrected in zip(group.buckets, found[1:])]
 

@@ -83,7 +83,7 @@ class Group:
 
 @dataclass
 class HeadCounts:
-    """Counts of one head: labels with their shares, or mean and (population) standard deviation of a number."""
+    """Counts of one head: labels with their shares, counted and where known `corrected`, or mean and (population) standard deviation of a number."""
 
     name: str
     kind: str
@@ -91,6 +91,7 @@ class HeadCounts:
     labels: dict[str, Share] = field(default_factory=dict)
     mean: float | None = None
     sd: float | None = None
+    corrected: dict[str, Corrected] = field(default_factory=dict)
 
 
 @dataclass

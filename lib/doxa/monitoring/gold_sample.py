@@ -8,11 +8,12 @@ import orjson
 import pyarrow as pa
 
 from doxa.errors import DoxaError, UsageError
+from doxa.metrics.prevalence import infer_share
 from doxa.model.directory import sha256_of
 from doxa.monitoring.aggregate import aggregate
-from doxa.monitoring.figures import Figures
+from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.mistakes import SHA_DIGITS, Mistakes
-from doxa.monitoring.settings import Settings, Watch
+from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.records.columns import ColumnReader, Wanted, read_columns
 from doxa.records.groups import MOST_GROUPS
 from doxa.records.reader import Source
@@ -25,16 +26,15 @@ class GoldSample:
 
     def __init__(self, path: str, wanted: Wanted, max_record_bytes: int):
         self.path, self.wanted, self.source = path, wanted, Source((path,), None, max_record_bytes)
+        self._read: dict[str, tuple[ColumnReader, list[pa.Table]]] = {}  # by the head: it may be a pipe
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
         """The mistakes in the sample and in each of its groups. Records without gold label or prediction are left out.
 
         Raises DoxaError where none is left."""
-        gold = f"field:{watch.head}"
-        reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, gold)))
         settings = replace(settings, watch=str(watch), since=figures.since, until=figures.until, last=None, every=None, top=MOST_GROUPS, n_examples=0)
         try:
-            tables = list(reader)
+            reader, tables = self._tables(watch.head)
             kind = reader.heads.get(watch.head)
             sides = [_count_side(reader, tables, watch, kind, side, settings) for side in (False, True)] if kind in ("label", "labels") else []
         except UsageError as error:
@@ -49,6 +49,21 @@ class GoldSample:
                             f"beside prediction.{watch.head}")
         sha = f" sha {sha256_of(self.path)[:SHA_DIGITS]}" if os.path.isfile(self.path) else ""
         return Mistakes(pairs, f"gold sample n={int(pairs.sum())} of {os.path.basename(self.path)}{sha}", True, groups)
+
+    def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
+        """The shares of the labels of the watched head, each inferred from its own mistakes; nothing of other heads."""
+        found = {}
+        if figures.watch and choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}).head == head.name:
+            for label, share in head.labels.items():
+                estimate = infer_share(self.mistakes(Watch(head.name, label, False), settings, figures).pairs, share.hits, share.n)
+                found[label] = Corrected(estimate.value, share.n, (estimate.low, estimate.high))
+        return found
+
+    def _tables(self, head: str) -> tuple[ColumnReader, list[pa.Table]]:
+        if head not in self._read:
+            reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, f"field:{head}")))
+            self._read[head] = reader, list(reader)
+        return self._read[head]
 
 
 class _Part:

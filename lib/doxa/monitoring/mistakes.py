@@ -2,15 +2,15 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from doxa.errors import DoxaError, UsageError
-from doxa.metrics.prevalence import pool_others
+from doxa.metrics.prevalence import adjust_all_shares, adjust_shares, pool_others
 from doxa.model.directory import TABLE, read_table, sha256_of
-from doxa.monitoring.figures import Figures
+from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.settings import Settings, Watch
+from doxa.records.conditions import Condition
 from doxa.records.names import split_scope
 
 SHA_DIGITS = 8
@@ -54,30 +54,56 @@ class DevConfusions:
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
         """Raises UsageError where the model has no such head or label, or the records are chosen by the head itself;
         DoxaError where the counts are damaged."""
-        for condition in settings.conditions:
-            if split_scope(condition.name)[1].removesuffix(".score") == watch.head:
-                raise UsageError(f"--where {condition} chooses by the watched head, whose mistakes among those records are not the dev set's; "
-                                 "correct with --gold-sample instead of --model")
+        if condition := _chooses(settings, watch.head):
+            raise UsageError(f"--where {condition} chooses by the watched head, whose mistakes among those records are not the dev set's; "
+                             "correct with --gold-sample instead of --model")
         if watch.head not in self.heads:
             raise UsageError(f'--model: {self.path} has confusion counts of: {", ".join(sorted(self.heads)) or "nothing"}; not of "{watch.head}"')
-        try:
-            labels, pairs = _read_pairs(self.heads[watch.head], watch.label)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DoxaError(f"{self.path} is damaged: {type(error).__name__} {error}") from None
-        if pairs is None:
+        labels, counts, unseen = self._read(watch.head)
+        if watch.label not in labels:
             raise UsageError(f'--model: head "{watch.head}" of {self.path} has no label "{watch.label}"; there are: {", ".join(labels)}')
+        index = labels.index(watch.label)
+        pairs = counts[index] if counts.ndim == 3 else pool_others(np.concatenate([counts, unseen.reshape(1, len(labels))]), index)
         return Mistakes(pairs, f"dev n={int(pairs.sum())} of {TABLE} sha {self.sha}", False)
 
+    def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
+        """The shares of a head's labels: of one label, adjusted for all of them at once, of many, each by itself. Nothing where its mistakes are
+        not known, or the records are chosen by it; None where they do not suffice: the dev set lacks a label, or the records hold another.
 
-def _read_pairs(entry: dict[str, Any], label: str) -> tuple[list[str], np.ndarray | None]:
-    labels, counts = list(map(str, entry["labels"])), np.array(entry["counts"], np.int64)
-    n = len(labels)
-    if counts.shape not in ((n, n), (n, 2, 2)) or counts.min(initial=0) < 0:
-        raise ValueError(f"counts of {n} labels have the shape {counts.shape}")
-    if label not in labels:
-        return labels, None
-    index = labels.index(label)
-    if counts.ndim == 3:
-        return labels, counts[index]
-    unseen = np.array(entry["unseen"], np.int64)
-    return labels, pool_others(np.concatenate([counts, unseen.reshape(1, n)]), index)
+        Raises DoxaError where the counts are damaged."""
+        if head.name not in self.heads or _chooses(settings, head.name):
+            return {}
+        labels, counts, _ = self._read(head.name)
+        hits = [head.labels[label].hits if label in head.labels else 0 for label in labels]
+        if not set(head.labels) <= set(labels):
+            return None
+        if counts.ndim == 3:
+            found = [[values[0] for values in adjust_shares(pairs, np.array([n]), np.array([head.n]))] for pairs, n in zip(counts, hits)]
+        else:
+            try:
+                found = np.transpose(adjust_all_shares(counts, np.array(hits)))
+            except ValueError:
+                return None
+        return {label: as_corrected(head.n, *map(float, estimate)) for label, estimate in zip(labels, found)}
+
+    def _read(self, head: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Labels, counts, and how often each label was predicted for texts whose label training did not have."""
+        try:
+            entry = self.heads[head]
+            labels, counts = list(map(str, entry["labels"])), np.array(entry["counts"], np.int64)
+            n = len(labels)
+            if counts.shape not in ((n, n), (n, 2, 2)) or counts.min(initial=0) < 0:
+                raise ValueError(f"counts of {n} labels have the shape {counts.shape}")
+            return labels, counts, np.array(entry["unseen"] if counts.ndim == 2 else np.zeros(n), np.int64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DoxaError(f"{self.path} is damaged: {type(error).__name__} {error}") from None
+
+
+def as_corrected(n: int, share: float, low: float, high: float) -> Corrected:
+    """An estimate over n texts; a share that is NaN stays open."""
+    return Corrected(None if np.isnan(share) else share, n, (low, high))
+
+
+def _chooses(settings: Settings, head: str) -> Condition | None:
+    """The condition that chooses records by a head, if there is one."""
+    return next((condition for condition in settings.conditions if split_scope(condition.name)[1].removesuffix(".score") == head), None)

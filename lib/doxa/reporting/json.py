@@ -55,7 +55,8 @@ def _corrected(corrected: Corrected | None) -> dict:
 def _head(head: HeadCounts) -> dict:
     if head.kind == "number":
         return {"kind": head.kind, "n": head.n, "mean": head.mean, "sd": head.sd}
-    return {"kind": head.kind, "n": head.n, "labels": {label: _share(share) for label, share in head.labels.items()}}
+    return {"kind": head.kind, "n": head.n, "labels": {
+        label: _share(share) | _corrected(head.corrected.get(label)) for label, share in head.labels.items()}}
 
 
 def _group(group: Group, figures: Figures) -> dict:

@@ -46,10 +46,12 @@ def _head(head: HeadCounts) -> list[str]:
     if head.kind == "number":
         mean, sd = ("–" if value is None else f"{value:.3f}" for value in (head.mean, head.sd))
         return [f"| {escape(head.name)} | n | mean | sd |", "|---|---:|---:|---:|", f"| | {head.n:,} | {mean} | {sd} |", ""]
-    shown = list(head.labels.items())[: wording.MOST_LABELS]
-    rows = [f"| {escape(label)} | {share.hits:,} | {wording.percent_interval(share)} |" for label, share in shown]
-    rows += [f"| and {len(head.labels) - len(shown)} more labels | | |"] if len(shown) < len(head.labels) else []
-    return [f"| {escape(head.name)} | n | share (95 %) |", "|---|---:|---:|", *rows, ""]
+    shown, is_corrected = list(head.labels.items())[: wording.MOST_LABELS], bool(head.corrected)
+    rows = [[escape(label), f"{share.hits:,}", wording.percent_interval(share), wording.percent_interval(head.corrected[label]) if is_corrected else ""]
+            for label, share in shown]
+    rows += [[f"and {len(head.labels) - len(shown)} more labels", "", "", ""]] if len(shown) < len(head.labels) else []
+    table = [[escape(head.name), "n", "share (95 %)", "corrected (95 %)"], ["---", "---:", "---:", "---:"], *rows]
+    return ["| " + " | ".join(row[: 3 + is_corrected]) + " |" for row in table] + [""]
 
 
 def _groups(figures: Figures) -> list[str]:

@@ -52,17 +52,18 @@ def _table() -> Table:
 
 
 def _head_table(head: HeadCounts, width: int) -> Table:
-    table = _table()
+    table, is_wide = _table(), width >= (NARROW_CORRECTED if head.corrected else NARROW)
     table.add_column(_plain(head.name, "bold"), overflow="fold")
-    titles = ("n", "mean", "sd") if head.kind == "number" else ("n", "share", "95 %")[: 3 if width >= NARROW else 2]
+    shares = ["share", *(["corrected"] if head.corrected else [])]
+    titles = ["n", "mean", "sd"] if head.kind == "number" else ["n", *(title for share in shares for title in (share, "95 %")[: 1 + is_wide])]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     if head.kind == "number":
         table.add_row("", f"{head.n:,}", *("–" if value is None else f"{value:.3f}" for value in (head.mean, head.sd)))
         return table
     for label, share in list(head.labels.items())[: wording.MOST_LABELS]:
-        cells = (f"{share.hits:,}", wording.percent(share), wording.interval(share))
-        table.add_row(_plain(label), *cells[: len(titles)])
+        shown = [share, *([head.corrected[label]] if head.corrected else [])]
+        table.add_row(_plain(label), f"{share.hits:,}", *(cell for one in shown for cell in (wording.percent(one), wording.interval(one))[: 1 + is_wide]))
     if len(head.labels) > wording.MOST_LABELS:
         table.add_row(_plain(f"and {len(head.labels) - wording.MOST_LABELS} more labels", "italic"), *[""] * len(titles))
     return table

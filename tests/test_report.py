@@ -14,7 +14,8 @@ from shell import run, shell
 from doxa.monitoring.aggregate import aggregate
 from doxa.records.conditions import parse_conditions
 from doxa.monitoring.settings import Settings
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.reader import Source
 
 FORMATS = ["jsonl", "jsonl.gz", "arrow", "parquet", "csv"]

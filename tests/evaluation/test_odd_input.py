@@ -13,7 +13,8 @@ from doxa.evaluation.evaluate import Settings, judge_heads
 from doxa.evaluation.gate import check_gates, parse_gate
 from doxa.evaluation.intake import read_evidence
 from doxa.metrics.bootstrap import draw_cells
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.reader import Source
 from doxa.reporting.evaluation import FORMATS, render_evaluation
 

@@ -7,7 +7,8 @@ from judged import judged, lines
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.compare import Settings, compare_all
 from doxa.evaluation.intake import read_evidence
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.reader import Source
 
 

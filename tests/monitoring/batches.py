@@ -1,5 +1,7 @@
 """Hand-made column batches in place of a file."""
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 
 from doxa.monitoring.aggregate import aggregate
@@ -13,21 +15,20 @@ class Batches:
     """What ColumnReader gives, from rows as dicts, `size` rows a batch."""
 
     def __init__(self, rows, heads=None, by=None, size=1000):
-        self.heads, self.rows, self.size = heads or {"sentiment": "label"}, rows, size
-        self.by = (resolve_name(by, "--by", self.heads, [by]),) if by else ()
-        self.where = {}
+        self.rows, self.size, heads = rows, size, heads or {"sentiment": "label"}
+        self.schema = SimpleNamespace(heads=heads, by=(resolve_name(by, "--by", heads, [by]),) if by else (), where={})
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
-        fields += [(named.column, pa.string()) for named in self.by if named.scope == "field"]
-        for head, kind in self.heads.items():
+        fields += [(named.column, pa.string()) for named in self.schema.by if named.scope == "field"]
+        for head, kind in heads.items():
             fields += [(f"{kind}:{head}", _TYPES[kind])] if kind != "number" else []
             fields += [(f"score:{head}", pa.float64())] if kind != "labels" else []
-        self.schema = pa.schema(fields)
+        self.columns = pa.schema(fields)
 
     def __iter__(self):
         for start in range(0, len(self.rows), self.size):
             rows = self.rows[start : start + self.size]
-            rows = [{**{named.column: row.get("by") for named in self.by}, **row} for row in rows]
-            yield pa.Table.from_pylist(rows, schema=self.schema)
+            rows = [{**{named.column: row.get("by") for named in self.schema.by}, **row} for row in rows]
+            yield pa.Table.from_pylist(rows, schema=self.columns)
 
 
 def row(i, time="2026-10-01T09:00:00Z", label="negative", score=0.9, text=None, **more):

@@ -13,7 +13,8 @@ from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.buckets import parse_every
 from doxa.monitoring.settings import Settings
 from doxa.records import columns
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.reader import Source
 
 WORDS = "harbour quiet ledger amber drift copper window marble yield basket signal orchard tunnel velvet prism candle".split()

@@ -27,8 +27,8 @@ def make_rows(n, seed=3):
 class Combined(Batches):
     def __init__(self, rows, by, size=70):
         super().__init__(rows, HEADS, None, size)
-        self.by = by
-        self.schema = self.schema.append(pa.field("field:source", pa.string()))
+        self.schema.by = by
+        self.columns = self.columns.append(pa.field("field:source", pa.string()))
 
 
 TOPIC, SOURCE, TAGS = Named("topic", "label"), Named("source", "field"), Named("tags", "labels")
@@ -60,7 +60,7 @@ def test_names_say_what_is_what():
 
 def test_a_head_and_a_field_of_one_name():
     table = Combined([row(0, **{"label:topic": "a", "field:topic": "b"})], (TOPIC, Named("topic", "field")))
-    table.schema = table.schema.append(pa.field("field:topic", pa.string()))
+    table.columns = table.columns.append(pa.field("field:topic", pa.string()))
     assert aggregate(table, Settings()).groups[0].values == {"head:topic": "a", "field:topic": "b"}
 
 

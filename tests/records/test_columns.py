@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from doxa.errors import UsageError
 from doxa.records import columns
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.outcome import Outcome
 from doxa.records.reader import Source, read_records
 from doxa.records.writer import open_writer
@@ -71,7 +72,7 @@ PLAIN = [b'{"id": %d, "text": "plain %d", "source": "s%d", "timestamp": "2024-01
 def read(path, by=None, where=()) -> list[dict]:
     reader = read_columns(Source((str(path),)), Wanted(by=(by,) if by else (), where=where))
     rows = [row for batch in reader for row in batch.to_pylist()]
-    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.heads, reader.by)]
+    return [*rows, (reader.n_unreadable, reader.n_unpredicted, reader.schema.heads, reader.schema.by)]
 
 
 @pytest.mark.parametrize("line", SURPRISES)
@@ -103,9 +104,18 @@ def test_the_fast_path_is_taken(tmp_path, monkeypatch):
     """Clean lines never reach the careful reader, so the equality above compares two things."""
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
-    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    monkeypatch.setattr(columns.ColumnReader, "_read_records", lambda self, records: pytest.fail("careful path"))
     rows = read(path, "source")
     assert len(rows) == 2001 and rows[0]["label:topic"] == "l0" and rows[1]["field:source"] == "s1" and rows[2]["labels:tags"] == ["x"]
+
+
+def test_lines_behind_a_table_take_the_fast_path_too(tmp_path, monkeypatch):
+    lines, table = tmp_path / "lines.jsonl", tmp_path / "table.parquet"
+    lines.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
+    pq.write_table(pa.Table.from_pylist([json.loads(line) | {"prediction": {"topic": {"label": "a", "score": 0.5}}} for line in PLAIN]), table)
+    monkeypatch.setattr(columns.ColumnReader, "_read_records", lambda self, records: pytest.fail("careful path"))
+    rows = [row for batch in read_columns(Source((str(table), str(lines))), Wanted()) for row in batch.to_pylist()]
+    assert len(rows) == 2040 and [row["label:topic"] for row in rows[38:42]] == ["a", "a", "l0", "l1"]
 
 
 def test_a_number_that_is_only_compared_stays_on_the_fast_path(tmp_path, monkeypatch):
@@ -113,7 +123,7 @@ def test_a_number_that_is_only_compared_stays_on_the_fast_path(tmp_path, monkeyp
     path.write_text("".join(json.dumps({"text": "t", "weight": i / 4, "is_new": i % 2 > 0, "n": i, "prediction": {"topic": {"label": "a", "score": 0.5}}}) + "\n"
                             for i in range(9)))
     with monkeypatch.context() as patch:
-        patch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+        patch.setattr(columns.ColumnReader, "_read_records", lambda self, records: pytest.fail("careful path"))
         rows = read(path, None, ("weight", "is_new", "n"))
     assert [(row["field:weight"], row["field:is_new"], row["field:n"]) for row in rows[:2]] == [("0.0", "false", "0"), ("0.25", "true", "1")]
     grouped = read(path, "weight", ("weight",))  # as text, where it names a group
@@ -123,7 +133,7 @@ def test_a_number_that_is_only_compared_stays_on_the_fast_path(tmp_path, monkeyp
 def test_a_system_without_files_in_memory_reads_the_same(tmp_path, monkeypatch):
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
-    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    monkeypatch.setattr(columns.ColumnReader, "_read_records", lambda self, records: pytest.fail("careful path"))
     expected = read(path)
     monkeypatch.delattr("os.memfd_create", raising=False)
     assert read(path) == expected
@@ -133,7 +143,7 @@ def test_blocks_follow_one_another_in_the_same_file(tmp_path, monkeypatch):
     """Long after short, and equally long with other values: nothing of the block before is seen."""
     monkeypatch.setattr(columns, "BLOCK_BYTES", 1)
     monkeypatch.setattr("doxa.records.lines.CHUNK_BYTES", 700)
-    monkeypatch.setattr(columns.ColumnReader, "_careful", lambda self, records: pytest.fail("careful path"))
+    monkeypatch.setattr(columns.ColumnReader, "_read_records", lambda self, records: pytest.fail("careful path"))
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b"\n".join(PLAIN * 50) + b"\n")
     assert [row["id"] for row in read(path)[:-1]] == [str(i) for i in range(40)] * 50

@@ -11,7 +11,8 @@ from test_page import HOSTILE, hostile_figures
 
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.settings import Settings
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.reader import Source
 from doxa.reporting.explanations.html import render_explanations
 from doxa.reporting.page import render

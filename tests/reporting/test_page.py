@@ -8,7 +8,8 @@ import pytest
 
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.settings import Settings
-from doxa.records.columns import Wanted, read_columns
+from doxa.records.columns import read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.reader import Source
 from doxa.records.page_formats import choose_page
 from doxa.reporting.page import FORMATS, render

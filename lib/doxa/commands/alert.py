@@ -74,7 +74,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     from doxa.monitoring.alerts.watching import Asked
     from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.buckets import load_zone, parse_length
-    from doxa.records.columns import Wanted
+    from doxa.records.flat_schema import Wanted
 
     if show:
         _show(state, to)

@@ -61,7 +61,8 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     from doxa.monitoring.gold_sample import GoldSample
     from doxa.monitoring.mistakes import DevConfusions
     from doxa.monitoring.times import parse_bound
-    from doxa.records.columns import Wanted, read_columns
+    from doxa.records.columns import read_columns
+    from doxa.records.flat_schema import Wanted
     from doxa.records.conditions import parse_conditions
     from doxa.records.page_formats import choose_page
     from doxa.records.standard import page_look

@@ -13,9 +13,10 @@ from doxa.evaluation.seen import Seen
 from doxa.evaluation.tallied_intake import TalliedIntake
 from doxa.model.kinds.marks import checking_fields, kinds_by_mark
 from doxa.model.kinds.table import KINDS
-from doxa.records.columns import ColumnReader, Wanted
+from doxa.records.columns import ColumnReader
 from doxa.records.conditions import Condition, good_rows, select
 from doxa.records.entries import FLAT_KINDS
+from doxa.records.flat_schema import Wanted
 from doxa.records.groups import GroupNames, group_names, name_group, spread_lists
 
 LENGTH_EDGES = (16, 32, 64, 128, 256, 512)
@@ -70,7 +71,7 @@ class _Intake:
         seen.errors.update(errors.drop_null().to_pylist())
         table = good_rows(table)
         if self.conditions:
-            kept, _ = select(table, self.conditions, self.reader.where)
+            kept, _ = select(table, self.conditions, self.reader.schema.where)
             table, places = table.filter(kept), places[kept.to_numpy(zero_copy_only=False)]
             seen.n_unmet += len(kept) - table.num_rows
         if not table.num_rows:
@@ -82,19 +83,19 @@ class _Intake:
         seen.n_good += table.num_rows
 
     def _start(self) -> None:
-        heads = self.reader.heads
+        heads = self.reader.schema.heads
         for name in self.asked:
             if name not in heads:
                 raise UsageError(f'--head {name}: the first predictions have no such head; there are: {", ".join(sorted(heads))}')
         self.parts = {name: self._part(name, heads[name]) for name in (self.asked or heads)}
         if self.n_mistakes and any(part.keeps_texts for part in self.parts.values()):
             self.kept_columns.setdefault("text", [])
-        self.names = GroupNames(len(self.reader.by))
+        self.names = GroupNames(len(self.reader.schema.by))
 
     def _part(self, name: str, kind: str) -> HeadIntake:
-        gold_field = self.reader.gold_field(name)
+        gold_field = self.reader.schema.gold_field(name)
         if kind in FLAT_KINDS:
-            return FlatIntake(name, kind, gold_field, self.reader.labels.get(name, []), self.n_mistakes)
+            return FlatIntake(name, kind, gold_field, self.reader.schema.labels.get(name, []), self.n_mistakes)
         return TalliedIntake(name, KINDS[kind], gold_field, self.n_mistakes)
 
     def _remember(self, table: pa.Table, places: np.ndarray) -> None:
@@ -112,8 +113,8 @@ class _Intake:
     def _slices(self, table: pa.Table) -> dict[str, tuple[np.ndarray | None, np.ndarray]]:
         """For each slicing, rows (None: each once) and the code of each."""
         found = {}
-        if self.reader.by:
-            rows, columns = spread_lists([table.column(named.column).combine_chunks() for named in self.reader.by])
+        if self.reader.schema.by:
+            rows, columns = spread_lists([table.column(named.column).combine_chunks() for named in self.reader.schema.by])
             found["by"] = rows, self.names.encode(columns)
         if self.by_length:
             found["length"] = None, _encode_lengths(table)
@@ -121,7 +122,7 @@ class _Intake:
 
     def finish(self) -> Seen:
         seen = self.seen
-        by = group_names(self.reader.by)
+        by = group_names(self.reader.schema.by)
         names = {"length": _length_names()}
         if self.names is not None and by:
             names["by"] = [", ".join(by) + " (none)" if values == (None,) * len(by) else name_group(by, values) for values in self.names.values]

@@ -80,7 +80,7 @@ class Counter:
         self.watch: Watch | None = None
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
-        heads = reader.heads
+        heads = reader.schema.heads
         self.n_records += table.num_rows
         table = self._without_errors(table)
         if not table.num_rows:
@@ -88,15 +88,15 @@ class Counter:
         if self.tallies is None:
             self.tallies = [TALLIES[kind](head, kind) for head, kind in heads.items()]
             self.watch = choose_watch(self.settings.watch, heads)
-            self.names = GroupNames(len(reader.by))
+            self.names = GroupNames(len(reader.schema.by))
         us, problems = read_times(table, self.settings.assumed_zone)
         for problem, n in problems.items():
             self.problems[problem] = self.problems.get(problem, 0) + n
         table, us = self._inside(table, us)
-        table, us = self._meeting(table, us, reader.where)
+        table, us = self._meeting(table, us, reader.schema.where)
         self.n_counted += table.num_rows
         if table.num_rows:
-            self._count(table, us, heads, [named.column for named in reader.by])
+            self._count(table, us, heads, [named.column for named in reader.schema.by])
 
     def _without_errors(self, table: pa.Table) -> pa.Table:
         errors = table.column("error")

@@ -23,7 +23,7 @@ def conclude(counter, reader) -> Figures:
     every = settings.every or (choose_every(first, last) if first is not None else None)
     edges = bucket_edges(first, last, every, settings.zone) if first is not None else []
     _note_losses(counter, problems, notes)
-    names = group_names(reader.by)
+    names = group_names(reader.schema.by)
     total, groups = _groups(counter, edges, last, watch is not None, names)
     return Figures(
         title=settings.title, n_records=counter.n_records, errors=dict(sorted(counter.errors.items(), key=lambda item: (-item[1], item[0]))),

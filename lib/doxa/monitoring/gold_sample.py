@@ -14,7 +14,8 @@ from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.mistakes import SHA_DIGITS, Mistakes
 from doxa.monitoring.settings import Settings, Watch, choose_watch
-from doxa.records.columns import ColumnReader, Wanted, read_columns
+from doxa.records.columns import ColumnReader, read_columns
+from doxa.records.flat_schema import Wanted
 from doxa.records.groups import MOST_GROUPS
 from doxa.records.reader import Source
 
@@ -35,7 +36,7 @@ class GoldSample:
         settings = replace(settings, watch=str(watch), since=figures.since, until=figures.until, last=None, every=None, top=MOST_GROUPS, n_examples=0)
         try:
             reader, tables = self._tables(watch.head)
-            kind = reader.heads.get(watch.head)
+            kind = reader.schema.heads.get(watch.head)
             sides = [_count_side(reader, tables, watch, kind, side, settings) for side in (False, True)] if kind in ("label", "labels") else []
         except UsageError as error:
             raise DoxaError(f"--gold-sample {self.path}: {error}") from None
@@ -70,7 +71,7 @@ class _Part:
     """Some rows of what a reader has read."""
 
     def __init__(self, reader: ColumnReader, tables: list[pa.Table]):
-        self.heads, self.by, self.where, self.tables = reader.heads, reader.by, reader.where, tables
+        self.schema, self.tables = reader.schema, tables
 
     def __iter__(self):
         return iter(self.tables)

@@ -61,7 +61,7 @@ class Intake:
         taken.n_records += table.num_rows
         table = good_rows(table)
         if self.conditions and table.num_rows:
-            meets, _ = select(table, self.conditions, reader.where)
+            meets, _ = select(table, self.conditions, reader.schema.where)
             taken.n_unmet += table.num_rows - meets.true_count
             table = table.filter(meets)
         us, problems = read_times(table, zone)
@@ -96,15 +96,15 @@ class Intake:
             return
         table, us, buckets, keys = table.take(fresh), us[fresh], buckets[fresh], keys[fresh]
         n = table.num_rows
-        labels, is_judged, is_watched, scores = watched_columns(table, watch, reader.heads.get(watch.head) if watch else None)
+        labels, is_judged, is_watched, scores = watched_columns(table, watch, reader.schema.heads.get(watch.head) if watch else None)
         whole = Portion(table, np.arange(n), np.zeros(n, np.int32), labels, is_judged, is_watched, scores, us, keys.view(np.uint64), keys.view(np.uint64),
                         np.ones(n, bool))
         self._add_portion(whole, buckets, np.full(n, ALL))
-        if reader.by:
+        if reader.schema.by:
             if len(self.names.values) == 1:
-                self.names = GroupNames(len(reader.by))
-            parts = regroup(whole, [named.column for named in reader.by], self.names)
-            self._name_series(group_names(reader.by))
+                self.names = GroupNames(len(reader.schema.by))
+            parts = regroup(whole, [named.column for named in reader.schema.by], self.names)
+            self._name_series(group_names(reader.schema.by))
             series = np.array([self.codes[code] for code in range(len(self.names.values))])[parts.codes]
             named = np.flatnonzero(series != ALL)  # a record without a value, or of one too many, is in the series of all alone
             self.taken.n_nameless += int((parts.codes[series == ALL] > 0).sum())

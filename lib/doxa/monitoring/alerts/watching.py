@@ -98,8 +98,8 @@ class Feed:
         self.model = asked.model
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
-        if self.watch is None and reader.heads:
-            self.watch = choose_watch(self.values["watch"], reader.heads)
+        if self.watch is None and reader.schema.heads:
+            self.watch = choose_watch(self.values["watch"], reader.schema.heads)
             _keep_subject(self.store, self.values, reader, str(self.watch) if self.watch else None)
         if self.asked.model is None and self.watch is not None:
             self.model = _last_model(table, self.watch.head) or self.model
@@ -130,7 +130,7 @@ _TIMELESS = {"no_time": "no record has a time; name its field with --time-field"
 
 def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, watch: str | None) -> None:
     """What is grouped by and watched, as it turned out for the first records."""
-    subject = {"by": [f"{named.scope}:{named.name}" for named in reader.by], "names": group_names(reader.by), "watch": watch}
+    subject = {"by": [f"{named.scope}:{named.name}" for named in reader.schema.by], "names": group_names(reader.schema.by), "watch": watch}
     before = store.get("subject")
     if before is None:
         store.set("by", values["by"] if values["by"] is not None else subject["names"])

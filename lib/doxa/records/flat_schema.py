@@ -1,0 +1,237 @@
+"""The flat columns of predictions: which there are, settled by the first records, and what stands in them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.errors import UsageError
+from doxa.records import tables
+from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
+from doxa.records.names import Named, resolve_name
+from doxa.records.record import Record
+from doxa.records.text_fields import texts_in_words
+
+TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
+    them; no `by` takes a head `topic`. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
+    groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
+    `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
+    number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
+    beside the gold label."""
+
+    by: tuple[str, ...] = ()
+    time_field: str | None = None
+    text_field: str | None = "text"
+    id_field: str = "id"
+    where: tuple[str, ...] = ()
+    gold: Mapping[str, str] | None = None
+    with_model: bool = False
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)
+
+
+class FlatSchema:
+    """Columns of texts, and those of each head:
+
+        error, id, time, text: string   (all but `error` may be null; `error` is the code of an error record)
+        field:F string for each field that `by` or `where` names, and for gold labels
+        label:H string and score:H double for a head of one label, labels:H list<string> for one of many,
+        score:H double for a number; where asked for scores:H and model:H too (records/entries.py)
+        entry:H, gold:H, beside:H string, JSON text, for a head of another kind; where there is one, `text` is the question and the context, or
+        the tokens, of a record without the text field
+
+    `heads` (name -> kind), `labels` (those of which a head gives scores), `by` and `where` (asked name -> what it means) are known once it is settled,
+    and so are `types`: what is read of a record, field by field."""
+
+    def __init__(self, wanted: Wanted):
+        self.wanted = wanted
+        self.heads: dict[str, str] = {}
+        self.labels: dict[str, list[str]] = {}
+        self.by: tuple[Named, ...] = ()
+        self.where: dict[str, Named] = {}
+        self.types: dict[str, pa.DataType] | None = None
+        self._passed: dict[str, str] = {}  # heads of kinds that were not asked for
+        self._time_field: str | None = None
+        self._columns: list[HeadColumns | EntryColumn] = []
+        self._fields: list[str] = []
+
+    @property
+    def is_settled(self) -> bool:
+        return self.types is not None
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether entries are kept whole, which have no columns: then records are read one by one, whatever they come in."""
+        return any(isinstance(head, EntryColumn) for head in self._columns)
+
+    # --- which there are
+
+    def settle(self, records: list[Record]) -> None:
+        """Settle from the first records; not yet where they are error records alone. Raises UsageError when they hold no prediction that is asked
+        for, or a name means nothing."""
+        for record in records:
+            prediction = record.fields.get("prediction")
+            for head, entry in prediction.items() if isinstance(prediction, dict) else ():
+                if isinstance(entry, dict):
+                    self._note_head(head, find_kind(entry, self.wanted.kinds), entry.get("scores"))
+        if not self.heads:
+            if self._passed or any(not record.carries_error for record in records):
+                raise self._nothing_to_read()
+            return  # error records only: decide when a good one comes
+        self._choose({name for record in records for name in record.fields})
+
+    def settle_by(self, batch: pa.RecordBatch) -> None:
+        """Settle from the columns of a batch. Raises what `settle` raises."""
+        index = batch.schema.get_field_index("prediction")
+        if index < 0 or not pa.types.is_struct(batch.schema.field(index).type):
+            raise self._nothing_to_read()
+        for entry in batch.schema.field(index).type:
+            members = {f.name: f.type for f in entry.type} if pa.types.is_struct(entry.type) else {}
+            scores = members.get("scores")
+            self._note_head(entry.name, find_kind(members, self.wanted.kinds),
+                            {f.name: None for f in scores} if scores is not None and pa.types.is_struct(scores) else None)
+        if self._passed and not self.heads:
+            raise self._nothing_to_read()
+        self._choose(set(batch.schema.names))
+
+    def pass_by(self, heads: Mapping[str, str]) -> None:
+        """Know of heads whose entries are not read."""
+        self._passed |= heads
+
+    def _note_head(self, head: str, kind: str | None, scores: Any) -> None:
+        if kind in FLAT_KINDS:
+            self.heads.setdefault(head, kind)
+            self._note_labels(head, scores)
+        elif kind is not None:
+            (self._passed if self.wanted.gold is None else self.heads).setdefault(head, kind)
+
+    def _nothing_to_read(self) -> UsageError:
+        if self._passed:
+            told = ", ".join(f'"{head}" ({kind})' for head, kind in self._passed.items())
+            return UsageError(f"no head gives labels or numbers, which are counted here; evaluate and compare read {told}")
+        return UsageError("the records hold no prediction; run them through predict first")
+
+    def _note_labels(self, head: str, scores: Any) -> None:
+        """Remember the labels of which some entry gives scores, in order of appearance."""
+        known = self.labels.setdefault(head, [])
+        if isinstance(scores, dict):
+            known += [label for label in scores if label not in known]
+
+    def _choose(self, present: set[str]) -> None:
+        """Settle everything else, `present` being the names of the fields that are there."""
+        self._time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
+        is_judging = self.wanted.gold is not None
+        flat = {head: kind for head, kind in self.heads.items() if kind in FLAT_KINDS}
+        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging or self.wanted.with_model)
+                         if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head), self.wanted.checks.get(kind, "")) for head, kind in self.heads.items()]
+        by = self.wanted.by or (("head:topic",) if "topic" in flat and not is_judging else ())
+        self.by = tuple(resolve_name(name, "--by", flat, present) for name in by)
+        for asked, named in zip(by, self.by):
+            if named.part == "score":
+                raise UsageError(f'--by {asked}: head "{named.name}" gives numbers, not labels')
+            if self.by.count(named) > 1:
+                raise UsageError(f"--by {asked} is given twice")
+        self.where = {name: resolve_name(name, "--where", flat, present) for name in self.wanted.where}
+        gold = [self.gold_field(head) for head in flat] if is_judging else []
+        self._fields = list(dict.fromkeys([named.name for named in (*self.by, *self.where.values()) if named.part == "field"] + gold))
+        self.types = {"error": pa.struct([("code", pa.string())])}
+        for name in filter(None, (self.wanted.id_field, self.wanted.text_field, self._time_field, *self._fields)):
+            self.types.setdefault(name, pa.string())
+        self.types["prediction"] = pa.struct([(head.name, head.entry_type()) for head in self._columns if isinstance(head, HeadColumns)])
+
+    def _marks(self, kind: str) -> frozenset[str]:
+        return frozenset(mark for mark, marked in self.wanted.kinds.items() if marked == kind)
+
+    def gold_field(self, head: str) -> str:
+        return self.wanted.gold.get(head, head)
+
+    # --- what stands in them
+
+    def row(self, record: Record, read_value: Callable[[Any], Any]) -> dict[str, Any]:
+        """The columns of a record; `read_value` makes values of what stands in a field."""
+        if record.fields is None:
+            return {"error": error_code(record)}
+        row = {
+            "error": error_code(record),
+            "id": as_text(record.fields.get(self.wanted.id_field)),
+            "time": as_text(record.fields.get(self._time_field)) if self._time_field else None,
+            "text": as_text(record.fields.get(self.wanted.text_field)) if self.wanted.text_field else None,
+        }
+        if row["text"] is None and self.wanted.text_field and self.has_entries:  # many heads of other kinds read no such field
+            row["text"] = texts_in_words(record)
+        prediction = record.fields.get("prediction")
+        prediction = prediction if isinstance(prediction, dict) else {}
+        for head in self._columns:
+            entry = prediction.get(head.name)
+            if isinstance(entry, dict):
+                row |= head.read(entry)
+            if isinstance(head, EntryColumn):
+                row |= head.read_gold(lambda field: read_value(record.fields.get(field)))
+        if row["error"] is None and all(row.get(head.main) is None for head in self._columns):
+            row["error"] = "no_prediction"
+        for name in self._fields:
+            row[f"field:{name}"] = as_text(record.fields.get(name))
+        return row
+
+    def flatten(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns of a batch that holds `prediction` as a struct."""
+        n = batch.num_rows
+        code = member(_column(batch, "error"), "code", pa.string(), n)
+        prediction = _column(batch, "prediction")
+        columns: dict[str, pa.Array] = {
+            "id": _text(_column(batch, self.wanted.id_field), n),
+            "time": _text(_column(batch, self._time_field), n),
+            "text": _text(_column(batch, self.wanted.text_field), n),
+        }
+        has_any = pa.array(np.zeros(n, bool))
+        for head in self._columns:
+            columns |= head.flatten(member(prediction, head.name, None, n), n)
+            has_any = pc.or_(has_any, pc.is_valid(columns[head.main]))
+        columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction", pa.string()))
+        for name in self._fields:
+            columns[f"field:{name}"] = _text(_column(batch, name), n)
+        schema = self.arrow()
+        return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+    def arrow(self) -> pa.Schema:
+        fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
+        fields += [(f"field:{name}", pa.string()) for name in self._fields]
+        return pa.schema(fields + [column for head in self._columns for column in head.fields()])
+
+
+def error_code(record: Record) -> str | None:
+    if record.fields is None:
+        return record.error.code
+    return record.get("error")["code"] if record.carries_error else None
+
+
+# Their texts in Arrow are those of `tables.python_values`, in one step.
+_CAST_AS_JSON = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_large_string, pa.types.is_string_view)
+
+
+def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:
+    index = batch.schema.get_field_index(name) if name else -1
+    return None if index < 0 else batch.column(index)
+
+
+def _text(column: pa.Array | None, n: int) -> pa.Array:
+    if column is None:
+        return pa.nulls(n, pa.string())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type):
+        return column
+    if any(is_kind(column.type) for is_kind in _CAST_AS_JSON):
+        return column.cast(pa.string())
+    if pa.types.is_timestamp(column.type):
+        unzoned = column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))  # pyarrow writes these forty times as fast
+        return pc.binary_join_element_wise(pc.replace_substring(unzoned.cast(pa.string()), " ", "T"), "Z" if column.type.tz else "", "")
+    return pa.array([as_text(value) for value in tables.python_values(column)], pa.string())

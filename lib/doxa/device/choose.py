@@ -24,18 +24,17 @@ def choose_device(name: str) -> tuple[str, str]:
         raise UsageError(f"--device {name}: give auto, cpu, cuda, cuda:N or mps")
     from doxa.device import gpu
 
+    why = "--device says so"
     if name == "auto":
-        if cuda := gpu.name_of_cuda():
-            gpu.prepare_cuda()
-            return "cuda", f"a CUDA device is there ({cuda})"
-        return ("mps", "an Apple GPU is there") if gpu.has_mps() else ("cpu", "no GPU is there")
-    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= gpu.count_cuda():
-        raise UsageError(f"--device {name}: {gpu.count_cuda()} CUDA devices are there")
-    if name == "mps" and not gpu.has_mps():
+        cuda = gpu.name_of_cuda()
+        name, why = ("cuda", f"a CUDA device is there ({cuda})") if cuda else ("mps", "an Apple GPU is there") if gpu.has_mps() else ("cpu", "no GPU is there")
+    elif name == "mps" and not gpu.has_mps():
         raise UsageError("--device mps: no Apple GPU is there")
+    elif name != "mps" and int(name.partition(":")[2] or 0) >= gpu.count_cuda():
+        raise UsageError(f"--device {name}: {gpu.count_cuda()} CUDA devices are there")
     if name.startswith("cuda"):
         gpu.prepare_cuda()
-    return name, "--device says so"
+    return name, why
 
 
 def may_have_gpu() -> bool:

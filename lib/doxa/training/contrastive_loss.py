@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.kinds.kind import Lesson, Stock
 from doxa.model.network import forward
-from doxa.training.tasks import ids_within
+from doxa.training.tasks import OfLessons
 
 SCALE = 20.0  # of cosines: 1 / temperature
 
@@ -46,7 +46,7 @@ def order_loss(first: torch.Tensor, second: torch.Tensor, gold: torch.Tensor) ->
 
 
 @dataclass
-class ContrastiveTask:
+class ContrastiveTask(OfLessons):
     """Pairs: lessons of two windows each. A target is how alike they are, None where nothing is said: alike. `is_graded` where targets are more than 0 and 1."""
 
     lessons: list[Lesson]
@@ -54,13 +54,9 @@ class ContrastiveTask:
     is_graded: bool
     pad_id: int
     mixed: torch.dtype | None = None
-    lengths: list[int] = field(init=False)
     adds_up = False  # every pair is told from all others of its batch
-    places: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lengths = [sum(len(window.ids) for window in lesson.windows) for lesson in self.lessons]
-        self.places = [lesson.place for lesson in self.lessons]
         numbers: dict[tuple[int, ...], int] = {}
         self._texts = np.array([[numbers.setdefault(tuple(window.ids), len(numbers)) for window in lesson.windows] for lesson in self.lessons]).reshape(-1, 2)
         self._partners: dict[int, set[int]] = defaultdict(set)  # texts that are known to be alike, from either side
@@ -96,7 +92,3 @@ class ContrastiveTask:
 
     def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         return nullcontext()  # every token is read
-
-    @property
-    def token_ids(self) -> np.ndarray:
-        return ids_within((window for lesson in self.lessons for window in lesson.windows), self.pad_id)

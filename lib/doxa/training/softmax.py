@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.kinds.kind import Lesson, Stock
 from doxa.model.kinds.tokenwise import IGNORED
 from doxa.model.network import forward
-from doxa.training.tasks import ids_within
+from doxa.training.tasks import OfLessons
 
 LABELS, TOKENS, WINDOWS = "labels", "tokens", "windows"
 
 
 @dataclass
-class SoftmaxTask:
+class SoftmaxTask(OfLessons):
     """`over` says what is chosen among. A lesson's target is for LABELS an id for every token (T,), for TOKENS a position for every output (C,),
     for WINDOWS the place of the right window; IGNORED where there is none."""
 
@@ -32,13 +32,7 @@ class SoftmaxTask:
     mixed: torch.dtype | None = None
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
-    lengths: list[int] = field(init=False)
     adds_up = True
-    places: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lengths = [sum(len(window.ids) for window in lesson.windows) for lesson in self.lessons]
-        self.places = [lesson.place for lesson in self.lessons]
 
     def batch(self, model: PreTrainedModel, part: np.ndarray) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
         lessons, device = [self.lessons[i] for i in part], model.device
@@ -55,10 +49,6 @@ class SoftmaxTask:
 
     def shortcut(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         return nullcontext()
-
-    @property
-    def token_ids(self) -> np.ndarray:
-        return ids_within((window for lesson in self.lessons for window in lesson.windows), self.pad_id)
 
     def _gold(self, lessons: list[Lesson], length: int) -> torch.Tensor:
         """What is right for every choice (M,)."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 
 from doxa.inference.torch_engine import collate, takes_token_types
 from doxa.model.first_token import first_token_only
+from doxa.model.kinds.kind import Lesson
 from doxa.text.frame import Window
 from doxa.training.loss import Objective
 
@@ -38,6 +40,25 @@ class Task(Protocol):
 def ids_within(windows: Iterable[Window], pad_id: int) -> np.ndarray:
     """The token ids of windows and of what pads them."""
     return np.unique(np.concatenate([[pad_id], *(window.ids for window in windows)]).astype(np.int64))
+
+
+class OfLessons:
+    """What tasks have in common that are made of lessons."""
+
+    lessons: list[Lesson]
+    pad_id: int
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        return [sum(len(window.ids) for window in lesson.windows) for lesson in self.lessons]
+
+    @cached_property
+    def places(self) -> list[str]:
+        return [lesson.place for lesson in self.lessons]
+
+    @property
+    def token_ids(self) -> np.ndarray:
+        return ids_within((window for lesson in self.lessons for window in lesson.windows), self.pad_id)
 
 
 @dataclass

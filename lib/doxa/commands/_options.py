@@ -1,7 +1,5 @@
 """Flags that mean the same in every command, and what becomes of them."""
 
-import os
-
 import click
 
 from doxa.commands._command import print_help, print_version

@@ -10,7 +10,8 @@ from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import Z_95, wilson
 
 PRIOR = 0.5  # Jeffreys: added to every cell of a confusion, so that a rate of 0 of 20 is not held for certain
-N_DRAWS = 2000
+N_DRAWS, FEW_DRAWS = 2000, 400  # as many, and the fewest, where labels are many
+MOST_DRAWN = 40_000  # labels of all draws
 MOST_STEPS = 2000
 PRECISE = 1e-9
 TINY = 1e-300  # a label that is predicted in the stream alone explains nothing
@@ -86,17 +87,18 @@ def adjust_all_shares(confusion: np.ndarray, counts: np.ndarray, seed: int = 0) 
 
     `confusion` (K, K) are counts of a held-out set, gold by predicted, `counts` (K) those predicted in the stream. Assumes
     label shift, like adjust_shares. The shares are the likeliest on the simplex: counts times the inverse of P(predicted | gold) where
-    that lies on it. The bounds are percentiles of the shares from N_DRAWS draws of every row of P(predicted | gold) and of
+    that lies on it. The bounds are percentiles of the shares from FEW_DRAWS to N_DRAWS draws of every row of P(predicted | gold) and of
     the predicted shares, Dirichlet under a prior of one text spread over the labels (Jeffreys' where K is 2). Raises ValueError
     where nothing was predicted, or a label has no held-out text."""
     confusion, counts = np.asarray(confusion, float), np.asarray(counts, float)
     if not counts.sum() > 0 or not confusion.sum(axis=1).all():
         raise ValueError("nothing was predicted, or nothing is known of a label")
     generator, prior = np.random.default_rng(seed), 1.0 / len(counts)
-    rows = np.stack([generator.dirichlet(row + prior, N_DRAWS) for row in confusion], axis=1)  # (D, K, K)
+    n_draws = min(N_DRAWS, max(FEW_DRAWS, MOST_DRAWN // len(counts)))
+    rows = np.stack([generator.dirichlet(row + prior, n_draws) for row in confusion], axis=1)  # (D, K, K)
     rates = confusion / confusion.sum(axis=1, keepdims=True)
     shares = _solve(rates[None], (counts / counts.sum())[None])[0]
-    low, high = np.percentile(_solve(rows, generator.dirichlet(counts + prior, N_DRAWS)), (2.5, 97.5), axis=0)
+    low, high = np.percentile(_solve(rows, generator.dirichlet(counts + prior, n_draws)), (2.5, 97.5), axis=0)
     return shares, np.minimum(low, shares), np.maximum(high, shares)
 
 
@@ -107,16 +109,18 @@ def _solve(rates: np.ndarray, predicted: np.ndarray) -> np.ndarray:
             shares = np.linalg.solve(np.swapaxes(rates, 1, 2), predicted[:, :, None])[:, :, 0]
         except np.linalg.LinAlgError:
             shares = np.full(predicted.shape, -1.0)
-    outside = np.flatnonzero(~(shares >= 0).all(axis=1))
-    rates, predicted = rates[outside], predicted[outside]
-    found = np.full(predicted.shape, 1 / predicted.shape[1])
+    left = np.flatnonzero(~(shares >= 0).all(axis=1))
+    shares[left] = 1 / predicted.shape[1]
+    rates, predicted = rates[left], predicted[left]
     for _ in range(MOST_STEPS):  # EM for a mixture whose parts are known
-        step = found * np.einsum("dgp,dp->dg", rates, predicted / np.maximum(np.einsum("dg,dgp->dp", found, rates), TINY))
-        is_still = np.abs(step - found).max(initial=0.0) < PRECISE
-        found = step
-        if is_still:
+        found = shares[left]
+        mixed = np.maximum(np.matmul(found[:, None], rates)[:, 0], TINY)  # (D, K) by predicted label
+        shares[left] = found * np.matmul(rates, (predicted / mixed)[:, :, None])[:, :, 0]
+        moves = np.abs(shares[left] - found).max(axis=1, initial=0.0) >= PRECISE
+        if not moves.any():
             break
-    shares[outside] = found
+        if not moves.all():
+            left, rates, predicted = left[moves], rates[moves], predicted[moves]
     return shares / shares.sum(axis=1, keepdims=True)
 
 

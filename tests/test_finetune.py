@@ -233,6 +233,24 @@ def test_runaway_training_publishes_nothing(data, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_patience_ends_a_run_that_learns_nothing_and_the_model_knows_how_it_was_made(data, tmp_path):
+    done = run("finetune", "--base", "scratch", "--head", "sentiment", "--dev", data[1], "--learning-rate", 1e-12, "--early-stopping-patience", 2,
+               "--num-train-epochs", 9, "--focal-gamma", 2, "--class-weights", "balanced", "--no-int8", "-o", tmp_path / "out", data[0])
+    assert done.code == 0 and "stopped early: no better dev score in the 2 epochs after epoch 1" in done.err, done.err
+    rows = [json.loads(line) for line in (tmp_path / "out/training.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows if "dev" in row] == [1, 2, 3]
+    settings = json.loads((tmp_path / "out/doxa.json").read_text())["settings"]
+    assert {name: settings[name] for name in ("learning_rate", "focal_gamma", "class_weights", "adversarial", "early_stopping_patience")} == {
+        "learning_rate": 1e-12, "focal_gamma": 2.0, "class_weights": "balanced", "adversarial": None, "early_stopping_patience": 2}
+
+
+def test_a_number_that_no_network_holds_is_an_error_of_its_record(data, tmp_path):
+    train = tmp_path / "t.jsonl"
+    train.write_bytes(data[0].read_bytes() + b'{"text": "far", "rating": 1e200}\n')
+    done = run("finetune", "--base", "scratch", "--head", "rating", "--max-steps", 1, "--no-int8", "--dev", data[1], "-o", tmp_path / "out", train)
+    assert done.code == 3 and f'{train}:321: field "rating" is 1e+200; networks compute with numbers up to 1e+30' in done.err, done.err
+
+
 def test_full_disk_publishes_nothing(data, tmp_path):
     import resource
 

@@ -128,6 +128,24 @@ def test_other_data_or_flags_are_refused(flags, train, words, stopped):
     assert sorted(os.listdir(stopped)) == before
 
 
+def test_a_look_at_dev_after_the_last_checkpoint_is_logged_once(undisturbed, tmp_path):
+    """The checkpoint is of the very step after which the epoch ends."""
+    output, lines = tmp_path / "out", (SAMPLE / "train.jsonl").read_text().splitlines(keepends=True)
+    train = tmp_path / "train.jsonl"
+    train.write_text("".join(lines[:80]))
+    flags = (*FLAGS, "--save-steps", 10, "-o", output)
+    process, log = start("finetune", *flags, train), output / "training.partial.jsonl"
+    while process.poll() is None and not (log.exists() and b'"step": 10, "epoch": 1, "dev_score"' in log.read_bytes()):
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert newest_step(output) == 10
+    (tmp_path / ".out.killed.tmp").mkdir()  # what it leaves when it is killed while it publishes
+    assert run("finetune", *flags, "--resume", train).code == 0
+    looks = [row["step"] for row in log_rows(output) if "dev" in row]
+    assert looks == sorted(set(looks)) and looks[0] == 10 and sorted(os.listdir(tmp_path)) == ["out", "train.jsonl"]
+
+
 def test_force_starts_anew(stopped, undisturbed):
     done = run("finetune", *FLAGS, "--force", "-o", stopped, TRAIN)
     assert done.code == 0 and "going on" not in done.err

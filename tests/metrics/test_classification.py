@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from doxa.metrics.classification import confusion_matrix, macro_f1_many
+from doxa.metrics.classification import confusion_matrix, macro_f1_many, macro_f1_weighted
 from doxa.metrics.label_figures import averages, tally_labels
 
 
@@ -21,4 +21,10 @@ def test_many_labels_equal_scikit_learn():
     generator = np.random.default_rng(1)
     gold, predicted = (generator.random((50, 6)) < 0.3).astype(float), (generator.random((50, 6)) < 0.4).astype(float)
     predicted[:, 5] = gold[:, 5] = 0
-    assert macro_f1_many(gold, predicted) == pytest.approx(f1_score(gold, predicted, average="macro", zero_division=0))
+    assert macro_f1_many(gold, predicted) == pytest.approx(f1_score(gold, predicted, average="macro", labels=range(5)))
+    weights = generator.integers(0, 3, (4, 50))
+    gold[:, 5][weights[2] == 0] = 1  # held, but by no row of that resample
+    for row, found in zip(weights, macro_f1_weighted(gold, predicted, weights)):
+        drawn = np.repeat(np.arange(50), row)
+        there = np.flatnonzero(gold[drawn].any(axis=0) | predicted[drawn].any(axis=0))
+        assert found == pytest.approx(f1_score(gold[drawn], predicted[drawn], average="macro", labels=there))

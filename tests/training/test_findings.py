@@ -26,6 +26,13 @@ def problems(train, dev=None, head=TOPIC) -> list[str]:
     return find_problems([head], train, dev or LabelledSet())
 
 
+def test_numbers_that_are_far_from_all_others_are_named():
+    values = [(f"text {i}", float(i)) for i in range(20)]
+    assert problems(make(*values), head=RATING) == [] and problems(make(*((text, 5.0) for text, _ in values)), head=RATING) == []
+    (told,) = problems(make(*values, ("odd", 1e6), ("odder", -1e9)), head=RATING)
+    assert '2 records are more than 100 times as far from the median, 9.5, as half of all are' in told and '1e+06, -1e+09; t.jsonl:21 "odd", t.jsonl:22 "odder"' in told
+
+
 def test_clean_data_has_none():
     assert problems(make(*filler(20)), make(("something else", "a"))) == []
 

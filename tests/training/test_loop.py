@@ -48,13 +48,14 @@ def tiny_task(mixed: torch.dtype | None, factor: float = 1.0):
 
 class Notebook:
     def __init__(self):
-        self.losses, self.skipped, self.kept, self.changes = [], [], [], []
+        self.losses, self.skipped, self.kept, self.changes, self.named = [], [], [], [], []
 
     def on_step(self, progress):
         self.losses.append(progress.loss)
 
     def on_skip(self, step, places):
         self.skipped.append(step)
+        self.named.append(places)
 
     def on_change(self, what):
         self.changes.append(what)
@@ -122,6 +123,21 @@ def train_within(most: int | None, kept=None, size: int = 16, accumulation: int 
     notebook = Notebook()
     loop.run(task, lambda: {}, notebook)
     return loop, notebook
+
+
+@pytest.mark.parametrize("is_alone, named", [(True, {"7"}), (False, None)])
+def test_a_step_that_is_not_finite_names_the_examples_that_are_not(is_alone, named):
+    """Alone, example 7 has no loss; else it is its batch alone that has none, and all of it is named."""
+    task, batch = tiny_task(None), Classification.batch
+    task.batch = lambda model, part: spoil(*batch(task, model, part), 7 in part and (is_alone or len(part) > 1))
+    loop, notebook = TrainingLoop(tiny_model(), LoopSettings(4e-3, 2, 16), torch.device("cpu")), Notebook()
+    loop.run(task, lambda: {}, notebook)
+    assert len(notebook.skipped) == 2 and all(set(places) == named if named else len(places) == 16 and "7" in places for places in notebook.named)
+    assert all(torch.isfinite(tensor).all() for tensor in loop.model.state_dict().values())
+
+
+def spoil(mask, compute, is_bad):
+    return mask, lambda: compute() * (float("nan") if is_bad else 1.0)
 
 
 def assert_equal_weights(one: TrainingLoop, other: TrainingLoop) -> None:

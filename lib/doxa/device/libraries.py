@@ -9,12 +9,13 @@ import sys
 def prepare_libraries(model: str) -> None:
     """Set what the environment does not; what the user has set stays.
 
-    The hub client is silent, and off the network altogether for a model that lies here. OpenVINO's telemetry package
+    Transformers tells errors alone. The hub client is silent, and off the network altogether for a model that lies here. OpenVINO's telemetry package
     counts as not installed. Idle OpenMP threads sleep rather than spin: where another process wants the cores too,
     spinning made training ten times slower. CUDA's matrix products take the same way every time, which cuBLAS asks memory for.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

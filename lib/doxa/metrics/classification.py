@@ -21,6 +21,11 @@ def confusion_matrix(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> 
 
 
 def macro_f1_many(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean F1 over labels of 0/1 matrices (N, labels); a label neither held nor predicted counts as 0, as in scikit-learn."""
-    hits = (gold * predicted).sum(axis=0)
-    return float(np.mean(2 * hits / np.maximum(gold.sum(axis=0) + predicted.sum(axis=0), 1)))
+    """Mean F1 of 0/1 matrices (N, labels) over the labels that are held or predicted; 0 where there is none."""
+    return float(macro_f1_weighted(gold, predicted, np.ones((1, len(gold))))[0])
+
+
+def macro_f1_weighted(gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The same (R) under row weights (R, N)."""
+    hits, sizes = weights @ (gold * predicted), weights @ (gold + predicted)
+    return (2 * hits / np.maximum(sizes, 1)).sum(axis=1) / np.maximum((sizes > 0).sum(axis=1), 1)

@@ -138,6 +138,14 @@ def publish(output: str, table: ModelTable) -> Iterator[str]:
         shutil.rmtree(working, ignore_errors=True)
 
 
+def drop_working(output: str) -> None:
+    """Remove the working directories that killed processes left beside an output which nobody else writes."""
+    parent, name = os.path.split(os.path.abspath(output))
+    for left in os.listdir(parent):
+        if left.startswith(f".{name}.") and left.endswith(".tmp"):
+            shutil.rmtree(os.path.join(parent, left), ignore_errors=True)
+
+
 def write_json(path: str, content: Any) -> None:
     """Write one of a model directory's JSON files, indented for people."""
     with open(path, "w", encoding="utf-8") as file:

@@ -92,11 +92,15 @@ def _trained(result) -> str:
 
 
 def _show(estimate) -> str:
-    return "–" if math.isnan(estimate.value) else f"{estimate.value:.3f} [{_bound(estimate.low)}, {_bound(estimate.high)}]"
+    return "–" if math.isnan(estimate.value) else f"{_number(estimate.value)} [{_bound(estimate.low)}, {_bound(estimate.high)}]"
 
 
 def _bound(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    return "–" if math.isnan(value) else _number(value)
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.3f}" if abs(value) < 1e6 else f"{value:{sign}.3e}"
 
 
 def _verdict(figures) -> str:
@@ -113,4 +117,4 @@ def _verdict(figures) -> str:
         verdict = f"{rival} is AHEAD of this model"
     else:
         verdict = f"no clear difference to {rival}"
-    return f"{name}: {verdict}, {lead.value:+.3f} {measure} [{lead.low:+.3f}, {lead.high:+.3f}]"
+    return f"{name}: {verdict}, {_number(lead.value, '+')} {measure} [{_number(lead.low, '+')}, {_number(lead.high, '+')}]"

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from doxa.model.directory import ModelTable, publish
 from doxa.model.network import ADAPTER_FOLDER, save_network
@@ -12,7 +13,8 @@ from doxa.training.calibrate import Calibration
 from doxa.training.evaluation import HeadFigures
 from doxa.training.head_start import ENCODER
 from doxa.training.identity import fingerprint
-from doxa.training.plan import Listener
+from doxa.training.plan import Listener, Plan
+from doxa.training.prepared import Prepared
 from doxa.training.reload import compare_reloaded, compute_plain
 from doxa.training.rounds import Trained, Trial
 from doxa.training.run_folder import LOG
@@ -40,6 +42,16 @@ class Result:
     trials: list[Trial]
 
 
+def _more_settings(plan: Plan, prepared: Prepared) -> dict[str, Any]:
+    """What else the run was asked for, beside the settings of its loop."""
+    names = ("class_weights", "label_smoothing_factor", "focal_gamma", "head_init", "peft", "peft_rank", "target_precision", "teachers", "prompt")
+    more = {"precision": prepared.precision, "gradient_checkpointing": plan.has_gradient_checkpointing,
+            "adversarial": asdict(plan.adversary) if plan.adversary else None, "head_start": plan.head_start,
+            "head_start_epochs": plan.head_start_epochs if plan.head_start else None, "self_training_rounds": plan.n_rounds,
+            "unlabelled_texts": len(prepared.unlabelled.examples)}
+    return {name: getattr(plan, name) for name in names} | more
+
+
 def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
     """Judge, publish, and see that what few weights were trained survived it. Raises DoxaError."""
     plan, prepared, loop, position = trained.plan, trained.prepared, trained.loop, trained.position
@@ -52,7 +64,7 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
     remarks = judged.remarks + adaptation.describe(model)
     about = {
         "base": plan.base,
-        "settings": asdict(prepared.settings),
+        "settings": asdict(prepared.settings) | _more_settings(plan, prepared),
         "data": {name: {"records": len(part.examples), "sha256": fingerprint(part)}
                  for name, part in (("train", prepared.train), ("dev", prepared.dev))},
         "dev": {"epoch": position.best_epoch} | judged.to_json(),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
-from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1_many
+from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1_many, macro_f1_weighted
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn, tally_labels
 from doxa.model.heads import Head, head_slices, probabilities
 
@@ -115,8 +115,7 @@ def _many_figures(gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray) 
     """Exact match and macro-F1 (2, R) of 0/1 matrices under row weights (R, N)."""
     n = weights.sum(axis=1)
     exact = weights @ (gold == predicted).all(axis=1) / n
-    hits, sizes = weights @ (gold * predicted), weights @ (gold + predicted)
-    return np.stack([exact, np.mean(2 * hits / np.maximum(sizes, 1), axis=1)])
+    return np.stack([exact, macro_f1_weighted(gold, predicted, weights)])
 
 
 def _number_figures(gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:

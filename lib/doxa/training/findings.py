@@ -7,12 +7,15 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+
 from doxa.model.heads import Head
 from doxa.model.kinds.table import KINDS
 from doxa.training.examples import Example, LabelledSet, show_examples
 
 FEW_EXAMPLES = 5
 MOST_SHARE = 0.9
+FAR = 100
 
 
 def find_problems(heads: list[Head], train: LabelledSet, dev: LabelledSet) -> list[str]:
@@ -21,6 +24,8 @@ def find_problems(heads: list[Head], train: LabelledSet, dev: LabelledSet) -> li
     for index, head in enumerate(heads):
         if head.kind in ("label", "labels"):
             found += _label_problems(head, index, train, dev)
+        if head.kind == "number":
+            found += _far_values(head, index, train)
         if KINDS[head.kind].shares:
             found += _contradictions(head, index, train)
     if leaks := find_leaks(train, dev):
@@ -48,7 +53,8 @@ def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet
     found = []
     if lost := {label: n for label, n in unseen.items() if label not in counts}:
         held = _with(lost, index, dev)
-        found.append(f"{name}: {len(held)} dev records hold labels that training lacks, counted as errors: {_list(lost)}; {show_examples(held)}")
+        found.append(f"{name}: {len(held)} dev records hold labels that training lacks, "
+                     f"{'counted as errors' if head.kind == 'label' else 'which its figures leave out'}: {_list(lost)}; {show_examples(held)}")
     if rare := {label: n for label, n in sorted(counts.items()) if n < FEW_EXAMPLES}:
         held = _with(rare, index, train)
         found.append(f"{name}: {len(rare)} labels have fewer than {FEW_EXAMPLES} examples, {len(held)} records; add some, or merge labels: {_list(rare)}; "
@@ -66,6 +72,19 @@ def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet
             found.append(f"{name}: labels that differ by case or space alone, {sum(map(counts.get, labels))} records; make them one: {shown}; "
                          f"{show_examples([_with([label], index, train)[0] for label in sorted(labels)])}")
     return found
+
+
+def _far_values(head: Head, index: int, train: LabelledSet) -> list[str]:
+    labelled = [example for example in train.examples if example.values[index] is not None]
+    values = np.array([example.values[index] for example in labelled], float)
+    if not len(values):
+        return []
+    middle = float(np.median(values))
+    distances = np.abs(values - middle)
+    far = [labelled[i] for i in np.flatnonzero(distances > FAR * np.median(distances))] if np.median(distances) else []
+    shown = ", ".join(f"{example.values[index]:g}" for example in far[:2])
+    return [f'head "{head.name}": {len(far)} records are more than {FAR} times as far from the median, {middle:g}, as half of all are, and the head learns '
+            f"little but them: {shown}; {show_examples(far)}"] if far else []
 
 
 def _with(labels: Collection[str], index: int, data: LabelledSet) -> list[Example]:

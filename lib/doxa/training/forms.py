@@ -33,7 +33,7 @@ def write_forms(directory: str, model: PreTrainedModel, stock: Stock, max_length
     save_form(converted, folder)
     verdict: dict = {}
     if not wants_int8:
-        tell("no int8 form: --no-int8 says so")
+        pass
     elif held_out is None:
         tell("no int8 form: it is made for heads of label, labels and number")
     elif len(held_out.texts) < LEAST_HELD_OUT:

@@ -12,6 +12,8 @@ from doxa.model.kinds.kind import Kind
 from doxa.model.kinds.slices import guess_slice
 from doxa.model.kinds.table import ALIASES, KINDS
 
+MOST_NUMBER = 1e30  # well within what fp32 holds
+
 
 @dataclass(frozen=True)
 class HeadRequest:
@@ -55,9 +57,12 @@ def read_value(request: HeadRequest, value: Any) -> Any:
     if value is None or value == "":
         return None
     try:
-        return KINDS[request.kind or guess_slice(value)].read_gold(value)
+        gold = KINDS[request.kind or guess_slice(value)].read_gold(value)
     except ValueError as error:
         raise RecordError("bad_label", f'field "{request.field}" {error}') from None
+    if isinstance(gold, float) and abs(gold) > MOST_NUMBER:
+        raise RecordError("bad_label", f'field "{request.field}" is {gold:g}; networks compute with numbers up to {MOST_NUMBER:g}')
+    return gold
 
 
 def decide_heads(requests: list[HeadRequest], columns: list[list[Any]]) -> list[Head]:

@@ -63,6 +63,10 @@ class LoopSettings:
         steps = -(-n_examples // self.step_size) * self.num_train_epochs
         return min(steps, self.max_steps) if self.max_steps > 0 else steps
 
+    def n_epochs(self, n_examples: int) -> int:
+        """Epochs that so many steps begin."""
+        return -(-self.n_steps(n_examples) // -(-n_examples // self.step_size))
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -267,11 +271,19 @@ class TrainingLoop:
                 return value
         position.n_skipped += 1
         position.n_bad_in_a_row += 1
-        watcher.on_skip(position.step + 1, [task.places[i] for i in batch])
+        watcher.on_skip(position.step + 1, [task.places[i] for i in self._at_fault(task, batch)])
         if position.n_bad_in_a_row >= MOST_BAD_STEPS:
             raise NotFinite(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
-                            "Try a smaller --learning-rate, or --precision fp32")
+                            "Look at the records that were named, or try a smaller --learning-rate or --precision fp32")
         return value
+
+    def _at_fault(self, task: Task, batch: np.ndarray) -> np.ndarray:
+        """Those examples of a batch whose loss is not finite by themselves; all of them where none is."""
+        state = random_state(self.device)
+        with torch.no_grad():
+            found = batch[[not np.isfinite(float(task.batch(self.model, batch[[i]])[1]())) for i in range(len(batch))]]
+        set_random_state(state, self.device)
+        return found if len(found) else batch
 
     def _gradients(self, task: Task, batch: np.ndarray, watcher: Watcher) -> float:
         """Compute this process's share of the gradients of a batch; return its share of the mean loss.

@@ -36,6 +36,7 @@ from doxa.training.processes import Processes
 from doxa.training.writing import Writing, prepare_writing
 
 SCRATCH_LENGTH = 512
+KERNEL_BYTES = 100_000_000  # what oneDNN keeps for the shapes of batches, as seen
 # What a kind learns (`Kind.learns`) -> what holds it, and what makes it ready.
 WAYS = {
     "slices": (Classifying, prepare_slices),
@@ -163,7 +164,7 @@ def draft(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, u
     disk = needed_bytes(plan, prepared.model)
     loop = TrainingLoop(prepared.model, prepared.settings, prepared.device, adaptation=prepared.adaptation)
     loop.expect(prepared.make_task(plan))
-    memory = loop.held_bytes() + _activation_bytes(plan, prepared, int(sizes.max())) + (peak_bytes() if prepared.device.type == "cpu" else 0)
+    memory = loop.held_bytes() + _activation_bytes(plan, prepared, int(sizes.max())) + (peak_bytes() + KERNEL_BYTES if prepared.device.type == "cpu" else 0)
     counts = [Counter(label for value in train.column(i) if value is not None and head.kind in ("label", "labels")
                       for label in (value if isinstance(value, list) else [value])) for i, head in enumerate(heads)]
     return Draft(plan.output, heads, [dict(count.most_common()) for count in counts], len(train.examples), len(dev.examples),

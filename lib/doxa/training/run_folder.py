@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from doxa.errors import DoxaError
-from doxa.model.directory import TABLE, check_free, check_parent
+from doxa.model.directory import TABLE, check_free, check_parent, drop_working
 from doxa.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save_checkpoint
 
 PARTS = ("encoder", "runs")  # folders that a run writes before its model is whole
@@ -60,9 +60,10 @@ class RunFolder:
             pass
         return rows
 
-    def rewind(self, stage: int, step: int) -> None:
-        """Drop the rows of the log after a step of a stage: they will be written again."""
-        rows = [row for row in self.read_log() if (row["stage"], row["step"]) <= (stage, step)]
+    def rewind(self, stage: int, step: int, epoch: int) -> None:
+        """Drop the rows of the log after a step of a stage, in this epoch: they will be written again. A look at dev may follow the same step."""
+        rows = [row for row in self.read_log()
+                if (row["stage"], row["step"]) <= (stage, step) and not (row["stage"] == stage and "dev" in row and row["epoch"] >= epoch)]
         with open(self.log_path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -104,6 +105,7 @@ def open_run(path: str, most_kept: int, resume: bool) -> Iterator[tuple[RunFolde
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DoxaError(f"another finetune is writing to {path}") from None
+        drop_working(path)
         folder = RunFolder(path, most_kept)
         checkpoint, skipped = load_newest(path) if resume else (None, [])
         if not resume:
@@ -113,7 +115,7 @@ def open_run(path: str, most_kept: int, resume: bool) -> Iterator[tuple[RunFolde
                 shutil.rmtree(os.path.join(path, name), ignore_errors=True)
         n_done = len(folder.list_stages())
         is_current = checkpoint is not None and checkpoint.stage >= n_done  # a stage that ended may have left its checkpoints
-        folder.rewind(*((checkpoint.stage, checkpoint.step) if is_current else (n_done, -1)))
+        folder.rewind(*((checkpoint.stage, checkpoint.step, checkpoint.figures["epoch"]) if is_current else (n_done, -1, 1)))
         try:
             yield folder, checkpoint if is_current else None, skipped
         finally:

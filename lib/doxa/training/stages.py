@@ -83,7 +83,7 @@ class Stages:
              gives_up: Callable[[Position], bool] = lambda _: False) -> Position:
         losses = self.checkpoint.losses if self._is_kept(number) else []
         self._loop, self._watcher = loop, RunWatcher(
-            self.folder, number, name, identity, self.plan.keeping, loop.settings.num_train_epochs, self.listener, gives_up, self.track, losses)
+            self.folder, number, name, identity, self.plan.keeping, loop.settings.n_epochs(len(task.lengths)), self.listener, gives_up, self.track, losses)
         loop.expect(task)
         if self._is_kept(number):
             check_identity(self.checkpoint.identity, f"the checkpoint of step {self.checkpoint.step}", identity)
@@ -92,7 +92,10 @@ class Stages:
         elif number and self.folder is not None:
             self.folder.drop_checkpoints()
         with held_for_work():
-            return loop.run(task, evaluate, self._watcher)
+            position = loop.run(task, evaluate, self._watcher)
+        if position.step < loop.settings.n_steps(len(task.lengths)) and not position.is_given_up:
+            self.listener.note(f"stopped early: no better dev score in the {loop.settings.early_stopping_patience} epochs after epoch {position.best_epoch}")
+        return position
 
     def keep(self) -> None:
         """Write a checkpoint of the stage that ran last."""

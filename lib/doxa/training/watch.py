@@ -12,7 +12,7 @@ from doxa.training.checkpoint import Checkpoint
 from doxa.training.loop import Evaluation, Position, Progress
 from doxa.training.run_folder import RunFolder
 
-MOST_PLACES = 5
+MOST_PLACES = 16
 MAIN = "fine-tuning"  # the stage that a plain run has
 
 

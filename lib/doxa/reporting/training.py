@@ -27,7 +27,8 @@ def render_training(result) -> str:
     lines += map(_calibration, result.calibrations)
     lines += result.remarks
     lines += _trials(result.trials)
-    lines.append("Figures on the dev set, by which the epoch was chosen; brackets hold 95 % bootstrap intervals.")
+    folds = "; thresholds of labels are those of its other folds" if any(figures.kind == "labels" for figures in result.figures) else ""
+    lines.append(f"Figures on the dev set, by which the epoch was chosen{folds}; brackets hold 95 % bootstrap intervals.")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
 

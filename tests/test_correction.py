@@ -269,6 +269,7 @@ def test_a_hostile_name_of_a_sample_is_shown_not_obeyed(stream, tmp_path):
     (("--model", "{old}"), 1, "holds no confusion counts; fine-tune anew with this version, or give labelled predictions with --gold-sample"),
     (("--model", "{other}"), 2, 'has confusion counts of: topic; not of "sentiment"'),
     (("--model", "{damaged}"), 1, "is damaged"),
+    (("--model", "{cut}"), 1, "is damaged"),
     (("--model", "{model}", "--watch", "sentiment=angry"), 2, 'has no label "angry"; there are: negative, neutral, positive'),
     (("--model", "{model}", "--where", "sentiment.score>=0.5"), 2, "chooses by the watched head"),
     (("--model", "no-such-folder"), 2, "no-such-folder"),
@@ -281,6 +282,8 @@ def test_errors_are_one_line_that_says_what_to_do(stream, tmp_path, flags, code,
             "old": make_model(tmp_path / "old", [stream["records"][0]], dev={"epoch": 1}),
             "other": make_model(tmp_path / "other", [stream["records"][0]], dev={"confusion": {"topic": {}}}),
             "damaged": make_model(tmp_path / "damaged", [stream["records"][0]], dev={"confusion": {"sentiment": {"labels": ["a"], "counts": [[1, 2]]}}}),
+            "cut": make_model(tmp_path / "cut", [stream["records"][0]], dev={"confusion": {"sentiment": {
+                "labels": list(LABELS), "counts": np.eye(3, dtype=int).tolist(), "unseen": [1]}}}),
             "unlabelled": write_records(tmp_path / "unlabelled.jsonl", [{k: v for k, v in r.items() if k != "sentiment"} for r in stream["sampled"]]),
             "unpredicted": write_records(tmp_path / "unpredicted.jsonl", [{"text": "a", "sentiment": "negative"}])}
     done = run("report", *WATCH, *(flag.format(**made) for flag in flags), stream["path"])

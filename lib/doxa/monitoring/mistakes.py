@@ -92,9 +92,10 @@ class DevConfusions:
             entry = self.heads[head]
             labels, counts = list(map(str, entry["labels"])), np.array(entry["counts"], np.int64)
             n = len(labels)
-            if counts.shape not in ((n, n), (n, 2, 2)) or counts.min(initial=0) < 0:
-                raise ValueError(f"counts of {n} labels have the shape {counts.shape}")
-            return labels, counts, np.array(entry["unseen"] if counts.ndim == 2 else np.zeros(n), np.int64)
+            unseen = np.array(entry["unseen"] if counts.ndim == 2 else np.zeros(n), np.int64)
+            if counts.shape not in ((n, n), (n, 2, 2)) or unseen.shape != (n,) or min(counts.min(initial=0), unseen.min(initial=0)) < 0:
+                raise ValueError(f"counts of {n} labels have the shapes {counts.shape} and {unseen.shape}")
+            return labels, counts, unseen
         except (KeyError, TypeError, ValueError) as error:
             raise DoxaError(f"{self.path} is damaged: {type(error).__name__} {error}") from None
 

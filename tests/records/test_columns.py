@@ -118,6 +118,16 @@ def test_lines_behind_a_table_take_the_fast_path_too(tmp_path, monkeypatch):
     assert len(rows) == 2040 and [row["label:topic"] for row in rows[38:42]] == ["a", "a", "l0", "l1"]
 
 
+@pytest.mark.parametrize("first", [b'{"error": {"code": "empty_text", "message": "m"}, "text": ""}', b'{"text": "not predicted"}',
+                                   b'{"text": "no source", "prediction": {"topic": {"label": "z", "score": 0.5}}}'], ids=["errors", "unpredicted", "no such field"])
+def test_what_stands_behind_many_lines_that_tell_nothing_is_read(first, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"\n".join([first] * (2 * columns.N_SAMPLED) + PLAIN) + b"\n")
+    rows = read(path, "source")[:-1]
+    assert len(rows) == 2 * columns.N_SAMPLED + 40 and [row["label:topic"] for row in rows[-40:]] == [f"l{i % 4}" for i in range(40)]
+    assert rows[-1]["field:source"] == "s0"
+
+
 def test_a_number_that_is_only_compared_stays_on_the_fast_path(tmp_path, monkeypatch):
     path = tmp_path / "lines.jsonl"
     path.write_text("".join(json.dumps({"text": "t", "weight": i / 4, "is_new": i % 2 > 0, "n": i, "prediction": {"topic": {"label": "a", "score": 0.5}}}) + "\n"

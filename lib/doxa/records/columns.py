@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.device.cpu import usable_cores
+from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction, read_cell
@@ -81,12 +82,26 @@ class ColumnReader:
         """Every block with what the fast path makes of it, from the first on that tells what there is to read."""
         for block in blocks:
             if not self.schema.is_settled:
-                self.schema.settle([r for r in parse_block(first_lines(block, N_SAMPLED), name, self.source.max_record_bytes) if r.fields is not None])
+                self._settle(block, name)
             if self.schema.is_settled and not self.schema.has_entries:
                 self._parser = self._parser or CleanParser(pa.schema(list(self.schema.types.items())))
                 yield from map_ahead(itertools.chain([block], blocks), self._parser.parse, self._n_parsing)
             else:
                 yield block, None
+
+    def _settle(self, block: Block, name: str) -> None:
+        """Settle by the first lines of a block, or where these hold too little, by all of them. Raises UsageError."""
+        failure: UsageError | None = None
+        for lines in (first_lines(block, N_SAMPLED), block):
+            try:
+                self.schema.settle([r for r in parse_block(lines, name, self.source.max_record_bytes) if r.fields is not None])
+                failure = None
+            except UsageError as error:
+                failure = error
+            if self.schema.is_settled:
+                return
+        if failure:
+            raise failure
 
     def _read_block(self, block: Block, fast: list[pa.RecordBatch] | None, name: str) -> Iterator[pa.Table]:
         if fast is not None:

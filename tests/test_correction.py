@@ -97,6 +97,35 @@ def test_every_label_of_the_head_is_corrected_towards_the_truth(stream, source):
     assert labels["negative"]["corrected"] == page["total"]["corrected"]
 
 
+def test_a_group_of_all_records_has_the_shares_of_all(stream, tmp_path):
+    path = write_records(tmp_path / "one.jsonl", [record | {"one": "same"} for record in stream["records"]])
+    for flag, known in (("--model", "model"), ("--gold-sample", "sample")):
+        page = report(stream, "--by", "source", flag, stream[known])
+        assert page["heads"]["sentiment"]["labels"]["negative"]["corrected"] == page["total"]["corrected"]
+    page = report(stream, "--by", "one", "--model", stream["model"], path=path)
+    assert page["groups"][0]["corrected"] == page["total"]["corrected"]
+
+
+def test_a_label_that_is_never_predicted_has_its_share(stream, tmp_path):
+    """It stands in the gold sample, or in the model's dev set."""
+    chosen = ("--watch", "sentiment=neutral", "--where", "sentiment!=negative")
+    done = run("report", *chosen, "--to", "json", "--gold-sample", stream["sample"], stream["path"])
+    labels = json.loads(done.out)["heads"]["sentiment"]["labels"]
+    truth = np.mean([r["sentiment"] == "negative" for r in stream["records"] if r["prediction"]["sentiment"]["label"] != "negative"])
+    assert labels["negative"]["hits"] == 0 and holds(labels["negative"]["corrected"], truth) and truth > 0.02
+    assert sum(found["corrected"]["share"] for found in labels.values()) == pytest.approx(1, abs=0.03)
+    path = write_records(tmp_path / "two.jsonl", [r for r in stream["records"] if r["prediction"]["sentiment"]["label"] != "positive"])
+    labels = json.loads(run("report", *WATCH, "--to", "json", "--model", stream["model"], path).out)["heads"]["sentiment"]["labels"]
+    assert labels["positive"]["share"] == 0 and labels["positive"]["corrected"]["low"] == 0.0
+
+
+@pytest.mark.parametrize("flag", ["--model", "--gold-sample"])
+def test_what_corrects_nothing_is_an_error(stream, flag, tmp_path):
+    path = write_records(tmp_path / "mood.jsonl", [{"prediction": {"mood": {"label": "a", "score": 0.5}}}])
+    done = run("report", flag, stream["model" if flag == "--model" else "sample"], path)
+    assert done.code == 2 and f"there is nothing that {flag} could correct" in done.err and len(done.err_lines) == 1
+
+
 def test_heads_that_are_not_watched_are_corrected_too_and_what_cannot_be_is_told(stream, tmp_path):
     unwatched = json.loads(run("report", "--to", "json", "--watch", "sentiment=negative", "--model", stream["model"], stream["path"]).out)
     topics = tmp_path / "topics.jsonl"
@@ -233,7 +262,8 @@ def test_a_classifier_that_knows_nothing_leaves_shares_open(stream, tmp_path, to
     text = " ".join(done.out.decode().split())
     assert done.code == 0 and "hardly better than chance, so shares cannot be corrected" in text
     if to == "json":
-        assert json.loads(done.out)["total"]["corrected"] == {"share": None, "low": 0.0, "high": 1.0}
+        page = json.loads(done.out)
+        assert page["total"]["corrected"] == page["heads"]["sentiment"]["labels"]["negative"]["corrected"] == {"share": None, "low": 0.0, "high": 1.0}
     else:
         assert "0.0–100.0" in text
 

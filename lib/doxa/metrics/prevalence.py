@@ -99,6 +99,7 @@ def adjust_all_shares(confusion: np.ndarray, counts: np.ndarray, seed: int = 0) 
     rates = confusion / confusion.sum(axis=1, keepdims=True)
     shares = _solve(rates[None], (counts / counts.sum())[None])[0]
     low, high = np.percentile(_solve(rows, generator.dirichlet(counts + prior, n_draws)), (2.5, 97.5), axis=0)
+    low[low < PRECISE] = 0.0
     return shares, np.minimum(low, shares), np.maximum(high, shares)
 
 

@@ -5,8 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+from doxa.errors import UsageError
 from doxa.metrics.prevalence import adjust_shares, can_correct, contradict, infer_share
-from doxa.monitoring.figures import Corrected, Figures, Group, HeadCounts
+from doxa.monitoring.figures import Corrected, Figures, Group, HeadCounts, Share
 from doxa.monitoring.mistakes import Mistakes, as_corrected
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 
@@ -14,7 +15,9 @@ LEAST_GOLD = 30  # texts of a group in the sample; of fewer, the whole sample's 
 
 
 class Known(Protocol):
-    """Where mistakes are known from."""
+    """Where mistakes are known from; `name` is that of the flag."""
+
+    name: str
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes: ...
 
@@ -24,22 +27,26 @@ class Known(Protocol):
 def correct(figures: Figures, settings: Settings, known: Known) -> None:
     """Add corrected shares: of the watched label to the total, every group and every bucket, and of every label to its head.
 
-    They are adjusted counts under label shift (metrics/prevalence.py). With a random sample of the stream less is assumed: the
-    total, and groups with at least LEAST_GOLD texts in it, are inferred from it and the predictions, which leaves open how the
-    classifier errs, and buckets take the mistakes of their group where these can correct. Groups by the watched head hold one
-    label each: the mistakes in them are others, and they are not corrected. Of a head of one label the total's share is that of all labels
-    adjusted at once, whose mixture is left open, where groups and buckets tell the watched label from all others, in whatever mixture dev
-    has them. Raises what `known` does."""
+    They are adjusted counts under label shift (metrics/prevalence.py): of a head of one label all its labels at once, whose mixture is left
+    open; in a bucket the watched label against all others, in whatever mixture dev has them. With a random sample of the stream less is assumed:
+    the total, its labels, and groups with at least LEAST_GOLD texts in it are inferred from it and the predictions, which leaves open how the
+    classifier errs; other groups, and buckets by the mistakes of their group where these can correct, tell the watched label from all others.
+    Groups by the watched head hold one label each: the mistakes in them are others, and they are not corrected. Raises what `known` does, and
+    UsageError where there is nothing that it could correct."""
     if figures.total is None:
         return
+    is_known = False
     for head in figures.heads:
-        if head.kind != "number":
-            shares = known.label_shares(head, settings, figures)
-            head.corrected = shares or {}
-            if shares is None:
-                figures.notes.append(f'shares of the labels of head "{head.name}" cannot be corrected: the dev set lacks one of them, or the model does')
+        shares = known.label_shares(head, settings, figures) if head.kind != "number" else {}
+        is_known |= shares != {}
+        head.corrected = shares or {}
+        head.labels |= {label: Share(0, head.n) for label in head.corrected if label not in head.labels}
+        if shares is None:
+            figures.notes.append(f'shares of the labels of head "{head.name}" cannot be corrected: the dev set lacks one of them, or the model does')
     if figures.watch is not None:
         _correct_watched(figures, settings, known)
+    elif not is_known:
+        raise UsageError(f"there is nothing that {known.name} could correct: name a head that it knows with --watch HEAD=LABEL")
 
 
 def _correct_watched(figures: Figures, settings: Settings, known: Known) -> None:
@@ -55,9 +62,10 @@ def _correct_watched(figures: Figures, settings: Settings, known: Known) -> None
             found = infer_share(own, group.watched.hits, group.watched.n)
             group.corrected = Corrected(found.value, group.watched.n, (found.low, found.high))
             n_inferred += group is not total
-    of_label = next(head.corrected.get(watch.label) for head in figures.heads if head.name == watch.head)
-    if of_label is not None and can_correct(mistakes.pairs):
-        total.corrected = of_label
+        if not mistakes.is_sample:
+            labels = {label: Share(n, group.watched.n) for label, n in group.labels.items()}
+            counts = HeadCounts(watch.head, next(head.kind for head in figures.heads if head.name == watch.head), group.watched.n, labels)
+            group.corrected = (known.label_shares(counts, settings, figures) or {}).get(watch.label, group.corrected)
     figures.correction = _describe(mistakes, n_inferred, len(groups) - n_inferred)
     figures.notes += _notes(figures, mistakes, len(groups) - n_inferred)
     if is_own:

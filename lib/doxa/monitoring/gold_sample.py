@@ -25,6 +25,8 @@ class GoldSample:
 
     It is chosen, grouped and counted as the page is, `wanted` and settings alike."""
 
+    name = "--gold-sample"
+
     def __init__(self, path: str, wanted: Wanted, max_record_bytes: int):
         self.path, self.wanted, self.source = path, wanted, Source((path,), None, max_record_bytes)
         self._read: dict[str, tuple[ColumnReader, list[pa.Table]]] = {}  # by the head: it may be a pipe
@@ -34,8 +36,8 @@ class GoldSample:
 
         Raises DoxaError where none is left."""
         settings = replace(settings, watch=str(watch), since=figures.since, until=figures.until, last=None, every=None, top=MOST_GROUPS, n_examples=0)
+        reader, tables = self._tables(watch.head)
         try:
-            reader, tables = self._tables(watch.head)
             kind = reader.schema.heads.get(watch.head)
             sides = [_count_side(reader, tables, watch, kind, side, settings) for side in (False, True)] if kind in ("label", "labels") else []
         except UsageError as error:
@@ -55,15 +57,24 @@ class GoldSample:
         """The shares of the labels of the watched head, each inferred from its own mistakes; nothing of other heads."""
         found = {}
         if figures.watch and choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}).head == head.name:
-            for label, share in head.labels.items():
-                estimate = infer_share(self.mistakes(Watch(head.name, label, False), settings, figures).pairs, share.hits, share.n)
-                found[label] = Corrected(estimate.value, share.n, (estimate.low, estimate.high))
+            for label in dict.fromkeys([*head.labels, *self._gold_labels(head)]):
+                hits = head.labels[label].hits if label in head.labels else 0
+                estimate = infer_share(self.mistakes(Watch(head.name, label, False), settings, figures).pairs, hits, head.n)
+                found[label] = Corrected(estimate.value, head.n, (estimate.low, estimate.high))
         return found
+
+    def _gold_labels(self, head: HeadCounts) -> list[str]:
+        """The labels that the sample holds of a head of one label."""
+        found = {value for table in self._tables(head.name)[1] for value in table.column(f"field:{head.name}").unique().to_pylist()}
+        return sorted(filter(None, found)) if head.kind == "label" else []
 
     def _tables(self, head: str) -> tuple[ColumnReader, list[pa.Table]]:
         if head not in self._read:
             reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, f"field:{head}")))
-            self._read[head] = reader, list(reader)
+            try:
+                self._read[head] = reader, list(reader)
+            except UsageError as error:
+                raise DoxaError(f"--gold-sample {self.path}: {error}") from None
         return self._read[head]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from doxa.errors import DoxaError, UsageError
-from doxa.metrics.prevalence import adjust_all_shares, adjust_shares, pool_others
+from doxa.metrics.prevalence import adjust_all_shares, adjust_shares, can_correct, pool_others
 from doxa.model.directory import TABLE, read_table, sha256_of
 from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.settings import Settings, Watch
@@ -39,6 +39,8 @@ class DevConfusions:
 
     Raises DoxaError where there are none."""
 
+    name = "--model"
+
     def __init__(self, directory: str):
         self.path = os.path.join(directory, TABLE)
         table = read_table(directory)
@@ -63,28 +65,30 @@ class DevConfusions:
         if watch.label not in labels:
             raise UsageError(f'--model: head "{watch.head}" of {self.path} has no label "{watch.label}"; there are: {", ".join(labels)}')
         index = labels.index(watch.label)
-        pairs = counts[index] if counts.ndim == 3 else pool_others(np.concatenate([counts, unseen.reshape(1, len(labels))]), index)
+        pairs = counts[index] if counts.ndim == 3 else _pairs(counts, unseen, index)
         return Mistakes(pairs, f"dev n={int(pairs.sum())} of {TABLE} sha {self.sha}", False)
 
     def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
-        """The shares of a head's labels: of one label, adjusted for all of them at once, of many, each by itself. Nothing where its mistakes are
-        not known, or the records are chosen by it; None where they do not suffice: the dev set lacks a label, or the records hold another.
+        """The shares of a head's labels: of one label, adjusted for all of them at once, of many, each by itself; open where its mistakes are not told
+        from chance. Nothing where mistakes are not known, or the records are chosen by the head; None where they do not suffice: the dev set lacks a
+        label, or the records hold another.
 
         Raises DoxaError where the counts are damaged."""
         if head.name not in self.heads or _chooses(settings, head.name):
             return {}
-        labels, counts, _ = self._read(head.name)
-        hits = [head.labels[label].hits if label in head.labels else 0 for label in labels]
+        labels, counts, unseen = self._read(head.name)
+        hits = np.array([head.labels[label].hits if label in head.labels else 0 for label in labels])
         if not set(head.labels) <= set(labels):
             return None
         if counts.ndim == 3:
             found = [[values[0] for values in adjust_shares(pairs, np.array([n]), np.array([head.n]))] for pairs, n in zip(counts, hits)]
-        else:
-            try:
-                found = np.transpose(adjust_all_shares(counts, np.array(hits)))
-            except ValueError:
-                return None
-        return {label: as_corrected(head.n, *map(float, estimate)) for label, estimate in zip(labels, found)}
+            return {label: as_corrected(head.n, *map(float, estimate)) for label, estimate in zip(labels, found)}
+        try:
+            found = np.transpose(adjust_all_shares(counts, hits))
+        except ValueError:
+            return None
+        return {label: as_corrected(head.n, *map(float, estimate if can_correct(_pairs(counts, unseen, i)) else (np.nan, 0.0, 1.0)))
+                for i, (label, estimate) in enumerate(zip(labels, found))}
 
     def _read(self, head: str) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Labels, counts, and how often each label was predicted for texts whose label training did not have."""
@@ -98,6 +102,11 @@ class DevConfusions:
             return labels, counts, unseen
         except (KeyError, TypeError, ValueError) as error:
             raise DoxaError(f"{self.path} is damaged: {type(error).__name__} {error}") from None
+
+
+def _pairs(counts: np.ndarray, unseen: np.ndarray, index: int) -> np.ndarray:
+    """Pairs (2, 2) of one label against all others."""
+    return pool_others(np.concatenate([counts, unseen[None]]), index)
 
 
 def as_corrected(n: int, share: float, low: float, high: float) -> Corrected:

@@ -57,6 +57,20 @@ def test_what_it_adds(tiny_model, method, adds):
         assert all(value == float(f"{value:.6g}") for value in [unit["score"] for unit in entry["tokens"]])
 
 
+@pytest.mark.parametrize("name", ["tiny_model", "many_model"])
+def test_csv_is_read_back(name, request, tmp_path):
+    model, records = request.getfixturevalue(name), b"".join(json.dumps({"id": f"r{i}", "text": text}).encode() + b"\n" for i, text in enumerate(TEXTS * 3))
+    pages = []
+    for kind in ("jsonl", "csv"):
+        file = tmp_path / f"why.{kind}"
+        assert run("explain", "--model", model, *FAST[:2], "-q", "-o", file, stdin=records).code == 0
+        pages.append([run("explain", file, *flags).out for flags in (("--summary", "--to", "json"), ("--to", "html"))])
+    summaries = [json.loads(page[0]) for page in pages]
+    assert summaries[0]["labels"] and summaries[0]["labels"] == summaries[1]["labels"]
+    cards = [page[1].count(b"<mark") + page[1].count(b"</article>") for page in pages]
+    assert cards[0] == cards[1] > 0
+
+
 def test_one_head_one_label(tiny_model):
     entry = explanation_of(run("explain", "--model", tiny_model, *FAST, "--head", "sentiment", "--label", "positive", "-q", stdin=RECORD))
     assert list(entry) == ["sentiment"] and entry["sentiment"]["label"] == "positive" and "faithfulness" not in entry["sentiment"]

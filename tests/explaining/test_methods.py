@@ -169,7 +169,7 @@ def test_shapley_estimates_are_as_near_as_they_say(setting):
 def test_shapley_groups_neighbours_where_units_are_many(setting):
     task = setting.task(LONG, unit="word")
     (found,) = explain_by_shapley([task], setting.with_tools(samples=64).tools)
-    assert len(set(found.scores.tolist())) <= 5 < len(task.units)
+    assert len(set(found.scores.tolist())) <= 5 < len(task.units) and found.about["groups"] == 5
     marks = np.ones(len(task.layout.ids), dtype=bool)
     ends = dict(setting.tools.pooled([("text", list(task.layout.windows)), ("none", task.layout.replaced(marks, 0))]))
     difference = task.target.value(ends["text"][None]) - task.target.value(ends["none"][None])

@@ -27,7 +27,7 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
 @click.option("--steps", type=click.IntRange(1, 512), default=32, show_default=True, metavar="N",
               help="Steps of integrated-gradients; doubled, up to 512, for a text whose scores do not sum up to within 5 %, or 0.02 nats.")
 @click.option("--samples", type=click.IntRange(min=64), default=512, show_default=True, metavar="N",
-              help="About how often shapley runs the model for a text.")
+              help="About how often shapley runs the model for a text. Of more units than a 16th of it, neighbours share their group's score.")
 @click.option("--no-faithfulness", is_flag=True, help="Do not measure what the model makes of the text without its best words, and of them alone.")
 @click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Tell beside each explanation which rules of FILE fire, and whether the model agrees.")
 @click.option("--summary", is_flag=True, help="Instead of records, show which words speak for and against each label over all texts.")

@@ -8,6 +8,7 @@ from doxa.records.outcome import Outcome, to_record
 from doxa.records.page_formats import choose_page, is_html
 from doxa.records.prefetch import gather
 from doxa.records.record import Record
+from doxa.records.unfold import unfold_explanations
 from doxa.records.writer import choose_format
 
 WORDS = ("terminal", "markdown", "json")  # formats of a page about words
@@ -52,7 +53,7 @@ class ExplainedBefore:
         self.text_field, self.text_pair_field, self.is_of_words = text_field, text_pair_field, is_of_words
 
     def explain(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
-        for window in gather(records, AT_ONCE):
+        for window in gather(unfold_explanations(records), AT_ONCE):
             yield [self._outcome(record) for record in window]
 
     def _outcome(self, record: Record) -> Outcome:

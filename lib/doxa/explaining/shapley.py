@@ -25,7 +25,8 @@ def explain_by_shapley(tasks: list[Sought], tools: Tools) -> list[Evidence]:
     """A unit's score is its average part of f(text) - f(all units hidden), over the orders in which units may come in.
 
     Exact where all coalitions of the units are at most `samples`; else an unbiased estimate of at most about `samples` evaluations,
-    with its standard error over pairs of orders. Of more units than that allows for, neighbours are grouped and share their group's score evenly."""
+    with its standard error over pairs of orders. Of more units than that allows for, neighbours are grouped and share their
+    group's score, and its standard error, evenly; `about` then tells how many groups there are."""
     games = [_arrange(task, tools) for task in tasks]
     for (t, coalition), number in tools.numbers(_coalitions(tasks, games, tools)):
         games[t].numbers[coalition] = number
@@ -65,6 +66,8 @@ def _conclude(task: Sought, game: Game) -> Evidence:
         about = {"samples": len(game.numbers)}
     for group, value, error in zip(game.groups, values, spread):
         scores[group], errors[group] = value / len(group), error / len(group)
+    if len(game.groups) < sum(map(len, game.groups)):
+        about["groups"] = len(game.groups)
     return Evidence(scores, errors, about)
 
 

@@ -11,7 +11,7 @@ from doxa.device.cpu import usable_cores
 from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
-from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction, read_cell
+from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction
 from doxa.records.flat_schema import TIME_FIELDS, FlatSchema, Wanted, error_code
 from doxa.records.lines import Block, count_newlines, parse_block
 from doxa.records.names import field_names
@@ -19,6 +19,7 @@ from doxa.records.placed import read_placed_blocks
 from doxa.records.prefetch import map_ahead
 from doxa.records.reader import Source, open_streams
 from doxa.records.record import Record
+from doxa.records.unfold import read_cell
 
 BLOCK_BYTES = 16 << 20
 SMALLEST_SPLIT_BYTES = 1 << 15

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from doxa.records.entries import FLAT_KINDS, as_text, find_kind, read_numbers
 from doxa.records.record import Record
+from doxa.records.unfold import TEXTS, put, read_cell, whole
 
 _START = "prediction."
-_TEXTS = {"text", "label", "model"}  # members of an entry that are texts, whatever they look like
 
 
 def marked_heads(names: Collection[str], kinds: Mapping[str, str]) -> dict[str, str]:
@@ -70,9 +70,9 @@ def csv_records(batch: pa.RecordBatch, source: str, kinds: Mapping[str, str]) ->
         entries: dict[str, Any] = {}
         for name, (head, *path) in paths.items():
             value = row[name] or None
-            _put(entries.setdefault(head, {}), path, value if path[-1] in _TEXTS else read_cell(value))
-        whole = {head: _whole(entry) for head, entry in entries.items()}
-        fields["prediction"] = {head: entry for head, entry in whole.items() if entry is not None}
+            put(entries.setdefault(head, {}), path, value if path[-1] in TEXTS else read_cell(value))
+        found = {head: whole(entry) for head, entry in entries.items()}
+        fields["prediction"] = {head: entry for head, entry in found.items() if entry is not None}
         if fields.get("error.code") is not None:
             fields["error"] = {"code": fields["error.code"], "message": fields.get("error.message")}
         yield Record(source, number, None, fields)
@@ -89,28 +89,6 @@ def _path(name: str, marked: Mapping[str, str]) -> tuple[str, ...]:
         return head, "scores", label
     head, _, key = rest.rpartition(".")
     return head, key
-
-
-def _put(entry: dict[str, Any], path: list[str], value: Any) -> None:
-    for key in path[:-1]:
-        entry = entry.setdefault(key, {})
-    entry[path[-1]] = value
-
-
-def _whole(value: Any) -> Any:
-    """A value without objects of which every member is null: those are null themselves."""
-    if not isinstance(value, dict):
-        return value
-    held = {key: _whole(inner) for key, inner in value.items()}
-    return held if any(inner is not None for inner in held.values()) else None
-
-
-def read_cell(cell: str | None) -> Any:
-    """The list, object or number that a cell is as JSON, else its text."""
-    try:
-        return orjson.loads(cell) if cell else None
-    except orjson.JSONDecodeError:
-        return cell
 
 
 def _read_labels(cell: str | None) -> list[str | None] | None:

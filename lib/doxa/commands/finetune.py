@@ -155,7 +155,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     from doxa.records.reader import Source, read_records
     from doxa.records.standard import write_text
     from doxa.records.text_fields import TextFields
-    from doxa.training.examples import LabelledSet, leave_out, read_examples, read_unlabelled, split_dev
+    from doxa.training.examples import LabelledSet, leave_out, read_examples, read_unlabelled, show_examples, split_dev
     from doxa.training.findings import drop_leaks as leave_leaks_out, find_problems
     from doxa.training.labels import asked_kind, decide_heads, parse_heads
     from doxa.training.run_folder import check_output, is_whole
@@ -207,7 +207,10 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
     for index, request in enumerate(requests):
         if request.field != train.fields.text and all(value is None for value in train.column(index)):  # of a kind that needs no gold
             terminal.warn(f'no training record has a value in field "{request.field}": the head learns from the texts alone')
-    decided = decide_heads(requests, [train.column(i) for i in range(len(requests))])
+    try:
+        decided = decide_heads(requests, [train.column(i) for i in range(len(requests))])
+    except DoxaError as error:
+        raise DoxaError(f"{error}; the training set begins with {show_examples(train.examples)}") from None
     if not dev_files:
         train, dev = split_dev(train, dev_share, loop["seed"])
         terminal.note(f"split {len(dev.examples)} of {len(dev.examples) + len(train.examples)} records off as dev set")

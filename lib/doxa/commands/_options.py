@@ -146,10 +146,10 @@ class Tally:
     """Counts the records that fail and decides what the command does about them."""
 
     def __init__(self, on_error: str = "keep", max_errors: str | None = None, require_input: bool = False):
-        self.on_error, self.require_input = on_error, require_input
-        self.most, self.most_share = _parse_max_errors(max_errors)
         from doxa.records.failures import Failures
 
+        self.on_error, self.require_input = on_error, require_input
+        self.most, self.most_share = _parse_max_errors(max_errors)
         self.n_records = 0
         self.failures = Failures()
 

@@ -8,7 +8,7 @@ import numpy as np
 from doxa.errors import UsageError
 from doxa.metrics.prevalence import adjust_shares, can_correct, contradict, infer_share
 from doxa.monitoring.figures import Corrected, Figures, Group, HeadCounts, Share
-from doxa.monitoring.mistakes import Mistakes, as_corrected
+from doxa.monitoring.mistakes import Mistakes
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 
 LEAST_GOLD = 30  # texts of a group in the sample; of fewer, the whole sample's mistakes say more
@@ -21,7 +21,7 @@ class Known(Protocol):
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes: ...
 
-    def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None: ...
+    def label_shares(self, head: HeadCounts, watch: Watch | None, settings: Settings, figures: Figures) -> dict[str, Corrected] | None: ...
 
 
 def correct(figures: Figures, settings: Settings, known: Known) -> None:
@@ -35,22 +35,23 @@ def correct(figures: Figures, settings: Settings, known: Known) -> None:
     UsageError where there is nothing that it could correct."""
     if figures.total is None:
         return
+    watch = choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}) if figures.watch is not None else None
     is_known = False
     for head in figures.heads:
-        shares = known.label_shares(head, settings, figures) if head.kind != "number" else {}
+        shares = known.label_shares(head, watch, settings, figures) if head.kind != "number" else {}
         is_known |= shares != {}
         head.corrected = shares or {}
         head.labels |= {label: Share(0, head.n) for label in head.corrected if label not in head.labels}
         if shares is None:
             figures.notes.append(f'shares of the labels of head "{head.name}" cannot be corrected: the dev set lacks one of them, or the model does')
-    if figures.watch is not None:
-        _correct_watched(figures, settings, known)
+    if watch is not None:
+        _correct_watched(figures, watch, settings, known)
     elif not is_known:
         raise UsageError(f"there is nothing that {known.name} could correct: name a head that it knows with --watch HEAD=LABEL")
 
 
-def _correct_watched(figures: Figures, settings: Settings, known: Known) -> None:
-    watch, total = choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}), figures.total
+def _correct_watched(figures: Figures, watch: Watch, settings: Settings, known: Known) -> None:
+    head, total = next(head for head in figures.heads if head.name == watch.head), figures.total
     mistakes = known.mistakes(watch, settings, figures)
     is_own = any(name.removeprefix("head:").removeprefix("field:") == watch.head for group in figures.groups for name in group.values)
     groups = [] if is_own else [group for group in figures.groups if group is not total]
@@ -60,22 +61,26 @@ def _correct_watched(figures: Figures, settings: Settings, known: Known) -> None
         _adjust(group, own if own.sum() >= LEAST_GOLD and can_correct(own) else mistakes.pairs)
         if mistakes.is_sample and group.watched.n and (group is total or own.sum() >= LEAST_GOLD):
             found = infer_share(own, group.watched.hits, group.watched.n)
-            group.corrected = Corrected(found.value, group.watched.n, (found.low, found.high))
+            group.corrected = Corrected.of(group.watched.n, found.value, found.low, found.high)
             n_inferred += group is not total
         if not mistakes.is_sample:
-            labels = {label: Share(n, group.watched.n) for label, n in group.labels.items()}
-            counts = HeadCounts(watch.head, next(head.kind for head in figures.heads if head.name == watch.head), group.watched.n, labels)
-            group.corrected = (known.label_shares(counts, settings, figures) or {}).get(watch.label, group.corrected)
+            shares = head.corrected if group is total else known.label_shares(_head_of(group, head), watch, settings, figures) or {}
+            group.corrected = shares.get(watch.label, group.corrected)
     figures.correction = _describe(mistakes, n_inferred, len(groups) - n_inferred)
     figures.notes += _notes(figures, mistakes, len(groups) - n_inferred)
     if is_own:
         figures.notes.append(f'groups by the watched head "{watch.head}" itself are not corrected')
 
 
+def _head_of(group: Group, head: HeadCounts) -> HeadCounts:
+    """The watched head's counts within a group."""
+    return HeadCounts(head.name, head.kind, group.watched.n, {label: Share(n, group.watched.n) for label, n in group.labels.items()})
+
+
 def _adjust(group: Group, pairs: np.ndarray) -> None:
     cells = [group.watched, *(bucket.watched for bucket in group.buckets)]
     shares, lows, highs = adjust_shares(pairs, [cell.hits for cell in cells], [cell.n for cell in cells])
-    found = [as_corrected(cell.n, *estimate) for cell, estimate in zip(cells, zip(shares.tolist(), lows.tolist(), highs.tolist()))]
+    found = [Corrected.of(cell.n, *estimate) for cell, *estimate in zip(cells, shares, lows, highs)]
     group.corrected = found[0]
     group.buckets = [replace(bucket, corrected=corrected) for bucket, corrected in zip(group.buckets, found[1:])]
 

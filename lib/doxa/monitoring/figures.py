@@ -1,6 +1,7 @@
 """What a report holds, as plain data."""
 
 import datetime as dt
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,11 @@ class Corrected:
     share: float | None
     n: int
     interval: tuple[float, float]
+
+    @classmethod
+    def of(cls, n: int, share: float, low: float, high: float) -> "Corrected":
+        """An estimate over n texts; a share that is NaN stays open."""
+        return cls(None if math.isnan(share) else float(share), n, (float(low), float(high)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from doxa.model.directory import sha256_of
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.mistakes import SHA_DIGITS, Mistakes
-from doxa.monitoring.settings import Settings, Watch, choose_watch
+from doxa.monitoring.settings import Settings, Watch
 from doxa.records.columns import ColumnReader, read_columns
 from doxa.records.flat_schema import Wanted
 from doxa.records.groups import MOST_GROUPS
@@ -35,6 +35,29 @@ class GoldSample:
         """The mistakes in the sample and in each of its groups. Records without gold label or prediction are left out.
 
         Raises DoxaError where none is left."""
+        pairs, groups = self._count(watch, settings, figures)
+        sha = f" sha {sha256_of(self.path)[:SHA_DIGITS]}" if os.path.isfile(self.path) else ""
+        return Mistakes(pairs, f"gold sample n={int(pairs.sum())} of {os.path.basename(self.path)}{sha}", True, groups)
+
+    def label_shares(self, head: HeadCounts, watch: Watch | None, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
+        """The shares of the labels of the watched head, each inferred from its own mistakes; nothing of other heads."""
+        if watch is None or watch.head != head.name:
+            return {}
+        found = {}
+        for label in dict.fromkeys([*head.labels, *self._gold_labels(head)]):
+            hits = head.labels[label].hits if label in head.labels else 0
+            estimate = infer_share(self._count(replace(watch, label=label), settings, figures)[0], hits, head.n)
+            found[label] = Corrected.of(head.n, estimate.value, estimate.low, estimate.high)
+        return found
+
+    def _gold_labels(self, head: HeadCounts) -> list[str]:
+        """The labels that the sample holds of a head of one label."""
+        if head.kind != "label":
+            return []
+        return sorted({value for table in self._tables(head.name)[1] for value in table.column(f"field:{head.name}").unique().to_pylist() if value})
+
+    def _count(self, watch: Watch, settings: Settings, figures: Figures) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
+        """Pairs (2, 2) of all records and of each group. Raises DoxaError where there is no record."""
         settings = replace(settings, watch=str(watch), since=figures.since, until=figures.until, last=None, every=None, top=MOST_GROUPS, n_examples=0)
         reader, tables = self._tables(watch.head)
         try:
@@ -50,23 +73,7 @@ class GoldSample:
         if not pairs.sum():
             raise DoxaError(f'--gold-sample {self.path} holds no record among those asked for with the gold label in field "{watch.head}" '
                             f"beside prediction.{watch.head}")
-        sha = f" sha {sha256_of(self.path)[:SHA_DIGITS]}" if os.path.isfile(self.path) else ""
-        return Mistakes(pairs, f"gold sample n={int(pairs.sum())} of {os.path.basename(self.path)}{sha}", True, groups)
-
-    def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
-        """The shares of the labels of the watched head, each inferred from its own mistakes; nothing of other heads."""
-        found = {}
-        if figures.watch and choose_watch(figures.watch, {head.name: head.kind for head in figures.heads}).head == head.name:
-            for label in dict.fromkeys([*head.labels, *self._gold_labels(head)]):
-                hits = head.labels[label].hits if label in head.labels else 0
-                estimate = infer_share(self.mistakes(Watch(head.name, label, False), settings, figures).pairs, hits, head.n)
-                found[label] = Corrected(estimate.value, head.n, (estimate.low, estimate.high))
-        return found
-
-    def _gold_labels(self, head: HeadCounts) -> list[str]:
-        """The labels that the sample holds of a head of one label."""
-        found = {value for table in self._tables(head.name)[1] for value in table.column(f"field:{head.name}").unique().to_pylist()}
-        return sorted(filter(None, found)) if head.kind == "label" else []
+        return pairs, groups
 
     def _tables(self, head: str) -> tuple[ColumnReader, list[pa.Table]]:
         if head not in self._read:

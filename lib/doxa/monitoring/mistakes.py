@@ -14,6 +14,7 @@ from doxa.records.conditions import Condition
 from doxa.records.names import split_scope
 
 SHA_DIGITS = 8
+OPEN = (np.nan, 0.0, 1.0)  # share and bounds where nothing is known of it
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,10 @@ class DevConfusions:
         labels, counts, unseen = self._read(watch.head)
         if watch.label not in labels:
             raise UsageError(f'--model: head "{watch.head}" of {self.path} has no label "{watch.label}"; there are: {", ".join(labels)}')
-        index = labels.index(watch.label)
-        pairs = counts[index] if counts.ndim == 3 else _pairs(counts, unseen, index)
+        pairs = _pairs(counts, unseen, labels.index(watch.label))
         return Mistakes(pairs, f"dev n={int(pairs.sum())} of {TABLE} sha {self.sha}", False)
 
-    def label_shares(self, head: HeadCounts, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
+    def label_shares(self, head: HeadCounts, watch: Watch | None, settings: Settings, figures: Figures) -> dict[str, Corrected] | None:
         """The shares of a head's labels: of one label, adjusted for all of them at once, of many, each by itself; open where its mistakes are not told
         from chance. Nothing where mistakes are not known, or the records are chosen by the head; None where they do not suffice: the dev set lacks a
         label, or the records hold another.
@@ -77,18 +77,18 @@ class DevConfusions:
         if head.name not in self.heads or _chooses(settings, head.name):
             return {}
         labels, counts, unseen = self._read(head.name)
-        hits = np.array([head.labels[label].hits if label in head.labels else 0 for label in labels])
         if not set(head.labels) <= set(labels):
             return None
+        hits = np.array([head.labels[label].hits if label in head.labels else 0 for label in labels])
+        pairs = [_pairs(counts, unseen, i) for i in range(len(labels))]
         if counts.ndim == 3:
-            found = [[values[0] for values in adjust_shares(pairs, np.array([n]), np.array([head.n]))] for pairs, n in zip(counts, hits)]
-            return {label: as_corrected(head.n, *map(float, estimate)) for label, estimate in zip(labels, found)}
-        try:
-            found = np.transpose(adjust_all_shares(counts, hits))
-        except ValueError:
-            return None
-        return {label: as_corrected(head.n, *map(float, estimate if can_correct(_pairs(counts, unseen, i)) else (np.nan, 0.0, 1.0)))
-                for i, (label, estimate) in enumerate(zip(labels, found))}
+            found = [adjust_shares(own, n, head.n) for own, n in zip(pairs, hits)]
+        else:
+            try:
+                found = zip(*adjust_all_shares(counts, hits))
+            except ValueError:
+                return None
+        return {label: Corrected.of(head.n, *(estimate if can_correct(own) else OPEN)) for label, own, estimate in zip(labels, pairs, found)}
 
     def _read(self, head: str) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Labels, counts, and how often each label was predicted for texts whose label training did not have."""
@@ -106,12 +106,7 @@ class DevConfusions:
 
 def _pairs(counts: np.ndarray, unseen: np.ndarray, index: int) -> np.ndarray:
     """Pairs (2, 2) of one label against all others."""
-    return pool_others(np.concatenate([counts, unseen[None]]), index)
-
-
-def as_corrected(n: int, share: float, low: float, high: float) -> Corrected:
-    """An estimate over n texts; a share that is NaN stays open."""
-    return Corrected(None if np.isnan(share) else share, n, (low, high))
+    return counts[index] if counts.ndim == 3 else pool_others(np.concatenate([counts, unseen[None]]), index)
 
 
 def _chooses(settings: Settings, head: str) -> Condition | None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from doxa.records.entries import FLAT_KINDS, as_text, find_kind, read_numbers
 from doxa.records.record import Record
-from doxa.records.unfold import TEXTS, put, read_cell, whole
+from doxa.records.unfold import put_cell, whole
 
 _START = "prediction."
 
@@ -69,8 +69,7 @@ def csv_records(batch: pa.RecordBatch, source: str, kinds: Mapping[str, str]) ->
         fields: dict[str, Any] = {name: value or None for name, value in row.items() if name not in paths}
         entries: dict[str, Any] = {}
         for name, (head, *path) in paths.items():
-            value = row[name] or None
-            put(entries.setdefault(head, {}), path, value if path[-1] in TEXTS else read_cell(value))
+            put_cell(entries.setdefault(head, {}), path, row[name])
         found = {head: whole(entry) for head, entry in entries.items()}
         fields["prediction"] = {head: entry for head, entry in found.items() if entry is not None}
         if fields.get("error.code") is not None:

@@ -1,13 +1,13 @@
 """The objects that cells of a CSV file stand for, and explanations made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from doxa.records.record import Record, dump_exact
 
-TEXTS = {"text", "label", "model", "method", "unit"}  # members of an entry that are texts, whatever they look like
+_TEXTS = {"text", "label", "model", "method", "unit"}  # members of an entry that are texts, whatever they look like
 _START = "explanation."
 _MEMBERS = {"label", "labels", "score", "runner_up", "method", "unit", "tokens", "steps", "delta", "samples", "groups", "faithfulness", "rules"}
 
@@ -23,8 +23,7 @@ def unfold_explanations(records: Iterator[Record]) -> Iterator[Record]:
         if record.row is not None and paths:
             row, found = record.fields.to_dict(), {}
             for name, path in paths.items():
-                cell = row.pop(name) or None
-                put(found, path, cell if path[-1] in TEXTS else read_cell(cell))
+                put_cell(found, path, row.pop(name))
             row["explanation"] = whole(found)
             record = Record(record.source, record.number, dump_exact(row), row)
         yield record
@@ -37,11 +36,11 @@ def _path(name: str) -> tuple[str, ...]:
     return ".".join(parts[:end]), *parts[end:]
 
 
-def put(entry: dict[str, Any], path: tuple[str, ...] | list[str], value: Any) -> None:
-    """Put a value where a path of keys leads, objects on the way made where there are none."""
+def put_cell(entry: dict[str, Any], path: Sequence[str], cell: str | None) -> None:
+    """Put what a cell holds where a path of keys leads, objects on the way made where there are none; an empty cell is null."""
     for key in path[:-1]:
         entry = entry.setdefault(key, {})
-    entry[path[-1]] = value
+    entry[path[-1]] = (cell or None) if path[-1] in _TEXTS else read_cell(cell)
 
 
 def whole(value: Any) -> Any:

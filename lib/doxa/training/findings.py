@@ -48,8 +48,9 @@ def drop_leaks(train: LabelledSet, dev: LabelledSet) -> tuple[LabelledSet, int]:
 
 
 def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet) -> list[str]:
-    name, counts, unseen = f'head "{head.name}"', _count(train.column(index)), _count(dev.column(index))
-    n_labelled = sum(value is not None for value in train.column(index))
+    values = train.column(index)
+    name, counts, unseen = f'head "{head.name}"', count_labels(values), count_labels(dev.column(index))
+    n_labelled = sum(value is not None for value in values)
     found = []
     if lost := {label: n for label, n in unseen.items() if label not in counts}:
         held = _with(lost, index, dev)
@@ -81,7 +82,8 @@ def _far_values(head: Head, index: int, train: LabelledSet) -> list[str]:
         return []
     middle = float(np.median(values))
     distances = np.abs(values - middle)
-    far = [labelled[i] for i in np.flatnonzero(distances > FAR * np.median(distances))] if np.median(distances) else []
+    spread = float(np.median(distances))
+    far = [labelled[i] for i in np.flatnonzero(distances > FAR * spread)] if spread else []
     shown = ", ".join(f"{example.values[index]:g}" for example in far[:2])
     return [f'head "{head.name}": {len(far)} records are more than {FAR} times as far from the median, {middle:g}, as half of all are, and the head learns '
             f"little but them: {shown}; {show_examples(far)}"] if far else []
@@ -89,7 +91,7 @@ def _far_values(head: Head, index: int, train: LabelledSet) -> list[str]:
 
 def _with(labels: Collection[str], index: int, data: LabelledSet) -> list[Example]:
     """The examples to which a head's gold gives one of these labels."""
-    return [example for example in data.examples if any(label in labels for label in _count([example.values[index]]))]
+    return [example for example in data.examples if any(label in labels for label in _labels(example.values[index]))]
 
 
 def _contradictions(head: Head, index: int, train: LabelledSet) -> list[str]:
@@ -109,8 +111,13 @@ def _comparable(value: Any) -> Any:
     return frozenset(value) if isinstance(value, list) else value
 
 
-def _count(values: list[Any]) -> Counter:
-    return Counter(label for value in values if value is not None for label in (value if isinstance(value, list) else [value]))
+def count_labels(values: list[Any]) -> Counter:
+    """How many of a head's gold values hold each label."""
+    return Counter(label for value in values for label in _labels(value))
+
+
+def _labels(value: Any) -> list[str]:
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def _list(counts: dict[str, int]) -> str:

@@ -31,18 +31,21 @@ def write_forms(directory: str, model: PreTrainedModel, stock: Stock, max_length
     folder = os.path.join(directory, FOLDER)
     os.mkdir(folder)
     save_form(converted, folder)
-    verdict: dict = {}
-    if not wants_int8:
-        pass
-    elif held_out is None:
+    verdict = _try_int8(folder, converted, model.config.pad_token_id or 0, held_out, max_length, tell) if wants_int8 else {}
+    complete_form(folder, digests(directory, None, find_weights(directory)), verdict)
+
+
+def _try_int8(folder: str, converted, pad_id: int, held_out: HeldOut | None, max_length: int, tell: Callable[[str], None]) -> dict:
+    """Write an int8 form where one can be made and judged; the verdict on it, nothing where there is none."""
+    if held_out is None:
         tell("no int8 form: it is made for heads of label, labels and number")
     elif len(held_out.texts) < LEAST_HELD_OUT:
         tell(f"no int8 form: {len(held_out.texts)} dev records are too few to tell whether it keeps the labels ({LEAST_HELD_OUT} would do)")
     elif importlib.util.find_spec("nncf") is None:
         tell("no int8 form: nncf is not installed; it comes with: pip install 'doxa[cpu]'")
     else:
-        verdict = _write_int8(folder, converted, model.config.pad_token_id or 0, held_out, max_length, tell)
-    complete_form(folder, digests(directory, None, find_weights(directory)), verdict)
+        return _write_int8(folder, converted, pad_id, held_out, max_length, tell)
+    return {}
 
 
 def _write_int8(folder: str, converted, pad_id: int, held_out: HeldOut, max_length: int, tell: Callable[[str], None]) -> dict:

@@ -59,13 +59,16 @@ class LoopSettings:
         """Examples a step."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps * self.n_processes
 
+    def steps_an_epoch(self, n_examples: int) -> int:
+        return -(-n_examples // self.step_size)
+
     def n_steps(self, n_examples: int) -> int:
-        steps = -(-n_examples // self.step_size) * self.num_train_epochs
+        steps = self.steps_an_epoch(n_examples) * self.num_train_epochs
         return min(steps, self.max_steps) if self.max_steps > 0 else steps
 
     def n_epochs(self, n_examples: int) -> int:
         """Epochs that so many steps begin."""
-        return -(-self.n_steps(n_examples) // -(-n_examples // self.step_size))
+        return -(-self.n_steps(n_examples) // self.steps_an_epoch(n_examples))
 
 
 @dataclass(frozen=True)

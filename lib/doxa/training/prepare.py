@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +26,7 @@ from doxa.training.contrastive import Contrastive, prepare_contrastive
 from doxa.training.defaults import settle
 from doxa.training.determinism import insist
 from doxa.training.examples import LabelledSet
+from doxa.training.findings import count_labels
 from doxa.training.lessons import Lessons, prepare_lessons
 from doxa.training.loop import TrainingLoop
 from doxa.training.masking import Masking, prepare_masking
@@ -165,9 +165,8 @@ def draft(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, u
     loop = TrainingLoop(prepared.model, prepared.settings, prepared.device, adaptation=prepared.adaptation)
     loop.expect(prepared.make_task(plan))
     memory = loop.held_bytes() + _activation_bytes(plan, prepared, int(sizes.max())) + (peak_bytes() + KERNEL_BYTES if prepared.device.type == "cpu" else 0)
-    counts = [Counter(label for value in train.column(i) if value is not None and head.kind in ("label", "labels")
-                      for label in (value if isinstance(value, list) else [value])) for i, head in enumerate(heads)]
-    return Draft(plan.output, heads, [dict(count.most_common()) for count in counts], len(train.examples), len(dev.examples),
+    counts = [dict(count_labels(train.column(i)).most_common()) if head.kind in ("label", "labels") else {} for i, head in enumerate(heads)]
+    return Draft(plan.output, heads, counts, len(train.examples), len(dev.examples),
                  tuple(int(v) for v in np.quantile(sizes, (0.5, 0.9, 0.99, 1.0), method="higher")),
                  prepared.settings.n_steps(prepared.n_rows(plan)),
                  sum(p.numel() for p in prepared.model.parameters()), memory, disk)

@@ -13,7 +13,7 @@ from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.latest import LatestTime
-from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, Portion, encode, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import to_microseconds
@@ -125,20 +125,18 @@ class Counter:
         return table.filter(meets), us[meets.to_numpy(zero_copy_only=False)]
 
     def _count(self, table: pa.Table, us: np.ndarray, heads: dict[str, str], by: list[str]) -> None:
+        table = _encoded(table, {*(f"label:{head}" for head, kind in heads.items() if kind == "label"), *by})
         for tally in self.tallies:
             tally.add(table)
-        timed = us[us != NO_TIME]
-        if len(timed):
-            first, last = self.span_us or (int(timed[0]), int(timed[0]))
-            self.span_us = min(first, int(timed.min())), max(last, int(timed.max()))
+        self._span(us)
         ids, texts = table.column("id"), table.column("text")
         self.database.register("hashed", pa.table({"id": ids, "text": texts}))
         hashed = self.database.sql("SELECT hash(id) AS id, hash(text) AS text FROM hashed").to_arrow_table()
         self.database.unregister("hashed")
         hashes = {name: hashed.column(name).to_numpy() for name in ("id", "text")}
         has_text = texts.is_valid().to_numpy()
-        self.ids.add(hashes["id"][ids.is_valid().to_numpy()])
-        self.texts.add(hashes["text"][has_text])
+        self.ids.add(hashes["id"][ids.is_valid().to_numpy()] if ids.null_count else hashes["id"])
+        self.texts.add(hashes["text"][has_text] if texts.null_count else hashes["text"])
         labels, is_judged, is_watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
         portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, is_judged, is_watched, scores, us,
                           hashes["text"], hashes["id"], has_text)
@@ -149,3 +147,19 @@ class Counter:
         self.counts.add(portion)
         if self.settings.n_examples:
             self.candidates.add(portion)
+
+    def _span(self, us: np.ndarray) -> None:
+        first = int(us.min())
+        timed = us[us != NO_TIME] if first == NO_TIME else us
+        if len(timed):
+            first = int(timed.min()) if timed is not us else first
+            earliest, latest = self.span_us or (first, first)
+            self.span_us = min(earliest, first), max(latest, int(timed.max()))
+
+
+def _encoded(table: pa.Table, names: set[str]) -> pa.Table:
+    """The table with the columns of texts among those named encoded once for all that counts them."""
+    for place, field in enumerate(table.schema):
+        if field.name in names and pa.types.is_string(field.type):
+            table = table.set_column(place, field.name, encode(table.column(place)))
+    return table

@@ -36,7 +36,7 @@ class Candidates:
         picked = np.sort(_leading(keys, picked))
         texts = _take(portion.table.select(["time", "id", "text"]), portion.rows[picked])
         texts = texts.set_column(2, "text", pc.utf8_slice_codeunits(texts.column("text"), 0, TEXT_CHARACTERS))
-        texts = texts.append_column("label", portion.labels.take(pa.array(picked)))
+        texts = texts.append_column("label", portion.labels.take(pa.array(picked)).dictionary_decode())
         self._added.append(({name: values[picked] for name, values in keys.items()}, texts))
         self._n_added += len(picked)
         if self._n_added > 2_000:

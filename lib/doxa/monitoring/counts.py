@@ -3,7 +3,6 @@
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from doxa.monitoring.portion import NO_TIME, Portion
 
@@ -29,7 +28,7 @@ class TimeCounts:
         self.is_overlapping |= code == ALL
         n = len(portion.us)
         self._waiting.append(pa.table({
-            "grp": portion.codes if code is None else np.full(n, code, np.int32), "label": pc.dictionary_encode(portion.labels), "is_judged": portion.is_judged,
+            "grp": portion.codes if code is None else np.full(n, code, np.int32), "label": portion.labels, "is_judged": portion.is_judged,
             "is_watched": portion.is_watched, "slice": pa.array(portion.us // self.slice_us, mask=portion.us == NO_TIME)}))
         self._n_waiting += n
         if self._n_waiting >= self._most_waiting:

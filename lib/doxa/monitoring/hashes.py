@@ -3,12 +3,12 @@
 import numpy as np
 
 MOST_DISTINCT = 2_000_000
-N_PENDING = 1_000_000
+N_PENDING = 2_000_000
 
 
 class HashCounts:
     """Counts of 64-bit hashes. Beyond `MOST_DISTINCT` different ones, those seen once are forgotten (lossy counting,
-    Manku and Motwani 2002): every count is a lower bound then, and `is_lossy` says so. At most 50 MB."""
+    Manku and Motwani 2002): every count is a lower bound then, and `is_lossy` says so. At most 80 MB."""
 
     def __init__(self):
         self.values = np.empty(0, np.uint64)  # sorted

@@ -24,14 +24,14 @@ def read_times(table: pa.Table, assumed_zone: ZoneInfo | None) -> tuple[np.ndarr
 class Portion:
     """Aligned columns of N memberships: record `rows[i]` of the table belongs to the group `codes[i]`.
 
-    `labels` holds the watched head's label (None for other labels of a head of many), `is_judged` whether the record
+    `labels` holds the watched head's label, dictionary-encoded (null for other labels of a head of many), `is_judged` whether the record
     has that head, `scores` the label's score (-1 without one), `us` microseconds or NO_TIME, `hashes` and `ids` hashes of text and id.
     """
 
     table: pa.Table
     rows: np.ndarray
     codes: np.ndarray
-    labels: pa.Array
+    labels: pa.DictionaryArray
     is_judged: np.ndarray
     is_watched: np.ndarray
     scores: np.ndarray
@@ -55,18 +55,26 @@ def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:
     return Portion(portion.table, rows, codes.astype(np.int32), portion.labels.take(pa.array(rows)), **aligned)
 
 
-def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.Array, np.ndarray, np.ndarray, np.ndarray]:
+def encode(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """The texts of a column as places in a dictionary, which is what every count of them begins with."""
+    return column.dictionary_encode().combine_chunks()
+
+
+def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray, np.ndarray]:
     """Return (labels, is_judged, is_watched, scores) of the watched head, a row a record."""
     n = table.num_rows
     if watch is None:
-        return pa.nulls(n, pa.string()), np.zeros(n, bool), np.zeros(n, bool), np.full(n, -1.0)
-    column, label = table.column(f"{kind}:{watch.head}").combine_chunks(), pa.scalar(watch.label, pa.string())
-    is_judged = column.is_valid().to_numpy(zero_copy_only=False)
+        return pa.nulls(n, pa.string()).dictionary_encode(), np.zeros(n, bool), np.zeros(n, bool), np.full(n, -1.0)
+    column, label = table.column(f"{kind}:{watch.head}"), pa.scalar(watch.label, pa.string())
     if kind == "label":
-        is_watched = pc.fill_null(pc.equal(column, label), False).to_numpy(zero_copy_only=False)
+        labels = encode(column)
+        places = pc.fill_null(labels.indices, -1).to_numpy()
+        watched = labels.dictionary.index(label).as_py()  # -1 where no record has it
         scores = pc.fill_null(table.column(f"score:{watch.head}"), -1.0).to_numpy()
-        return column, is_judged, is_watched, np.nan_to_num(scores, nan=-1.0)
+        return labels, places >= 0, (places == watched) & (places >= 0), np.nan_to_num(scores, nan=-1.0)
+    column = column.combine_chunks()
+    is_judged = column.is_valid().to_numpy(zero_copy_only=False)
     hits = pc.list_parent_indices(column).filter(pc.equal(pc.list_flatten(column), label))
     is_watched = np.zeros(n, bool)
     is_watched[hits.to_numpy(zero_copy_only=False)] = True
-    return pa.array(np.where(is_watched, watch.label, None), pa.string()), is_judged, is_watched, np.full(n, -1.0)
+    return pa.array(np.where(is_watched, watch.label, None), pa.string()).dictionary_encode(), is_judged, is_watched, np.full(n, -1.0)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.monitoring.figures import HeadCounts, Share
+from doxa.monitoring.portion import encode
 
 
 class LabelTally:
@@ -19,9 +20,10 @@ class LabelTally:
     def add(self, table: pa.Table) -> None:
         column = table.column(f"{self.kind}:{self.name}")
         self.n += len(column) - column.null_count
-        values = column if self.kind == "label" else _distinct_labels(column)
-        for pair in pc.value_counts(values.drop_null()).to_pylist():
-            self.counts[pair["values"]] = self.counts.get(pair["values"], 0) + pair["counts"]
+        labels = encode(column if self.kind == "label" else _distinct_labels(column))
+        counts = np.bincount(labels.indices.drop_null(), minlength=len(labels.dictionary))
+        for label, n in zip(labels.dictionary.to_pylist(), counts.tolist()):
+            self.counts[label] = self.counts.get(label, 0) + n
 
     def conclude(self) -> HeadCounts:
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
@@ -55,7 +57,7 @@ class NumberTally:
 TALLIES = {"label": LabelTally, "labels": LabelTally, "number": NumberTally}
 
 
-def _distinct_labels(column: pa.ChunkedArray) -> pa.Array:
+def _distinct_labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """All labels of all records, each once per record."""
     parents, labels = pc.list_parent_indices(column), pc.list_flatten(column)
     pairs = pa.table({"parent": parents, "label": labels})

@@ -182,6 +182,24 @@ def test_every_format_gives_the_same_columns(tmp_path, form):
     assert [row["error"] for row in clean] == [row["error"] for row in expected[:-1]]
 
 
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+@pytest.mark.parametrize("first", [
+    b'{"id": 7, "text": "", "error": {"code": "empty_text", "message": "m"}}',
+    b'{"id": 7, "text": "plain", "timestamp": "2024-01-01T00:00:00Z", "prediction": {"topic": {"label": "l1", "score": 0.5}}}'])
+def test_what_came_too_late_for_a_column_is_read(tmp_path, form, first):
+    source, target = tmp_path / "lines.jsonl", tmp_path / f"lines.{form}"
+    odd = b'{"id": "a", "text": "of another type", "source": {"name": "x"}, "prediction": {"topic": {"label": "l9", "score": 0.5}}}'
+    source.write_bytes(b"\n".join([first] * 20 + PLAIN + [odd]) + b"\n")
+    outcomes = [Outcome(record) for record in read_records(Source((str(source),)))]
+    with open_writer(str(target), None, {}) as writer:
+        for start in range(0, len(outcomes), 20):
+            writer.write(outcomes[start : start + 20])
+    expected, seen = (read(path, "source", ("timestamp", "topic.score")) for path in (source, target))
+    table = pq.read_table(target) if form == "parquet" else pa.ipc.open_stream(target).read_all()
+    assert table.column("_more").null_count < len(table)
+    assert seen == expected
+
+
 @pytest.mark.parametrize("column", [
     pa.array([0, None, 1_704_067_200_123_456], pa.timestamp("us")), pa.array([0, None, 1_704_067_200_123_456], pa.timestamp("us", "Asia/Shanghai")),
     pa.array([0, None, 1_704_067_200], pa.timestamp("s", "UTC")), pa.array(["a", None, "b"], pa.large_string()), pa.array(["a", None, "b"], pa.string_view()),

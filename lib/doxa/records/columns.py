@@ -12,9 +12,8 @@ from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.clean import CleanParser, first_lines, halves
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction
-from doxa.records.flat_schema import TIME_FIELDS, FlatSchema, Wanted, error_code
+from doxa.records.flat_schema import FlatSchema, Wanted, error_code
 from doxa.records.lines import Block, count_newlines, parse_block
-from doxa.records.names import field_names
 from doxa.records.placed import read_placed_blocks
 from doxa.records.prefetch import map_ahead
 from doxa.records.reader import Source, open_streams
@@ -126,11 +125,10 @@ class ColumnReader:
         if kind == "csv":
             yield from tables.read_csv(stream)
         elif kind == "parquet":
-            names = field_names((*self.wanted.by, *self.wanted.where))
-            wanted = {"prediction", "error", self.wanted.text_field, self.wanted.id_field, *names, *TIME_FIELDS}
-            yield from tables.read_parquet(stream, None if self.wanted.gold is not None else wanted | {self.wanted.time_field})
+            names = self.wanted.fields()
+            yield from tables.read_parquet(stream, None if names is None else names | {tables.OVERFLOW})
         else:
-            yield from tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream)
+            yield from tables.joined(tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream))
 
     def _read_csv(self, batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
         marked = marked_heads(batch.schema.names, self.wanted.kinds)
@@ -144,12 +142,17 @@ class ColumnReader:
         yield from self._read_records(records, read_cell)
 
     def _read_batch(self, batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
+        records: list[Record] | None = None
+        if tables.overflow_holds(batch, self.wanted.fields()):
+            records = [Record(name, record.number, None, record.fields.to_dict()) for record in tables.batch_records(batch, name, 1)]
         if not self.schema.is_settled:
-            self.schema.settle_by(batch)
-        if self.schema.has_entries:
-            yield from self._read_records(list(tables.batch_records(batch, name, 1)))
-        else:
+            self.schema.settle(records) if records else self.schema.settle_by(batch)
+        if records is None and self.schema.has_entries:
+            records = list(tables.batch_records(batch, name, 1))
+        if records is None:
             yield self._flatten([batch])
+        else:
+            yield from self._read_records(records)
 
     def _flatten(self, batches: list[pa.RecordBatch]) -> pa.Table:
         return self._count(pa.Table.from_batches(map(self.schema.flatten, batches), self.schema.arrow()))

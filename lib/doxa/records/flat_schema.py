@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from doxa.errors import UsageError
 from doxa.records import tables
 from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
-from doxa.records.names import Named, resolve_name
+from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.record import Record
 from doxa.records.text_fields import texts_in_words
 
@@ -36,6 +36,13 @@ class Wanted:
     with_model: bool = False
     kinds: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
+
+    def fields(self) -> set[str] | None:
+        """The fields of a record that may be read; None where gold labels are, which any field may hold."""
+        if self.gold is not None:
+            return None
+        names = {"prediction", "error", self.text_field, self.id_field, self.time_field, *field_names((*self.by, *self.where)), *TIME_FIELDS}
+        return names - {None, ""}
 
 
 class FlatSchema:

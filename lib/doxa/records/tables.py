@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import json
 import math
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -20,7 +22,7 @@ from doxa.records.single import plain_values
 MARK = b"doxa"  # key in the schema metadata of what doxa wrote
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 OVERFLOW = "_more"  # JSON text of the fields of a record that fit no column
-BATCH_ROWS = 4096
+BATCH_ROWS, LARGE_BATCH_ROWS = 4096, 1 << 16
 
 
 class RowFields:
@@ -113,6 +115,29 @@ def batch_records(batch: pa.RecordBatch, source: str, first_number: int) -> Iter
         yield Record(source, first_number + index, None, RowFields(columns, index), row=(batch, index))
 
 
+def joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of batches of one schema in batches of at least LARGE_BATCH_ROWS, but for the last."""
+    waiting: list[pa.RecordBatch] = []
+    n_waiting = 0
+    for batch in batches:
+        waiting.append(batch)
+        n_waiting += batch.num_rows
+        if n_waiting >= LARGE_BATCH_ROWS:
+            yield pa.concat_batches(waiting)
+            waiting, n_waiting = [], 0
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def overflow_holds(batch: pa.RecordBatch, names: set[str] | None) -> bool:
+    """Whether fields of these names, or any, stand in the overflow column of a batch that doxa wrote; it may say so where only a value has the name."""
+    index = batch.schema.get_field_index(OVERFLOW)
+    if index < 0 or MARK not in (batch.schema.metadata or {}):
+        return False
+    texts = batch.column(index).drop_null()
+    return len(texts) > 0 and (names is None or any(pc.any(pc.match_substring(texts, json.dumps(name, ensure_ascii=False))).as_py() for name in names))
+
+
 def read_table_records(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[Record]:
     number = 1
     for batch in batches:
@@ -181,7 +206,7 @@ def read_parquet(stream: ByteStream, wanted: set[str] | None = None) -> Iterator
         try:
             with pq.ParquetFile(place, page_checksum_verification=True) as file:
                 columns = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
-                for batch in file.iter_batches(BATCH_ROWS if columns is None else 1 << 16, columns=columns):
+                for batch in file.iter_batches(BATCH_ROWS if columns is None else LARGE_BATCH_ROWS, columns=columns):
                     batch.validate(full=True)
                     yield batch
         except (pa.ArrowException, OSError, ValueError) as error:

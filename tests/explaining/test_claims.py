@@ -170,6 +170,30 @@ def test_occlusion_is_what_a_stock_network_loses_without_each_token(known):
         assert len({token["score"] for token in entry["tokens"]}) > 2
 
 
+def test_claims_are_judged_by_what_a_stock_network_loses_without_their_best_words_and_with_them_alone(known):
+    """Hidden by the mask token: the method hid them by padding."""
+    kind, explainer, directory = known
+    question, fields = ask(explainer, RECORDS[kind])
+    (answer,) = explainer.explain([(question, fields)])
+    entry = answer["h"]["entities"][0] if kind == "tags" else answer["h"]
+    (layout,) = KINDS[kind].lay_out([question], explainer.tokenizer, explainer.tools.reading)
+    outputs = explainer.tools.memory.compute(layout.windows)[0]
+    said = entry | ({"ids": outputs[0][:, 0].astype(int).tolist()} if kind == "text" else {})
+    found, _ = find_tokens(KINDS[kind], question, layout.windows, explainer.tokenizer, explainer.tools.reading)
+    mask = explainer.tokenizer.mask_id()
+    assert mask
+    n = len(found.ids)
+    order = np.argsort([-token["score"] for token in entry["tokens"]], kind="stable").tolist()
+
+    def number(absent):
+        return stock_number(kind, directory, question, [replace(window, ids=[mask if slot in absent else id_ for id_, slot in zip(window.ids, slots)])
+                                                        for window, slots in zip(layout.windows, found.slots)], said)
+
+    whole, tops = number(set()), [max(1, round(share * n)) for share in (0.01, 0.05, 0.1, 0.2, 0.5)]
+    assert entry["faithfulness"]["comprehensiveness"] == pytest.approx(np.mean([whole - number(set(order[:top])) for top in tops]), abs=5e-4)
+    assert entry["faithfulness"]["sufficiency"] == pytest.approx(np.mean([whole - number(set(order[top:])) for top in tops]), abs=5e-4)
+
+
 def test_shapley_shares_out_what_all_words_together_give(known):
     kind, explainer, directory = known
     words = ClaimExplainer(replace(explainer.wanted, method="shapley", unit="word"), explainer.tools, HEADS[kind], explainer.tokenizer, explainer.fields)
@@ -193,7 +217,7 @@ def test_words_stand_where_they_are_in_their_own_text(known):
     record = json.loads(done.lines[0])
     entries = record["explanation"]["h"]
     for entry in entries["entities"] if kind == "tags" else [entries]:
-        assert entry["method"] == "occlusion" and entry["unit"] == "word"
+        assert entry["method"] == "occlusion" and entry["unit"] == "word" and len(entry["faithfulness"]) == 4
         for token in entry["tokens"]:
             text = record.get(token["field"]) if "field" in token else record.get("question", record.get("text"))
             text = text[token["index"]] if "index" in token else "The bank of杭州sets aside 😀 money" if kind == "tags" else text

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.errors import RecordError
-from doxa.explaining.entry import evidence_types, scored_unit
+from doxa.explaining.entry import evidence_types, faithfulness_type, judged_entry, scored_unit
 from doxa.explaining.explainer import Wanted
+from doxa.explaining.faithfulness import measure_faithfulness
 from doxa.explaining.marking import Marker, find_tokens
 from doxa.explaining.methods import METHODS
 from doxa.explaining.task import Evidence, Sought, Tools
@@ -36,6 +37,9 @@ class Claim(Sought):
 
     def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
         return kind_of([self.head]).weigh(self.said, self.laid_out, outputs, self.head)
+
+    def without(self, absent: np.ndarray, tools: Tools) -> list[Window]:
+        return self.layout.replaced(absent, tools.judge_id)
 
     @property
     def written(self) -> list[int] | None:
@@ -80,11 +84,14 @@ class ClaimExplainer:
                 claims += found
                 owners += [i] * len(found)
             at = end
-        for claim, evidence, i in zip(claims, METHODS[self.wanted.method].explain(claims, self.tools), owners):
+        found = METHODS[self.wanted.method].explain(claims, self.tools)
+        judged = measure_faithfulness(claims, found, self.tools) if self.wanted.with_faithfulness else [None] * len(claims)
+        for claim, evidence, faithfulness, i in zip(claims, found, judged, owners):
             if not np.isfinite(evidence.scores).all():
                 answers[i] = RecordError("non_finite", "the explanation holds a score that is no finite number")
             elif not isinstance(answers[i], RecordError):
                 explained = claim.said | {"method": self.wanted.method, "unit": self.wanted.unit, "tokens": self._units(claim, evidence, asked[i][1])} | evidence.about
+                explained |= judged_entry(faithfulness)
                 if self.kind.claims_key:
                     answers[i][self.head.name][self.kind.claims_key].append(explained)
                 else:
@@ -109,6 +116,7 @@ class ClaimExplainer:
     def arrow_type(self) -> dict[str, pa.DataType]:
         """The Arrow type of `explanation`."""
         rest = evidence_types(self.wanted.method, [("field", pa.string()), ("index", pa.int64())])
+        rest += faithfulness_type() if self.wanted.with_faithfulness else []
         entry = pa.struct([*self.kind.claim_type(self.head), *rest])
         return {"explanation": pa.struct([(self.head.name, pa.struct([(self.kind.claims_key, pa.list_(entry))]) if self.kind.claims_key else entry)])}
 

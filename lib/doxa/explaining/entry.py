@@ -28,9 +28,11 @@ def build_entry(task: Task, evidence: Evidence, faithfulness: dict[str, float] |
         entry["runner_up"] = {"label": target.head.labels[best], "score": round(float(scores[best]), SCORE_DIGITS)}
     entry |= {"method": method, "unit": unit, "tokens": _units(task, evidence, texts, second_field)}
     entry |= {name: significant(value) if isinstance(value, float) else value for name, value in evidence.about.items()}
-    if faithfulness is not None:
-        entry["faithfulness"] = {name: significant(value) for name, value in faithfulness.items()}
-    return entry
+    return entry | judged_entry(faithfulness)
+
+
+def judged_entry(faithfulness: dict[str, float] | None) -> dict[str, Any]:
+    return {} if faithfulness is None else {"faithfulness": {name: significant(value) for name, value in faithfulness.items()}}
 
 
 def _units(task: Task, evidence: Evidence, texts: tuple[str, ...], second_field: str | None) -> list[dict[str, Any]]:
@@ -52,14 +54,18 @@ def significant(value: float) -> float:
 def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulness: bool, with_rules: bool) -> dict[str, pa.DataType]:
     """The Arrow type of `explanation`."""
     rest = evidence_types(method, [("field", pa.string())] if has_pairs else [])
-    names = ("comprehensiveness", "sufficiency", "random_comprehensiveness", "random_sufficiency")
-    rest += [("faithfulness", pa.struct([(name, pa.float64()) for name in names]))] if with_faithfulness else []
+    rest += faithfulness_type() if with_faithfulness else []
     label, score = ("label", pa.string()), ("score", pa.float64())
     match = pa.struct([("text", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
     rules = [("rules", pa.list_(pa.struct([("name", pa.string()), label, ("agrees", pa.bool_()), ("matches", pa.list_(match))])))] if with_rules else []
     by_kind = {"number": pa.struct([score, *rest]), "labels": pa.struct([("labels", pa.list_(pa.struct([label, score, *rest]))), *rules]),
                "label": pa.struct([label, score, ("runner_up", pa.struct([label, score])), *rest, *rules])}
     return {"explanation": pa.struct([(head.name, by_kind[head.kind]) for head in heads])}
+
+
+def faithfulness_type() -> list[tuple[str, pa.DataType]]:
+    names = ("comprehensiveness", "sufficiency", "random_comprehensiveness", "random_sufficiency")
+    return [("faithfulness", pa.struct([(name, pa.float64()) for name in names]))]
 
 
 def evidence_types(method: str, of_unit: list[tuple[str, pa.DataType]]) -> list[tuple[str, pa.DataType]]:

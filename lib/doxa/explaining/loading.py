@@ -26,7 +26,7 @@ def load_explainer(request: Request, wanted: Wanted, steps: int, samples: int, s
     labeller, reasons = load_labeller(request, known)
     device, _ = choose_device(request.device)
     tool = _load_tool(device, request, wanted, known, reasons)
-    tools = Tools(labeller.memory, labeller.reading, _absent_id(baseline, known), steps, samples, seed, **tool)
+    tools = Tools(labeller.memory, labeller.reading, *_hiding_ids(baseline, known), steps, samples, seed, **tool)
     second_field = request.text_pair_field or known.table.text_pair_field
     text_field = request.text_field or known.table.text_field
     if known.kind.shares:
@@ -70,16 +70,18 @@ def _check_kind(wanted: Wanted, known: Known, request: Request) -> None:
         raise UsageError(f'--label {wanted.label}: a head of {name} has no such label; {told}')
 
 
-def _absent_id(baseline: str | None, known: Known) -> int:
-    """The token that stands for an absent one. Padding, whose embedding training leaves at rest, gave the more faithful explanations;
-    but models that count positions from the padding id would count those behind it anew."""
-    mask_id = known.tokenizer.mask_id()
+def _hiding_ids(baseline: str | None, known: Known) -> tuple[int, int]:
+    """The token that stands for an absent one, and the one by which claims are judged. Padding, whose embedding training leaves at rest, gave the
+    more faithful explanations; but models that count positions from the padding id would count those behind it anew."""
+    mask_id, pad_id = known.tokenizer.mask_id(), known.config.get("pad_token_id") or 0
     if baseline == "mask" and mask_id is None:
         raise UsageError("--baseline mask: the model's tokenizer has no mask token; take --baseline pad")
     counts_padding = known.config.get("model_type") in POSITIONS_FROM_PADDING
-    if baseline == "mask" or (baseline is None and counts_padding and mask_id is not None):
-        return mask_id
-    return known.config.get("pad_token_id") or 0
+    if mask_id is None:
+        return pad_id, pad_id
+    if baseline == "mask" or (baseline is None and counts_padding):
+        return mask_id, mask_id if counts_padding else pad_id
+    return pad_id, mask_id
 
 
 def _load_tool(device: str, request: Request, wanted: Wanted, known: Known, reasons: list[str]) -> dict:

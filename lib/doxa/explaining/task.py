@@ -30,6 +30,19 @@ class Sought(ABC):
     def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
         """The number by the outputs of the windows, some tokens of which may be hidden."""
 
+    @abstractmethod
+    def without(self, absent: np.ndarray, tools: "Tools") -> list[Window]:
+        """The windows without the tokens marked in `absent` (n,), as a judge of the explanation wants them."""
+
+    def standing(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
+        """What a judge compares, by the outputs of the windows: the number, unless there is something better known."""
+        return self.number(windows, outputs)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether units speak for or against; else they move a number, up or down."""
+        return True
+
     @property
     def written(self) -> list[int] | None:
         """The tokens that a model which writes has written; None of other models."""
@@ -60,7 +73,20 @@ class Task(Sought):
     target: Target
 
     def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
-        return float(self.target.value(pool(np.asarray(outputs), windows, [(0, len(windows))]))[0])
+        return float(self._value(windows, outputs)[0])
+
+    def without(self, absent: np.ndarray, tools: "Tools") -> list[Window]:
+        return self.layout.without(absent, tools.reading)
+
+    def standing(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
+        return float(self.target.score(self._value(windows, outputs))[0])
+
+    @property
+    def has_sides(self) -> bool:
+        return self.target.label is not None
+
+    def _value(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
+        return self.target.value(pool(np.asarray(outputs), windows, [(0, len(windows))]))
 
 
 @dataclass
@@ -75,12 +101,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Tools:
-    """`absent_id` is the token that stands in the place of one that is taken away. `gradients` and `attention` are None
+    """`absent_id` is the token that stands in the place of one that is taken away, `judge_id` the one by which claims are judged: another, so that
+    no method is judged by its own notion of absence, where the tokenizer has two that serve. `gradients` and `attention` are None
     where the method does without them."""
 
     memory: Memory
     reading: Reading
     absent_id: int
+    judge_id: int = 0
     steps: int = 32
     samples: int = 512
     seed: int = 0
@@ -93,13 +121,14 @@ class Tools:
             windows, spans = _side_by_side([own for _, own in part])
             yield from zip((key for key, _ in part), pool(self.memory.compute(windows)[0], windows, spans))
 
-    def numbers(self, jobs: Iterable[tuple[Key, Sought, list[Window]]]) -> Iterator[tuple[Key, float]]:
-        """Yield for each job, in order, its key and the number that is sought of it by these windows."""
+    def numbers(self, jobs: Iterable[tuple[Key, Sought, list[Window]]], weigh: Callable = lambda sought, *found: sought.number(*found)) -> Iterator[tuple[Key, float]]:
+        """Yield for each job, in order, its key and the number that is sought of it by these windows, or what else `weigh` makes of them and their
+        outputs."""
         for part in _in_parts(jobs, lambda job: job[2]):
             windows, spans = _side_by_side([own for _, _, own in part])
             outputs = self._outputs(windows, [sought.written for _, sought, own in part for _ in own])
             for (key, sought, own), (start, end) in zip(part, spans):
-                yield key, sought.number(own, outputs[start:end])
+                yield key, weigh(sought, own, outputs[start:end])
 
     def _outputs(self, windows: list[Window], written: list[list[int] | None]) -> Sequence[np.ndarray]:
         """The outputs of windows; of those that something was written for, how likely that is, as rows (T, 2) like the generator's own."""

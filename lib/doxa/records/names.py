@@ -51,4 +51,5 @@ def resolve_name(asked: str, flag: str, heads: Mapping[str, str], fields: Collec
     if scope == "field" or scope == "" and name in fields:
         return Named(name, "field")
     known = ", ".join(sorted(heads)) + "; fields: " + ", ".join(sorted(set(fields) - {"prediction"}))
-    raise UsageError(f"{flag} {asked}: no such head or field. Heads: {known}")
+    later = "" if scope else f"; give field:{asked} where only later records have it"
+    raise UsageError(f"{flag} {asked}: no such head or field. Heads: {known}{later}")

@@ -234,11 +234,25 @@ def test_explanations_come_in_every_format(known, tmp_path, to):
     assert again.code == 0 and b"explanation" in again.out, again.err
 
 
+def test_a_page_shows_every_claim_in_its_text(known, tmp_path):
+    kind, _, directory = known
+    flags = ("--text-pair-field", "text_pair") if kind == "vector" else ()
+    lines = (json.dumps(RECORDS[kind] | {"id": "one"}) + "\n").encode()
+    done = run("explain", "--model", directory, "--engine", "torch", *flags, "--output", tmp_path / "why.html", stdin=lines)
+    assert done.code == 0, done.err
+    page = (tmp_path / "why.html").read_text(encoding="utf-8")
+    assert 1 <= page.count("<article") == page.count("id <bdi>one") and "not of the shape" not in page and "have no place" not in page and "holds no text" not in page
+    again = run("explain", "--model", directory, "--engine", "torch", *flags, "--to", "csv", "--output", tmp_path / "why.csv", stdin=lines)
+    assert again.code == 0, again.err
+    done = run("explain", *flags, "--to", "html", tmp_path / "why.csv")
+    assert done.code == 0 and done.out.decode().split("<main>")[1].split("<footer>")[0] == page.split("<main>")[1].split("<footer>")[0]
+
+
 @pytest.mark.parametrize("known", ["span"], indirect=True)
 def test_what_a_kind_does_not_have_is_refused_in_one_line(known):
     kind, _, directory = known
     for flags, message in ((("--method", "integrated-gradients"), "takes --method occlusion or shapley"), (("--label", "X"), "no such label"),
-                           (("--to", "html"), "come as records")):
+                           (("--rules", "rules.toml"), "are for heads of label and labels")):
         done = run("explain", "--model", directory, *flags, stdin=(json.dumps(RECORDS[kind]) + "\n").encode())
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1 and not done.out, done.err
 

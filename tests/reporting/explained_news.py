@@ -118,3 +118,25 @@ def long_record(n_sentences: int = 1500) -> dict:
     return {"id": "long-1", "text": text, "explanation": {"sentiment": {
         "label": "negative", "score": 0.79, "runner_up": {"label": "neutral", "score": 0.2}, "method": "integrated-gradients", "unit": "word",
         "tokens": tokens, "steps": 64, "delta": 0.2}}}
+
+
+def claimed_records() -> list[dict]:
+    """What heads that say entities, answers, choices and texts claim of a record."""
+    about = {"method": "occlusion", "unit": "word", "faithfulness": faithfulness(2.1, 0.2, 0.4, 1.7)}
+
+    def tokens(text: str, *strong: str, **more) -> list[dict]:
+        return [token | {"score": 2.0 if token["text"] in strong else 0.01} | more for token in explain_text(text, "neutral")]
+
+    text, question, context = "杭州Northbank cuts jobs", "Who cuts jobs?", "Jobs are to go, says Northbank."
+    entities = [{"start": 0, "end": 2, "label": "LOC", "score": 0.97, "text": "杭州", "tokens": tokens(text, "杭", "州")} | about,
+                {"start": 2, "end": 11, "label": "ORG", "score": 0.52, "text": "Northbank", "tokens": tokens(text, "Northbank")} | about]
+    asked = {"question": question, "context": context}
+    answer = {"answer": {"text": "Northbank", "start": 21, "end": 30}, "score": 0.88, "tokens": tokens(question, "Who") + tokens(context, "says", field="context")} | about
+    none = {"answer": None, "score": 0.6, "tokens": tokens(question, "Who") + tokens(context, field="context")} | about
+    chosen = {"index": 1, "text": "a loss", "score": 0.7, "tokens": tokens("Northbank has", "has") + [
+        token for i, choice in enumerate(("a gain", "a loss")) for token in tokens(choice, "loss", field="choices", index=i)]} | about
+    written = {"text": "jobs go", "score": 4.5, "tokens": tokens(context, "Jobs")} | about
+    return [{"id": "entities", "tokens": ["杭州", "Northbank", "cuts", "jobs"], "explanation": {"names": {"entities": entities}}},
+            {"id": "answer"} | asked | {"explanation": {"who": answer}}, {"id": "none"} | asked | {"explanation": {"who": none}},
+            {"id": "choice", "text": "Northbank has", "choices": ["a gain", "a loss"], "explanation": {"right": chosen}},
+            {"id": "written", "text": context, "explanation": {"short": written}}]

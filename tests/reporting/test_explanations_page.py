@@ -7,7 +7,7 @@ import re
 
 import pytest
 from colours import contrast, luminance, read_colours
-from explained_news import explain_text, explained_records, faithfulness, long_record
+from explained_news import claimed_records, explain_text, explained_records, faithfulness, long_record
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markup import Markup
@@ -265,6 +265,39 @@ def test_any_altered_value_makes_a_page_and_keeps_the_text(number):
     assert "not of the shape that explain writes" in page.text
 
 
+@pytest.mark.parametrize("number", range(5), ids=("entities", "answer", "none", "choice", "written"))
+def test_any_altered_value_of_a_claim_makes_a_page(number):
+    record = claimed_records()[number]
+    entry = next(iter(record["explanation"].values()))
+    for part in entry.get("entities", [entry]):
+        part["tokens"] = part["tokens"][:3]
+    page = read_page(list(_altered(record)), top=10_000)
+    assert page.articles and "not of the shape that explain writes" in page.text
+
+
+def test_what_a_claim_says_stands_beside_its_label_and_is_framed_in_its_text():
+    page = read_page(claimed_records())
+    place, name, answer, none, choice, written = page.articles
+    words = [" ".join(article["all"].split()) for article in page.articles]
+    assert place["texts"] == name["texts"] == ["杭州Northbank cuts jobs"]
+    assert page.text.count("framed: what the claim is about") == 1
+    assert '<span class="for3 said">杭</span><span class="for3 said">州</span>' in page.source
+    assert '<span class="for3 said">Northbank</span>' in page.source and '<span class="said">Northbank</span>' in page.source
+    assert "LOC 0.97 杭州" in words[0] and "ORG 0.52 Northbank doubtful" in words[1] and "answer 0.88 Northbank" in words[2]
+    assert answer["texts"] == none["texts"] == ["Who cuts jobs?", "Jobs are to go, says Northbank."] and "no answer 0.60" in words[3]
+    assert choice["texts"] == ["Northbank has", "a gain", "a loss"] and "choice 0.70 a loss" in words[4]
+    assert "perplexity 4.50 jobs go" in words[5] and "Pushed most for what was written: Jobs ×7.39" in words[5]
+    assert "Without its strongest words the evidence falls by 2.10" in words[0] and "the log-likelihood falls" in words[5]
+
+
+def test_a_text_that_does_not_hold_what_a_claim_says_gets_no_frame():
+    record = claimed_records()[1]
+    frames = 'said">'
+    assert frames in read_page([record]).source.split("</nav>")[1]
+    record["explanation"]["who"]["answer"] |= {"start": 0, "end": 9}
+    assert frames not in read_page([record]).source.split("</nav>")[1]
+
+
 def hostile_records() -> list[dict]:
     records = []
     for text in HOSTILE:
@@ -272,14 +305,15 @@ def hostile_records() -> list[dict]:
         entry = record["explanation"].pop("sentiment") | {"label": text, "runner_up": {"label": text + "2", "score": 0.05}, "method": text, "unit": text}
         entry["tokens"] = [{"text": text, "start": 0, "end": len(text), "score": 1.0}, {"text": "words", "start": len(text) + 1, "end": len(text) + 6, "score": -0.6}]
         entry["rules"] = [{"name": text, "label": text, "agrees": False, "matches": [{"text": text, "start": 0, "end": len(text)}]}]
-        records.append(record | {"id": text, text: text + "3", "explanation": {text: entry}})
+        claim = {"start": 0, "end": len(text), "label": text, "score": 0.9, "text": text} | {key: entry[key] for key in ("method", "unit", "tokens")}
+        records.append(record | {"id": text, text: text + "3", "explanation": {text: entry, text + "4": {"entities": [claim]}}})
     return records
 
 
 def test_hostile_texts_stay_texts():
     page = read_page(hostile_records(), title=HOSTILE[1], signature=HOSTILE[0], top=100)
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links) and not any("evil" in id or "alert" in id for id in page.ids)
-    assert len(page.articles) == len(HOSTILE) and page.text.count("<script>alert(1)</script> words") == 1
+    assert len(page.articles) == 2 * len(HOSTILE) and page.text.count("<script>alert(1)</script> words") == 2
     assert not CONTROL.search(page.source.replace("\n", ""))
     assert "\\x1b[31mred" in page.text and "a\\u202eevil" in page.text
     assert "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'" in page.source

@@ -84,7 +84,7 @@ def explain(files, from_format, text_field, max_record_bytes, text_pair_field, m
     else:
         is_given = click.get_current_context().get_parameter_source("text_field").name == "COMMANDLINE"
         request = (model, device, engine, precision, batch_tokens, long_policy, text_field if is_given else None, text_pair_field)
-        wanted = (heads, label, method, unit, not no_faithfulness, rules_path is not None, kind == "html")
+        wanted = (heads, label, method, unit, not no_faithfulness, rules_path is not None)
         stream, types = _load(request, not no_verify, wanted, (steps, samples, seed, baseline), rules_path, terminal)
 
     def outcomes_of(source, progress):

@@ -21,8 +21,8 @@ from doxa.text.tokenizer import TextTokenizer
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to explain: which heads, a label instead of the predicted one (None), by which method, in which units; what rules say
-    beside it, and whether all is for a page of texts."""
+    """What to explain: which heads, a label instead of the predicted one (None), by which method, in which units, and whether with what
+    rules say beside it."""
 
     heads: tuple[str, ...]
     label: str | None = None
@@ -30,7 +30,6 @@ class Wanted:
     unit: str = "word"
     with_faithfulness: bool = True
     with_rules: bool = False
-    is_page: bool = False
 
 
 class Explainer:

@@ -58,8 +58,6 @@ def _check_kind(wanted: Wanted, known: Known, request: Request) -> None:
     name, others = known.kind.name, [kind.name for kind in KINDS.values() if kind.is_explained]
     if not known.kind.is_explained:
         raise UsageError(f"explain is for heads of label, labels, number, {', '.join(others)}; the head of {request.model} is one of {name}")
-    if wanted.is_page:
-        raise UsageError(f"--to html shows heads of label, labels and number; explanations of a head of {name} come as records, such as --to jsonl")
     if wanted.with_rules:
         raise UsageError(f"--rules are for heads of label and labels; the head of {request.model} is one of {name}")
     if METHODS[wanted.method].needs:

@@ -10,7 +10,7 @@ from doxa.errors import RecordError
 from doxa.metrics.choice_figures import choice_figures
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock, read_list
+from doxa.model.kinds.kind import Kind, Lesson, Stock, Told, read_list
 from doxa.model.kinds.slices import pool
 from doxa.model.kinds.tokenwise import log_odds, log_softmax
 from doxa.records.record import Record, json_type
@@ -91,6 +91,9 @@ class Choice(Kind):
     def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
         logits = _logits(layout, outputs)
         return _choose(logits / head.temperature, layout.about[0], with_scores) if np.isfinite(logits).all() else None
+
+    def tell(self, claim: dict[str, Any]) -> Told:
+        return Told("choice", claim.get("text"))
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The log-odds of the choice against all others."""

@@ -60,6 +60,18 @@ class Lesson:
     place: str = ""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a claim says, for people: `name` what it is called, by which such claims stand together, `text` what it says, and `start` and `end` where
+    that stands in a text of its record. All are what the claim holds, which may have been altered. `is_sure` where its score is a probability."""
+
+    name: Any
+    text: Any = None
+    start: Any = None
+    end: Any = None
+    is_sure: bool = True
+
+
 class Kind(ABC):
     """`name` is what `--head FIELD:KIND` and doxa.json call it.
 
@@ -177,6 +189,10 @@ class Kind(ABC):
     def claim_type(self, head: Head) -> list[tuple[str, pa.DataType]]:
         """The members of a claim, in Arrow."""
         return self.arrow_type(head, False)
+
+    def tell(self, claim: dict[str, Any]) -> Told:
+        """What a claim says."""
+        return Told(self.name, is_sure=False)
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """How much the outputs of a layout's windows speak for a claim, in nats of log-odds unless the kind says otherwise."""

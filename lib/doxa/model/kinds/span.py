@@ -12,7 +12,7 @@ from doxa.errors import DoxaError, RecordError
 from doxa.metrics.answer_figures import answer_figures
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json
+from doxa.model.kinds.kind import Kind, Lesson, Stock, Told, read_json
 from doxa.model.kinds.tokenwise import Place
 from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields, find_pair
@@ -130,6 +130,10 @@ class Span(Kind):
 
     def answer_one(self, layout: Layout, outputs: Sequence[np.ndarray], head: Head, with_scores: bool) -> dict[str, Any] | None:
         return _answer(outputs, layout.about, head) if all(np.isfinite(output).all() for output in outputs) else None
+
+    def tell(self, claim: dict[str, Any]) -> Told:
+        answer = claim["answer"]
+        return Told("answer", answer.get("text"), answer.get("start"), answer.get("end")) if isinstance(answer, dict) else Told("no answer")
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The log-odds of the answer, in the window that gives it most, or of none, against all that may be said."""

@@ -15,7 +15,7 @@ from doxa.metrics.entity_figures import is_tags
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock, read_json, read_list
+from doxa.model.kinds.kind import Kind, Lesson, Stock, Told, read_json, read_list
 from doxa.model.kinds.tokenwise import IGNORED, TokenPlaces, gather_tokens, lay_out_text, log_odds, log_softmax
 from doxa.records.record import MISSING, Record, json_type
 from doxa.records.text_fields import TextFields
@@ -134,6 +134,9 @@ class Tags(Kind):
 
     def claim_type(self, head: Head) -> list[tuple[str, pa.DataType]]:
         return [("start", pa.int64()), ("end", pa.int64()), ("label", pa.string()), ("score", pa.float64()), ("text", pa.string())]
+
+    def tell(self, claim: dict[str, Any]) -> Told:
+        return Told(claim.get("label"), claim.get("text"), claim.get("start"), claim.get("end"))
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The mean over the entity's units of the log-odds that the unit is of an entity with this label."""

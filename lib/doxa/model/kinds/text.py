@@ -11,7 +11,7 @@ from doxa.errors import DoxaError, RecordError
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.text_figures import text_figures
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock
+from doxa.model.kinds.kind import Kind, Lesson, Stock, Told
 from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading
@@ -111,6 +111,9 @@ class Text(Kind):
             return None
         text = cut_at(layout.about.decode(outputs[0][:, 0].astype(np.int64).tolist()), stops)
         return {"text": text, "score": round(float(np.exp(-likelihoods.mean())), SCORE_DIGITS)}
+
+    def tell(self, claim: dict[str, Any]) -> Told:
+        return Told("perplexity", claim["text"], is_sure=False)
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The mean log-likelihood of the tokens that were written."""

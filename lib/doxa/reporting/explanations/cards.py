@@ -4,10 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from doxa.records.text_fields import PAIRS
+from doxa.records.unfold import read_cell
 from doxa.reporting import wording
-from doxa.reporting.explanations.entries import Entry, Faithfulness
+from doxa.reporting.explanations.entries import Entry, Faithfulness, Said
 from doxa.reporting.explanations.evidence import Scale, Word, read_scale
 from doxa.reporting.explanations.passages import Piece, Unit, lay_out, place_units
+from doxa.text.segments import join_tokens
 
 LEFT_OUT = 0.05  # of the evidence: above it, integrated gradients are said not to add up
 
@@ -49,11 +52,14 @@ def make_card(entry: Entry, fields, names: Fields) -> Card:
     """What a decider sees of an entry of the record `fields`."""
     placed: dict[str, tuple[str, list[Unit]]] = {}
     n_misplaced, notes = 0, []
-    for name in names.texts:
-        text = fields.get(name)
-        if isinstance(text, str):
-            units, n_without_place = place_units(text, [token for token in entry.tokens if _field_of(token, names) == name])
-            placed[name], n_misplaced = (text, units), n_misplaced + n_without_place
+    tokens: dict[tuple[str, int | None], list] = {(name, None): [] for name in names.texts}
+    for token in entry.tokens:
+        tokens.setdefault(_owner(token, names), []).append(token)
+    for (field, index), own in tokens.items():
+        name, text, units, n_without_place = _find_text(fields, field, index, own, names)
+        n_misplaced += n_without_place
+        if text is not None:
+            placed[name] = text, units
     all_units = [unit for _, units in placed.values() for unit in units]
     scale = read_scale(entry, all_units)
     if not placed:
@@ -63,15 +69,46 @@ def make_card(entry: Entry, fields, names: Fields) -> Card:
                      "they are left out.")
     notes += _say_incomplete(entry, all_units)
     words = {side: scale.name_words([units for _, units in placed.values()], side) for side in ("for", "against", "look")}
-    return Card(entry, scale, _show_id(fields.get(names.id)), [_colour(name, *content, scale) for name, content in placed.items()], words, notes)
+    return Card(entry, scale, _show_id(fields.get(names.id)), [_colour(name, *content, scale, entry.said) for name, content in placed.items()], words, notes)
 
 
-def _field_of(token: Any, names: Fields) -> str:
-    return token.get("field", names.text) if isinstance(token, dict) else names.text
+def _owner(token: Any, names: Fields) -> tuple[str, int | None]:
+    """The field that a token's text is in, and its place where that holds several."""
+    field, index = (token.get("field"), token.get("index")) if isinstance(token, dict) else (None, None)
+    return field if isinstance(field, str) else names.text, index if type(index) is int else None
 
 
-def _colour(name: str, text: str, units: list[Unit], scale: Scale) -> ColouredText:
-    pieces, n_shown = lay_out(text, units, scale.colour)
+def _find_text(fields, field: str, index: int | None, tokens: list, names: Fields) -> tuple[str, str | None, list[Unit], int]:
+    """A text under a name to show, its units, and how many tokens have no place there. Which text is the first of a record its kind knew: it is the one
+    where the tokens have their places."""
+    value = fields.get(field)
+    if index is not None:
+        value = _listed(value)
+        candidates = {f"{field} {index + 1}": value[index] if isinstance(value, list) and 0 <= index < len(value) else None}
+    elif field == names.text:
+        words = _listed(fields.get("tokens"))
+        firsts = {pair[0]: fields.get(pair[0]) for pair in PAIRS if isinstance(fields.get(pair[1]), str)}
+        is_joined = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        candidates = {field: value} | {name: text for name, text in firsts.items() if name != field} | ({"tokens": join_tokens(words)[0]} if is_joined else {})
+    else:
+        candidates = {field: value}
+    found = [(name, text, *place_units(text, tokens)) for name, text in candidates.items() if isinstance(text, str)]
+    return min(found, key=lambda one: one[3], default=(field, None, [], len(tokens)))
+
+
+def _listed(value: Any) -> Any:
+    """A list, also where a cell of a CSV file holds it."""
+    return read_cell(value) if isinstance(value, str) and value[:1] == "[" else value
+
+
+def _colour(name: str, text: str, units: list[Unit], scale: Scale, said: Said | None) -> ColouredText:
+    is_there = said is not None and said.start is not None and said.end is not None and text[said.start : said.end] == said.text
+
+    def style(unit: Unit) -> str:
+        mark = "said" if is_there and unit.start < said.end and said.start < unit.end else ""
+        return f"{scale.colour(unit.score)} {mark}".strip()
+
+    pieces, n_shown = lay_out(text, units, style)
     shortened = f"Shortened to {n_shown:,} of {len(text):,} characters: the beginning, and what stands around the strongest words." if n_shown < len(text) else ""
     return ColouredText(name, pieces, wording.language(text), shortened)
 
@@ -92,7 +129,7 @@ def _show_id(value: Any) -> str:
 
 
 def describe_faithfulness(faithfulness: Faithfulness, noun: str) -> str:
-    """What the measures say, in words; `noun` is score or value."""
+    """What the measures say, in words; `noun` is what they are told of."""
     without, alone = _change(faithfulness.comprehensiveness), _change(faithfulness.sufficiency)
     return (f"Without its strongest words the {noun} {without} (without random words: {_change(faithfulness.random_comprehensiveness)}); "
             f"from them alone it {alone} (from random words alone: {_change(faithfulness.random_sufficiency)}).")

@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from doxa.model.kinds.kind import Kind
+from doxa.model.kinds.marks import kinds_by_mark
+from doxa.model.kinds.table import KINDS
+from doxa.records.entries import find_kind
 from doxa.records.figures import finite
 
 DOUBT = 0.2  # a label that leads by less is doubtful
@@ -43,10 +47,20 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Why one text got one label of a head; `label` is None for a head that is a number.
+class Said:
+    """What a claim says in words, and where that stands in one of the record's texts, if it does."""
 
-    `kind` is label, labels or number; `gold` a label, labels or a number, None where nobody knows; `tokens` as they came."""
+    text: str
+    start: int | None
+    end: int | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Why one text got one label of a head; `label` is None for what is a number, which is `called` something.
+
+    `kind` is label, labels, number or claim: an entity, an answer, a choice, whose label is what it is called, and what was `said`; what a
+    model wrote is a number, its perplexity. `gold` is a label, labels or a number, None where nobody knows; `tokens` are as they came."""
 
     head: str
     kind: str
@@ -60,6 +74,15 @@ class Entry:
     rules: tuple[Rule, ...] = ()
     delta: float | None = None
     tokens: list = field(default_factory=list)
+    called: str = "value"
+    said: Said | None = None
+
+    @property
+    def noun(self) -> str:
+        """What faithfulness is told of."""
+        if self.kind == "claim":
+            return "evidence"
+        return "score" if self.kind != "number" else "value" if self.said is None else "log-likelihood"
 
     @property
     def margin(self) -> float | None:
@@ -102,13 +125,29 @@ def read_entries(explanation: Any, fields) -> Iterator[Entry | None]:
 
     `fields` is the record, which may hold a gold label under the head's name."""
     for head, content in explanation.items() if isinstance(explanation, dict) else [("", None)]:
+        kind = KINDS.get(find_kind(content, kinds_by_mark()) or "") if isinstance(content, dict) else None
         if not isinstance(content, dict):
             yield None
+        elif kind is not None and not kind.shares:
+            claims = content.get(kind.claims_key) if kind.claims_key else [content]
+            for claim in claims if isinstance(claims, list) else [None]:
+                yield _read_claim(head, kind, claim)
         elif isinstance(content.get("labels"), list):
             for part in content["labels"]:
                 yield _read_entry(head, "labels", {**content, **part} if isinstance(part, dict) else {}, fields.get(head))
         else:
             yield _read_entry(head, "label" if "label" in content else "number", content, fields.get(head))
+
+
+def _read_claim(head: str, kind: Kind, content: Any) -> Entry | None:
+    if not isinstance(content, dict) or not isinstance(content.get("tokens"), list):
+        return None
+    told, score = kind.tell(content), finite(content.get("score"))
+    if score is None or not isinstance(told.name, str):
+        return None
+    said = Said(told.text, *(place if type(place) is int else None for place in (told.start, told.end))) if isinstance(told.text, str) else None
+    return Entry(head, "claim" if told.is_sure else "number", told.name if told.is_sure else None, score, _text(content.get("method")) or "method not told",
+                 _text(content.get("unit")) or "word", faithfulness=_faithfulness(content.get("faithfulness")), tokens=content["tokens"], called=told.name, said=said)
 
 
 def _read_entry(head: str, kind: str, content: dict, gold: Any) -> Entry | None:

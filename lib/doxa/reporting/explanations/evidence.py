@@ -69,7 +69,7 @@ class Scale:
 
 
 def read_scale(entry: Entry, units: list[Unit]) -> Scale:
-    kind = "attention" if is_attention(entry.method) else "value" if entry.kind == "number" else "odds"
+    kind = "attention" if is_attention(entry.method) else "value" if entry.kind == "number" and entry.said is None else "odds"
     sizes = [abs(unit.score) for unit in units]
     return Scale(kind, max(sizes, default=0.0), sum(sizes))
 

@@ -141,6 +141,10 @@ class Explanations:
     n_unreadable: int = 0
 
     @property
+    def has_claims(self) -> bool:
+        return any(head.kind == "claim" for head in self.heads.values())
+
+    @property
     def has_attention(self) -> bool:
         return any(is_attention(method) for head in self.heads.values() for method, _ in head.methods)
 

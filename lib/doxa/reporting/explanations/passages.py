@@ -61,11 +61,11 @@ def _without_spaces(unit: Unit) -> Unit:
     return replace(unit, start=start, end=start + len(unit.text.strip()), text=unit.text.strip())
 
 
-def lay_out(text: str, units: list[Unit], colour: Callable[[float], str]) -> tuple[list[Piece], int]:
+def lay_out(text: str, units: list[Unit], colour: Callable[[Unit], str]) -> tuple[list[Piece], int]:
     """The text as (piece, colour) and how many of its characters are shown: a long one is cut to what stands around its strongest units.
 
-    `colour` gives the name of a style for a score, "" for none."""
-    windows = _choose_windows(text, units, [unit for unit in units if colour(unit.score)])
+    `colour` gives the names of a unit's styles, "" for none."""
+    windows = _choose_windows(text, units, [unit for unit in units if colour(unit)])
     pieces: list[Piece] = []
     for first, last in windows:
         pieces += [CUT] if first else []
@@ -74,12 +74,12 @@ def lay_out(text: str, units: list[Unit], colour: Callable[[float], str]) -> tup
     return pieces, sum(last - first for first, last in windows)
 
 
-def _colour_window(text: str, units: list[Unit], first: int, last: int, colour: Callable[[float], str]) -> Iterator[Piece]:
+def _colour_window(text: str, units: list[Unit], first: int, last: int, colour: Callable[[Unit], str]) -> Iterator[Piece]:
     plain = first  # from here on, nothing is written yet
     for unit in units[bisect_right(units, first, key=lambda unit: unit.end):]:
         if unit.start >= last:
             break
-        style = colour(unit.score)
+        style = colour(unit)
         if style:
             start = max(unit.start, first)
             if plain < start:

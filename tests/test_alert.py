@@ -164,16 +164,35 @@ def test_another_model_starts_afresh(state, tmp_path):
 
 
 def test_records_tell_themselves_of_another_model(state):
-    def stamped(records, stamp):
-        for record in records:
-            for entry in record["prediction"].values():
-                entry["model"] = stamp
-        return records
-
     assert told(state, stamped(make_days(40, 41, CALM), "aaaa/fp32/windows")) == []
     assert told(state, stamped(make_days(41, 42, CALM), "aaaa/int8/windows")) == []
     [line] = told(state, stamped(make_days(42, 50, CALM | {"credit": (40, 0.75)}), "bbbb/int8/windows"))
     assert line["kind"] == "new_model" and line["reason"] == "aaaa before, bbbb now"
+
+
+def stamped(records, stamp):
+    return [record | {"prediction": {head: entry | {"model": stamp} for head, entry in record["prediction"].items()}} for record in records]
+
+
+def test_an_archive_of_two_models_is_told_as_it_would_have_been(tmp_path):
+    """Whatever the order of its records; live, the first 40 days are learnt from alone."""
+    records = stamped(LEARNT, "aaaa/fp32/windows") + stamped(make_days(40, 70, CALM | {"credit": (40, 0.75)}) + make_days(70, 71, CALM | {"credit": (40, 0.05)}), "bbbb/fp32/windows")
+    for archive in (records, records[::-1]):
+        path = tmp_path / "archive.jsonl"
+        path.write_bytes(lines(archive))
+        done = run("alert", "--backtest", *STRICT, "--to", "jsonl", path)
+        *told_lines, _ = map(json.loads, done.lines)
+        assert [(line["kind"], line["since"][:10]) for line in told_lines] == [("new_model", "2026-02-14")], done.err
+    page = run("report", "--false-alarms", "1/year", "--every", "1d", "--to", "markdown", path)
+    assert page.code == 0 and "another model from 2026-02-14" in page.out.decode().replace("\\", "") and "a spike" not in page.out.decode()
+
+
+def test_a_late_record_of_the_model_before_changes_nothing(state):
+    assert told(state, stamped(make_days(40, 41, CALM), "aaaa")) == []
+    assert [line["kind"] for line in told(state, stamped(make_days(41, 43, CALM), "bbbb"))] == ["new_model"]
+    late, now = stamped(make_days(41, 42, {"credit": (2, 0.3)}, seed=9), "aaaa"), stamped(make_days(43, 44, CALM), "bbbb")
+    assert told(state, [record | {"id": f"late-{i}"} for i, record in enumerate(late)] + now) == []
+    assert told(state, stamped(make_days(44, 46, CALM), "bbbb")) == []
 
 
 def test_fail_exits_4_when_there_is_an_alert(state):
@@ -393,6 +412,49 @@ def test_series_of_combinations_and_causes_by_source_and_author(tmp_path):
     assert cause["name"] == "one voice" and cause["hits"] == cause["n"] and cause["low"] > 0.8
 
 
+def test_causes_are_told_of_a_day_under_way(state):
+    """With its figures by now, and the campaign's own records first."""
+    flood = [record for record in make_days(40, 41, CALM | {"merger": (150, 0.8)}) if record["timestamp"][11:] < "18"]
+    copies = [record | {"text": f"Stop this merger before they rob all of us, please share! {i}", "id": f"camp-{i}"} if i % 3 and "merger" in record["text"] else record
+              for i, record in enumerate(flood)]
+    alerts = {(line.get("series"), line["measure"]): line for line in told(state, copies) if line["kind"] == "alert"}
+    volume = alerts["merger", "volume"]
+    assert volume["until"] < "2026-02-14T18" and [cause["kind"] for cause in volume["causes"]] == ["larger_share", "near_duplicates"]
+    assert volume["examples"][0].startswith("camp-") and volume["causes"][1]["ids"][0] == volume["examples"][0]
+    (more,) = [cause for cause in alerts["merger", "share"]["causes"] if cause["kind"] == "more_texts"]
+    assert more["n"] == sum("merger" in record["prediction"]["topic"]["label"] for record in copies) and 12 < more["expected"] < 25
+    (group,) = [cause for cause in alerts[None, "volume"]["causes"] if cause["kind"] == "group"]
+    assert group["name"] == "merger"
+
+
+def test_a_campaign_among_many_usual_texts_that_are_alike_is_found(tmp_path):
+    def alike(records):
+        return [record | {"text": f"Daily note on {record['prediction']['topic']['label']} by the desk, number {i}"} for i, record in enumerate(records)]
+
+    path, usual = tmp_path / "alike.db", {"credit": (300, 0.3)}
+    told(path, alike(make_days(0, 40, usual)), *STRICT)
+    copies = [record | {"text": "The bank froze my account, share this", "id": f"camp-{i}"} for i, record in enumerate(make_days(40, 41, {"credit": (120, 0.3)}, seed=5))]
+    alerts = [line for line in told(path, alike(make_days(40, 41, usual)) + copies + alike(make_days(41, 42, usual))) if line["kind"] == "alert"]
+    cause = next(cause for cause in alerts[0]["causes"] if cause["kind"] == "near_duplicates")
+    assert cause["text"] == "The bank froze my account, share this" and cause["low"] < 120 / 420 < cause["high"]
+
+
+def test_few_authors_are_told_and_those_who_always_write_much_are_not(tmp_path):
+    def by(records, *names):
+        return [record | {"author": names[i % len(names)]} for i, record in enumerate(records)]
+
+    path = tmp_path / "authors.db"
+    told(path, by(make_days(0, 40, CALM), "desk", *(f"reader {i}" for i in range(40))), *STRICT)
+    flood = by(make_days(40, 41, FLOOD), "troll one", "troll two", "reader 7")
+    alerts = [line for line in told(path, flood + make_days(41, 42, CALM)) if line["kind"] == "alert" and line.get("series") == "merger"]
+    cause = next(cause for cause in alerts[0]["causes"] if cause["kind"] == "few_authors")
+    assert {"troll one", "troll two"} <= set(cause["names"])
+    other = tmp_path / "desk.db"
+    told(other, by(make_days(0, 40, CALM), "desk"), *STRICT)
+    alerts = [line for line in told(other, by(make_days(40, 42, FLOOD), "desk")) if line["kind"] == "alert"]
+    assert alerts and not any("author" in cause["kind"] for line in alerts for cause in line.get("causes", ()))
+
+
 def test_a_campaign_of_one_text_is_told_as_a_cause(state):
     copies = [record | {"text": f"Sell your shares of the bank before it is too late, they hide it! {i}"} if record["prediction"]["topic"]["label"] == "credit" else record
               for i, record in enumerate(make_days(40, 41, BURST))]
@@ -410,6 +472,7 @@ def test_backtest_replays_an_archive(tmp_path):
     credit, merger = sum_line["spikes"]
     assert credit["delay_s"] in (86_400.0, 2 * 86_400.0) and merger["told"] is None
     assert "spike credit at 2026-02-14 00:00: told after 1 day" in run("alert", "--backtest", *STRICT, "--spike", "credit@2026-02-14", path).out.decode()
+    assert "spike Credit at 2026-02-14 00:00: there is no such series" in run("alert", "--backtest", *STRICT, "--spike", "Credit@2026-02-14", path).out.decode()
     assert os.listdir(tmp_path) == ["archive.jsonl"]
 
 

@@ -47,15 +47,24 @@ def test_edges_tile_time_and_agree_with_a_walk(zone, every):
             assert start.day == 1 and 0 <= (local.year - start.year) * 12 + local.month - start.month < int(every[:-2])
         else:
             assert start.date() == local.date()
+            assert every != "6h" or start.hour == local.hour // 6 * 6 and start.minute == 0
         moment += dt.timedelta(minutes=97)
     assert all(edge.timestamp() % 900 == 0 for edge in edges)  # counting relies on quarters of an hour
 
 
-def test_hours_begin_at_local_midnight_each_day():
-    first = dt.datetime(2024, 10, 26, 22, tzinfo=UTC)  # local midnight of the 25-hour day
-    edges = bucket_edges(first, first + dt.timedelta(hours=30), parse_every("6h"), ZoneInfo("Europe/Berlin"))
-    assert hours(edges) == [6, 6, 6, 6, 1, 6]
-    assert edges[5].hour == 0
+@pytest.mark.parametrize("zone, first, lengths", [
+    ("Europe/Berlin", "2024-10-26T22:00", [7, 6, 6, 6]), ("Europe/Berlin", "2024-03-30T23:00", [5, 6, 6, 6]), ("Australia/Lord_Howe", "2024-04-06T13:00", [6.5, 6, 6, 6])])
+def test_lengths_above_an_hour_begin_by_the_clock_on_the_wall(zone, first, lengths):
+    first = dt.datetime.fromisoformat(first).replace(tzinfo=UTC)  # local midnight of the day of a change
+    edges = bucket_edges(first, first + dt.timedelta(hours=21), parse_every("6h"), ZoneInfo(zone))
+    assert hours(edges) == lengths
+    assert [edge.astimezone(ZoneInfo(zone)).strftime("%H:%M") for edge in edges] == ["00:00", "06:00", "12:00", "18:00", "00:00"]
+
+
+def test_an_hour_and_less_count_by_elapsed_time():
+    first = dt.datetime(2024, 10, 26, 22, tzinfo=UTC)
+    edges = bucket_edges(first, first + dt.timedelta(hours=24), parse_every("1h"), ZoneInfo("Europe/Berlin"))
+    assert hours(edges) == [1] * 25 and [edge.hour for edge in edges[:5]] == [0, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize("text", ["", "d", "0d", "1y", "5h", "7m", "-1d", "1.5h"])

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from doxa.errors import UsageError
 
 MOST_BUCKETS = 10_000
+HOUR_S, DAY_S = 3600, 86_400
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks", "mo": "months"}
 _CHOICES = ("1h", "3h", "6h", "12h", "1d", "1w", "1mo", "3mo", "12mo")
 
@@ -94,8 +95,9 @@ def choose_every(first: dt.datetime, last: dt.datetime) -> Every:
 def bucket_edges(first: dt.datetime, last: dt.datetime, every: Every, zone: ZoneInfo, most: int = MOST_BUCKETS) -> list[dt.datetime]:
     """The edges of all buckets from the one of `first` to the one of `last`, the end of the last included, in `zone`.
 
-    Days begin at local midnight, so a day can have 23 or 25 hours; hours and minutes count from local midnight by
-    elapsed time; weeks begin on Monday, months on the first. Raises UsageError for more than `most`.
+    Days begin at local midnight, so a day can have 23 or 25 hours; lengths above an hour begin where the clock on the wall says so, and
+    are as much shorter or longer when it is changed; an hour and less count from local midnight by elapsed time; weeks begin on Monday, months
+    on the first. Raises UsageError for more than `most`.
     """
     edges = [_floor(first.astimezone(zone), every, zone)]
     while edges[-1].astimezone(dt.UTC) <= last:
@@ -122,7 +124,10 @@ def _floor(moment: dt.datetime, every: Every, zone: ZoneInfo) -> dt.datetime:
     if every.unit == "d":
         return _midnight(dt.date.fromordinal((day.toordinal() - 1) // every.n * every.n + 1), zone)
     midnight = _midnight(day, zone)
-    step_s = every.n * {"m": 60, "h": 3600}[every.unit]
+    step_s = _seconds(every)
+    if step_s > HOUR_S:
+        begins = [_on_the_wall(day, start_s, zone) for start_s in range(0, DAY_S, step_s)]
+        return max(begin for begin in begins if begin.astimezone(dt.UTC) <= moment.astimezone(dt.UTC))
     elapsed_s = (moment.astimezone(dt.UTC) - midnight.astimezone(dt.UTC)).total_seconds()
     return _after(midnight, elapsed_s // step_s * step_s, zone)
 
@@ -135,8 +140,21 @@ def _next(edge: dt.datetime, every: Every, zone: ZoneInfo) -> dt.datetime:
     if every.unit in "dw":
         return _midnight(day + dt.timedelta(days=every.n * (7 if every.unit == "w" else 1)), zone)
     tomorrow = _midnight(day + dt.timedelta(days=1), zone)
-    following = _after(edge, every.n * {"m": 60, "h": 3600}[every.unit], zone)
+    if _seconds(every) > HOUR_S:
+        begins = (_on_the_wall(day, start_s, zone) for start_s in range(0, DAY_S, _seconds(every)))
+        return next((begin for begin in begins if begin.astimezone(dt.UTC) > edge.astimezone(dt.UTC)), tomorrow)
+    following = _after(edge, _seconds(every), zone)
     return min(following, tomorrow, key=lambda moment: moment.astimezone(dt.UTC))
+
+
+def _seconds(every: Every) -> int:
+    return every.n * {"m": 60, "h": HOUR_S}[every.unit]
+
+
+def _on_the_wall(day: dt.date, seconds: int, zone: ZoneInfo) -> dt.datetime:
+    """When a clock shows a time of the day, the first time where it does so twice; one that is left out is the moment of the change."""
+    shown = dt.datetime.combine(day, dt.time(seconds // HOUR_S, seconds % HOUR_S // 60), zone)
+    return shown.astimezone(dt.UTC).astimezone(zone)
 
 
 def _after(moment: dt.datetime, seconds: float, zone: ZoneInfo) -> dt.datetime:

@@ -23,14 +23,13 @@ def render_told(told: dict[str, Any], kind: str) -> str:
 
 
 def _alert(told: dict[str, Any]) -> str:
-    words = [f"ALERT {describe_series(told)}: {describe_finding(told)}", *describe_causes(told)]
-    if told.get("examples"):
-        words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
-    return ". ".join(words)
+    return ". ".join([f"ALERT {describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
 
 
 def describe_finding(told: dict[str, Any]) -> str:
     """What was seen, what is usual, when, and how rare that is."""
+    if told["kind"] == "new_model":
+        return f"another model from {moment(told['since'])} on ({told['reason']}): what is usual is learnt anew"
     if told["kind"] == "new_series":
         return f"new, {told['n']:,} texts since {moment(told['since'])}"
     if told["measure"] == "share":
@@ -42,9 +41,12 @@ def describe_finding(told: dict[str, Any]) -> str:
             f"all series together bring the like by chance once in {duration(told['recurrence_s'])}")
 
 
-def describe_causes(told: dict[str, Any]) -> list[str]:
-    """What moved, a sentence each."""
-    return [_cause(cause) for cause in told.get("causes", ())]
+def describe_more(told: dict[str, Any]) -> list[str]:
+    """What moved, a sentence each, and which records to see."""
+    words = [_cause(cause) for cause in told.get("causes", ())]
+    if told.get("examples"):
+        words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
+    return words
 
 
 def _cause(cause: dict[str, Any]) -> str:
@@ -54,12 +56,14 @@ def _cause(cause: dict[str, Any]) -> str:
     if kind == "larger_share":
         return f"larger share: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
     if kind == "group":
-        return f"{cause['name']}: {cause['excess']:,.0f} more than usual (all together: {cause['of']:,.0f})"
+        return f"{cause['name']}: {cause['excess']:,.0f} more than usual (all series together: {cause['of']:,.0f})"
     part = f"{cause['hits']} of {cause['n']} sampled texts ({cause['low']:.0%} to {cause['high']:.0%})"
     if kind == "near_duplicates":
         return f"nearly the same text: {part}: {wording.shorten(cause['text'], TEXT_CHARACTERS)}"
     if kind == "one_author":
-        return f"one author, {cause['name']}: {part}"
+        return f"one author, {wording.shorten(cause['name'], TEXT_CHARACTERS)}: {part}"
+    if kind == "few_authors":
+        return f"{len(cause['names'])} authors, {', '.join(wording.shorten(name, TEXT_CHARACTERS) for name in cause['names'])}: {part}"
     return f"source {cause['name']}: {part}, {cause['before']:.0%} before"
 
 
@@ -167,6 +171,9 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
+_UNTOLD = {"quiet": "not told", "unknown": "there is no such series", "new": "told as a new series, whose usual is not known yet"}
+
+
 def render_backtest(figures: dict[str, Any]) -> str:
     """The sum of a backtest for people."""
     if figures["judged_from"] is None:
@@ -174,6 +181,6 @@ def render_backtest(figures: dict[str, Any]) -> str:
     lines = [f"backtest: {figures['alerts']} alerts in {duration(figures['judged_s'])} of {figures['series']} series, judged from {moment(figures['judged_from'])} on: "
              f"{figures['alerts_per_span'] or 0:.2f} per {figures['span']}; at most {figures['promise']} of them by chance"]
     for spike in figures["spikes"]:
-        told = f"told after {duration(spike['delay_s'])}" if spike["told"] else "not told"
+        told = f"told after {duration(spike['delay_s'])}" if spike["told"] else _UNTOLD[spike["because"]]
         lines.append(f"spike {spike['series'] or 'of any series'} at {moment(spike['spike'])}: {told}")
     return visible("\n".join(lines)) + "\n"

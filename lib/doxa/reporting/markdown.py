@@ -4,7 +4,7 @@ import re
 
 from doxa.monitoring.figures import Figures, Group, HeadCounts
 from doxa.reporting import wording
-from doxa.reporting.alerts import MOST_ALERTS, describe_causes, describe_finding, describe_series
+from doxa.reporting.alerts import MOST_ALERTS, describe_more, describe_finding, describe_series
 from doxa.terminal import visible
 
 EXAMPLE_CHARACTERS = 600
@@ -77,7 +77,7 @@ def _alerts(figures: Figures) -> list[str]:
     if not figures.promise:
         return []
     shown = figures.alerts[-MOST_ALERTS:][::-1]
-    lines = [f"- **{escape(describe_series(told))}**: {escape('. '.join([describe_finding(told), *describe_causes(told)]))}" for told in shown]
+    lines = [f"- **{escape(describe_series(told))}**: {escape('. '.join([describe_finding(told), *describe_more(told)]))}" for told in shown]
     return ["## What moved", "", *(lines or ["nothing beyond the usual"]), ""]
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from doxa.monitoring.figures import Figures, Group, HeadCounts
 from doxa.reporting import wording
-from doxa.reporting.alerts import MOST_ALERTS, describe_causes, describe_finding, describe_series
+from doxa.reporting.alerts import MOST_ALERTS, describe_more, describe_finding, describe_series
 from doxa.terminal import visible
 
 EXAMPLE_CHARACTERS = 300
@@ -131,7 +131,7 @@ def _print_alerts(console: Console, figures: Figures) -> None:
     console.print()
     console.print(_plain("What moved", "bold"))
     for told in figures.alerts[-MOST_ALERTS:][::-1]:
-        words = ". ".join([f"{describe_series(told)}: {describe_finding(told)}", *describe_causes(told)])
+        words = ". ".join([f"{describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
         for line in _plain(words).wrap(console, console.width - 2):
             console.print(Text("  ") + line)
     if not figures.alerts:

@@ -1,11 +1,14 @@
 """What moved: the parts of a surprise, each with its figures."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from doxa.metrics.intervals import wilson
+from doxa.monitoring.alerts.detect import Verdict
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.settings import SHARE, VOLUME
@@ -17,75 +20,106 @@ LARGE_PART = 0.3  # of the excess, from which a group is named
 MOST_COMPARED = 150  # texts of an episode that are compared with each other
 LEAST_ALIKE, ALIKE_PART = 3, 0.2
 LEAST_BEFORE = 10  # texts from before, to say that something was not common then
-LEAST_OF_AUTHOR, AUTHOR_PART = 5, 0.25
+LEAST_OF_AUTHOR, PART_OF_AUTHOR, PART_OF_AUTHORS, MOST_AUTHORS = 5, 0.15, 0.25, 4
 SOURCE_GAIN = 0.2
 N_EXAMPLES = 3
 _SAMPLED = "FROM samples WHERE series = ? AND bucket BETWEEN ? AND ? AND (is_watched OR NOT ?)"
 
 
-def find_causes(store: Store, history: History, names: list[str | None], series: int, measure: int, first: int, last: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Stretch:
+    """Buckets `first` to `last` of a history, the last of which was just judged, by what should be there of it by now if it is still under way.
+
+    `mean` and `z` (T, K, 2) are those of the history."""
+
+    history: History
+    first: int
+    last: int
+    mean: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def of(cls, history: History, verdict: Verdict, first: int, last: int) -> "Stretch":
+        mean, z = history.mean[first : last + 1].copy(), history.z[first : last + 1].copy()
+        mean[-1], z[-1] = verdict.mean, verdict.z
+        return cls(history, first, last, mean, z)
+
+    def seen(self, measure: int) -> tuple[np.ndarray, np.ndarray]:
+        """(T, K): what was counted, and out of how many where the measure is a share (1 where it is not)."""
+        part = slice(self.first, self.last + 1)
+        return (self.history.watched[part], self.history.judged[part]) if measure == SHARE else (self.history.n[part], np.ones_like(self.history.n[part]))
+
+    def excess(self, measure: int) -> np.ndarray:
+        """(K,): how much more was counted than usual."""
+        seen, base = self.seen(measure)
+        return np.nansum(seen - self.mean[:, :, measure] * base, axis=0)
+
+
+def find_causes(store: Store, stretch: Stretch, names: list[str | None], series: int, measure: int) -> list[dict[str, Any]]:
     """Whatever of the following is there, by weight: more texts, a larger share, groups, near-duplicates, few authors, a source.
 
-    Buckets `first` to `last` are looked at. Texts, authors and sources are told from a sample, so they come with 95 % intervals."""
-    causes = _other_measure(history, series, 1 - measure, first, last)
+    Texts, authors and sources are told from a sample, so they come with 95 % intervals."""
+    causes = _other_measure(stretch, series, 1 - measure)
     if series == ALL:
-        causes += _groups(history, names, measure, first, last)
-    rows = _sample(store, series, history.edges[first], history.edges[last], is_watched=measure == SHARE)
-    before = _sample(store, series, 0, history.edges[first] - 1, is_watched=measure == SHARE)
-    return causes + _campaign(rows, before) + _authors(rows) + _sources(rows, before)
+        causes += _groups(stretch, names, measure)
+    edges = stretch.history.edges
+    rows = _sample(store, series, edges[stretch.first], edges[stretch.last], is_watched=measure == SHARE)
+    before = _sample(store, series, 0, edges[stretch.first] - 1, is_watched=measure == SHARE)
+    # A campaign among many usual texts is a small part of all, and may yet be what is too much of them.
+    excess = stretch.excess(measure)[series] / max(1, stretch.seen(measure)[0][:, series].sum())
+    return causes + _campaign(rows, before, min(ALIKE_PART, LARGE_PART * max(0.0, excess))) + _authors(rows, before) + _sources(rows, before)
 
 
-def _other_measure(history: History, series: int, measure: int, first: int, last: int) -> list[dict[str, Any]]:
-    z = history.z[first : last + 1, series, measure]
+def _other_measure(stretch: Stretch, series: int, measure: int) -> list[dict[str, Any]]:
+    z = stretch.z[:, series, measure]
     known = np.isfinite(z)
     if not known.any() or z[known].sum() / known.sum() ** 0.5 < ALSO:
         return []
-    part, mean = slice(first, last + 1), history.mean[first : last + 1, series, measure]
+    (seen, base), mean = (values[:, series] for values in stretch.seen(measure)), stretch.mean[:, series, measure]
     if measure == VOLUME:
-        return [{"kind": "more_texts", "n": int(history.n[part, series].sum()), "expected": float(np.nansum(mean))}]
-    judged, watched = history.judged[part, series], history.watched[part, series]
-    return [{"kind": "larger_share", "hits": int(watched.sum()), "n": int(judged.sum()), "expected": float(np.nansum(mean * judged) / max(1, judged.sum()))}]
+        return [{"kind": "more_texts", "n": int(seen.sum()), "expected": float(np.nansum(mean))}]
+    return [{"kind": "larger_share", "hits": int(seen.sum()), "n": int(base.sum()), "expected": float(np.nansum(mean * base) / max(1, base.sum()))}]
 
 
-def _groups(history: History, names: list[str | None], measure: int, first: int, last: int) -> list[dict[str, Any]]:
+def _groups(stretch: Stretch, names: list[str | None], measure: int) -> list[dict[str, Any]]:
     """Groups that hold a large part of what is too much in all."""
-    part = slice(first, last + 1)
-    seen = history.watched[part] if measure == SHARE else history.n[part]
-    base = history.judged[part] if measure == SHARE else np.ones_like(history.n[part])
-    excess = np.nansum(seen - history.mean[part, :, measure] * base, axis=0)
+    excess = stretch.excess(measure)
     total = excess[ALL]
     order = [k for k in np.argsort(-excess[1:]) + 1 if total > 0 and excess[k] >= LARGE_PART * total]
     return [{"kind": "group", "name": names[k], "excess": float(excess[k]), "of": float(total)} for k in order[:3]]
 
 
 def _sample(store: Store, series: int, first_s: int, last_s: int, is_watched: bool) -> list[tuple]:
-    """(text, source, author, key) of sampled records."""
-    return store.database.execute(f"SELECT text, source, author, key {_SAMPLED} ORDER BY key", (series, int(first_s), int(last_s), is_watched)).fetchall()
+    """(text, source, author, id) of sampled records."""
+    return store.database.execute(f"SELECT text, source, author, id {_SAMPLED} ORDER BY key", (series, int(first_s), int(last_s), is_watched)).fetchall()
 
 
-def _campaign(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
-    """The largest set of texts that are nearly the same as one of them, unless such texts were as common before."""
-    sets = [shingles(text) for text, *_ in rows[:MOST_COMPARED]]
-    if len(sets) < LEAST_ALIKE:
+def _campaign(rows: list[tuple], before: list[tuple], least_part: float) -> list[dict[str, Any]]:
+    """The texts that are nearly the same as one of them, of which there are most more than before, unless they were half as common then; with the
+    ids of some of them."""
+    sets, old = ([shingles(text) for text, *_ in part[:MOST_COMPARED]] for part in (rows, before))
+    if len(sets) < LEAST_ALIKE or len(old) < LEAST_BEFORE:
         return []
     near = np.array([[are_alike(one, other) for other in sets] for one in sets])
-    centre = int(near.sum(axis=1).argmax())
+    parts = near.mean(axis=1)
+    parts_before = np.array([np.mean([are_alike(one, other) for other in old]) for one in sets])
+    centre = int((parts - parts_before).argmax())
     n_alike = int(near[centre].sum())
-    old = [shingles(text) for text, *_ in before[:MOST_COMPARED]]
-    n_old = sum(are_alike(sets[centre], other) for other in old)
-    if len(old) < LEAST_BEFORE or n_alike < LEAST_ALIKE or n_alike < ALIKE_PART * len(sets) or 2 * n_old * len(sets) > n_alike * len(old):
+    if n_alike < LEAST_ALIKE or parts[centre] < least_part or 2 * parts_before[centre] > parts[centre]:
         return []
-    return [_counted("near_duplicates", n_alike, len(sets)) | {"text": rows[centre][0]}]
+    ids = [rows[i][3] for i in np.flatnonzero(near[centre])[:N_EXAMPLES].tolist() if rows[i][3] is not None]
+    return [_counted("near_duplicates", n_alike, len(sets)) | {"text": rows[centre][0]} | ({"ids": ids} if ids else {})]
 
 
-def _authors(rows: list[tuple]) -> list[dict[str, Any]]:
-    authors = Counter(author for _, _, author, _ in rows if author is not None)
-    if not authors:
+def _authors(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
+    """The author, or the few, of a large part of the texts, unless it was theirs before."""
+    now, then = (Counter(author for _, _, author, _ in part if author is not None) for part in (rows, before))
+    busy = [(name, n) for name, n in now.most_common(MOST_AUTHORS) if n >= LEAST_OF_AUTHOR and n >= PART_OF_AUTHOR * len(rows)]
+    names = [name for name, _ in busy]
+    n, n_old = sum(n for _, n in busy), sum(then[name] for name in names)
+    if n < PART_OF_AUTHORS * len(rows) or not busy or (len(before) >= LEAST_BEFORE and 2 * n_old * len(rows) > n * len(before)):
         return []
-    name, n = authors.most_common(1)[0]
-    if n < LEAST_OF_AUTHOR or n < AUTHOR_PART * len(rows):
-        return []
-    return [_counted("one_author", n, len(rows)) | {"name": name}]
+    return [_counted("one_author", n, len(rows)) | {"name": names[0]} if len(names) == 1 else _counted("few_authors", n, len(rows)) | {"names": names}]
 
 
 def _sources(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:
@@ -104,10 +138,11 @@ def _counted(kind: str, hits: int, n: int) -> dict[str, Any]:
     return {"kind": kind, "hits": hits, "n": n, "low": low, "high": high}
 
 
-def find_examples(store: Store, series: int, first_s: int, last_s: int, is_watched: bool) -> list[str]:
-    """Ids (texts where there is none) of the sampled records with the highest score, each text once."""
+def find_examples(store: Store, series: int, first_s: int, last_s: int, is_watched: bool, causes: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """Ids (texts where there is none) of the sampled records with the highest score, each text once; where a campaign is among the causes, one of its texts
+    first."""
     rows = store.database.execute(f"SELECT id, text {_SAMPLED} ORDER BY score DESC, key", (series, int(first_s), int(last_s), is_watched)).fetchall()
-    first_of = {}
+    first_of = {cause["text"]: cause.get("ids", [cause["text"]])[0] for cause in causes if cause["kind"] == "near_duplicates"}
     for name, text in rows:
         first_of.setdefault(text, name if name is not None else text)
     return list(first_of.values())[:N_EXAMPLES]

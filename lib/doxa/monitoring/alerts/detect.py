@@ -20,10 +20,11 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was made of a bucket, all arrays (K, 2) for volume and share. `p`: the chance of so much in a usual bucket; `drift_p`: the chance,
-    per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the promise lets be told. `n_tests` is among how many
+    """What was made of a bucket, all arrays (K, 2) for volume and share. `z`: its normal score, NaN for a series that has not told enough of itself;
+    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the promise lets be told. `n_tests` is among how many
     tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
 
+    z: np.ndarray
     p: np.ndarray
     drift_p: np.ndarray
     is_spike: np.ndarray
@@ -53,8 +54,8 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     spread, memory = _past_scatter(history, part)
     score = ndtri(np.clip(np.stack([tail.p for tail in tails], axis=1), 1e-300, 1 - 1e-16))
     p = stdtr(freedom, score / spread)  # Student's distribution, for the scatter is estimated
-    z = np.stack([tail.z for tail in tails], axis=1)
     is_ready = _ready(history, part, usual)
+    z = np.where(is_ready, np.stack([tail.z for tail in tails], axis=1), np.nan)
     n_tests = N_DETECTORS * max(1, int(is_ready.sum()))
     chances = settings.promise.in_seconds(float(history.edges[index + 1] - history.edges[index]))
     chance = min(MOST_CHANCE, chances / n_tests)
@@ -64,9 +65,9 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
         adds_up = is_ready & ~is_quiet
         adds_up[:, VOLUME] &= history.has_week(first, index, settings.bucket_s)
         drift_p, is_drift = _add_up(history, index, z / spread / memory, adds_up, bound_for(chance))
-        history.z[index], history.mean[index] = np.where(is_ready, z, np.nan), np.stack([volume.mean, share.mean], axis=1)
+        history.z[index], history.mean[index] = z, np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
-    return Verdict(p, drift_p, is_ready & ~is_quiet & (p < chance * gain), is_drift,
+    return Verdict(z, p, drift_p, is_ready & ~is_quiet & (p < chance * gain), is_drift,
                    np.stack([volume.mean * due, share.mean], axis=1), scatters, n_tests, gain)
 
 

@@ -1,11 +1,12 @@
 """One run over a state: judge every bucket that is due, open and close episodes, and put what is to be told into the outbox."""
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 
 from doxa.monitoring.alerts.calendar import HOUR_S, Calendar
-from doxa.monitoring.alerts.causes import find_causes, find_examples
+from doxa.monitoring.alerts.causes import Stretch, find_causes, find_examples
 from doxa.monitoring.alerts.detect import Verdict, judge
 from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
 from doxa.monitoring.alerts.history import History
@@ -23,6 +24,29 @@ KEPT_FOR_LATE = 0.2  # of a bucket's chances, where late records are waited for
 TOLD_OF_SERIES = 20  # texts that a series must have to be told as one
 
 
+@dataclass
+class Changes:
+    """Models that are to come, oldest first, as (when a model comes up first, what it is called), after the one that is `current`. Another model says other things
+    of the same texts: what is usual for it is learnt anew of these `measures`."""
+
+    current: str | None
+    coming: list[tuple[float, str]]
+    measures: tuple[int, ...]
+
+    @classmethod
+    def of(cls, current: str | None, begins_s: dict[str, float], last: str | None, from_s: float | None, measures: tuple[int, ...]) -> "Changes":
+        """`last` is the model that was read last; any other that speaks of times before `from_s` alone came late."""
+        coming = sorted((begin, model) for model, begin in begins_s.items() if model != current and (model == last or from_s is None or begin >= from_s))
+        return cls(current, coming, measures)
+
+    def due(self, until_s: float) -> tuple[str, str] | None:
+        """The model so far and the one that comes up before a moment, if there is one; several in a row count as one change."""
+        before = self.current
+        while self.coming and self.coming[0][0] < until_s:
+            self.current = self.coming.pop(0)[1]
+        return (before, self.current) if before is not None and before != self.current else None
+
+
 class Monitor:
     """`by` and `watch` are what the state is about; where not `tells`, what is found is kept but put into no outbox."""
 
@@ -32,6 +56,7 @@ class Monitor:
         first = store.database.execute("SELECT min(bucket) FROM counts").fetchone()[0]
         self.next_bucket = store.get("next_bucket", first)
         self.spent: dict[int, float] = dict(store.get("spent", []))
+        self.afresh = [0, 0]  # the bucket from which a model spoke that came up in this run, for either measure
         if first is None:
             return
         self.next_bucket = max(self.next_bucket, first)
@@ -68,14 +93,16 @@ class Monitor:
                 history.is_usual[(self.starts >= episode.since) & (self.starts < ended), episode.series, episode.measure] = False
         history.leave_out_outages()
 
-    def run(self, late: set[tuple[int, int]]) -> None:
-        """Judge all that is due; `late` are (series, bucket) that grew after they were over."""
+    def run(self, late: set[tuple[int, int]], changes: Changes) -> None:
+        """Judge all that is due; `late` are (series, bucket) that grew after they were over, `changes` the models that come up."""
         if self.next_bucket is None:
             return
         self._withdraw(late)
         unfinished = []
         for index in range(int(np.searchsorted(self.starts, self.next_bucket)), len(self.starts)):
             bucket, is_over, elapsed = int(self.starts[index]), *self._elapsed(index)
+            if models := changes.due(float(self.history.edges[index + 1])):
+                self._start_afresh(index, changes.measures, *models)
             gain = newly_spent(elapsed, self.spent.get(bucket, 0.0))
             if gain or is_over:
                 verdict = judge(self.history, index, self.settings, self._due(index), gain, is_over, self._is_quiet())
@@ -95,6 +122,19 @@ class Monitor:
         self.store.set("next_bucket", self.next_bucket)
         self.store.set("spent", sorted(self.spent.items()))
         self._keep_drifts()
+
+    def _start_afresh(self, index: int, measures: tuple[int, ...], before: str, now: str) -> None:
+        """From a bucket on another model speaks. The volume of all texts is no model's."""
+        history, bucket = self.history, int(self.starts[index])
+        for measure in measures:
+            column, least = f"{MEASURES[measure]}_from", ALL if measure == SHARE else ALL + 1
+            self.store.database.execute(f"UPDATE series SET {column} = ? WHERE id >= ?", (bucket, least))
+            history.is_usual[:index, least:, measure] = False
+            history.drift[least:, measure], history.since[least:, measure] = 0.0, -1
+            self.afresh[measure] = bucket
+        since = iso(bucket, self.calendar.zone)
+        self.tell(Told(f"model|{now[:12]}", "new_model", None, since=since, until=iso(float(history.edges[index + 1]), self.calendar.zone),
+                       reason=f"{before[:12]} before, {now[:12]} now"))
 
     def _elapsed(self, index: int) -> tuple[bool, float]:
         """Whether a bucket is over, and the share of its chances that may be spent by the watermark: by its time, but for a part that waits
@@ -137,9 +177,8 @@ class Monitor:
             self.tell(told)
 
     def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str) -> Told:
-        history, part = self.history, slice(first, index + 1)
-        means = history.mean[part, series, measure].copy()
-        means[-1] = verdict.mean[series, measure]
+        history, part, stretch = self.history, slice(first, index + 1), Stretch.of(self.history, verdict, first, index)
+        means = stretch.mean[:, series, measure]
         scatter = float(verdict.scatter[series, measure])
         if measure == VOLUME:
             n = hits = None
@@ -154,12 +193,12 @@ class Monitor:
         zone = self.calendar.zone
         first_s, last_s = int(self.starts[first]), int(self.starts[index])
         until_s = min(self.watermark_s, float(history.edges[index + 1]))
+        causes = find_causes(self.store, stretch, self.names, series, measure)
         return Told(
             f"{self.names[series] or 'all'}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
             iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
             bucket_s * (verdict.gain if detector == "spike" else 1.0) / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
-            find_causes(self.store, history, self.names, series, measure, first, index),
-            find_examples(self.store, series, first_s, last_s, measure == SHARE))
+            causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes))
 
     def _close_episodes(self, index: int) -> None:
         """After a bucket that is over: usual ones in a row end an episode; one that lasts half of the baseline is the level from then on."""
@@ -232,9 +271,11 @@ class Monitor:
                 continue
             is_slow = 2 * n[-LEAST_BUCKETS:].sum() < n.sum()  # it was there all the time
             since = 0 if is_early or is_slow else int(self.starts[index])
-            self.store.database.execute("UPDATE series SET is_told = 1, volume_from = ?, share_from = ? WHERE id = ?", (since, since, number))
+            self.store.database.execute("UPDATE series SET is_told = 1, volume_from = max(volume_from, ?), share_from = max(share_from, ?) WHERE id = ?",
+                                        (since, since, number))
             self.series[at] = (number, name, first, 1, since, since)
-            self.history.is_usual[:, number, :] = ((self.starts > first) & (self.starts >= since))[:, None]
+            for measure in (VOLUME, SHARE):
+                self.history.is_usual[:, number, measure] = (self.starts > first) & (self.starts >= max(since, self.afresh[measure]))
             if since:
                 zone, recent = self.calendar.zone, np.flatnonzero(n[-LEAST_BUCKETS:]) + max(0, len(n) - LEAST_BUCKETS)
                 came = int(self.starts[recent[0]])

@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from doxa.errors import DoxaError, UsageError
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.intake import Intake, Taken
-from doxa.monitoring.alerts.monitor import Monitor
+from doxa.monitoring.alerts.monitor import Changes, Monitor
 from doxa.monitoring.alerts.promise import parse_promise
-from doxa.monitoring.alerts.settings import AlertSettings
+from doxa.monitoring.alerts.settings import SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
-from doxa.monitoring.alerts.told import Told, iso
 from doxa.monitoring.buckets import load_zone, parse_every
+from doxa.monitoring.portion import NO_TIME, read_times
 from doxa.monitoring.settings import Watch, choose_watch
 from doxa.records.columns import ColumnReader
-from doxa.records.conditions import parse_conditions
+from doxa.records.conditions import good_rows, parse_conditions
 from doxa.records.groups import group_names
 
 # What a state is about: other values would make nonsense of its counts.
@@ -95,14 +97,14 @@ class Feed:
         self.calendar = Calendar(self.settings.every, self.settings.zone)
         self.intake = Intake(store, self.settings, self.calendar, parse_conditions(self.values["where"] or ()), now.timestamp())
         self.watch: Watch | None = None
-        self.model = asked.model
+        self.models = Models()
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
         if self.watch is None and reader.schema.heads:
             self.watch = choose_watch(self.values["watch"], reader.schema.heads)
             _keep_subject(self.store, self.values, reader, str(self.watch) if self.watch else None)
         if self.asked.model is None and self.watch is not None:
-            self.model = _last_model(table, self.watch.head) or self.model
+            self.models.add(table, self.watch.head, self.asked.assumed_zone)
         self.intake.add(table, reader, self.watch, self.asked.assumed_zone)
 
     def finish(self) -> Summary:
@@ -115,8 +117,13 @@ class Feed:
             raise DoxaError(_TIMELESS[max(taken.problems, key=taken.problems.get)])
         subject = store.get("subject") or {"names": [], "by": []}
         monitor = Monitor(store, self.settings, self.calendar, ", ".join(subject["names"]) or None, store.get("watch"), not self.is_learning)
-        _note_model(store, monitor, self.model, any(by.startswith("head:") for by in subject["by"]))
-        monitor.run(taken.late)
+        is_by_head = any(by.startswith("head:") for by in subject["by"])
+        last = self.asked.model or self.models.last
+        begins = {last: -np.inf} if self.asked.model else self.models.begins_s
+        changes = Changes.of(store.get("model"), begins, last, monitor.next_bucket, (VOLUME, SHARE) if is_by_head else (SHARE,))
+        monitor.run(taken.late, changes)
+        if last is not None:
+            store.set("model", last)
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
         return Summary(taken, n_series, n_watched, self.is_learning, self.settings, self.calendar)
@@ -141,27 +148,28 @@ def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, wa
                          "--state, or --by and --watch as they were")
 
 
-def _last_model(table: pa.Table, head: str) -> str | None:
-    """Fingerprint of the model that predicted last, as predict --stamp told it; another precision is no other model."""
-    name = f"model:{head}"
-    stamps = table.column(name).drop_null() if name in table.schema.names else ()
-    return stamps[-1].as_py().partition("/")[0] if len(stamps) else None
+class Models:
+    """Fingerprints of the models that predicted, as predict --stamp told them (another precision is no other model): `begins_s`, when each
+    comes up first, and the `last` that was read."""
 
+    def __init__(self):
+        self.begins_s: dict[str, float] = {}
+        self.last: str | None = None
 
-def _note_model(store: Store, monitor: Monitor, model: str | None, is_by_head: bool) -> None:
-    """Another model than before says other things of the same texts: what is usual for it is learnt anew."""
-    if model is None:
-        return
-    before = store.get("model")
-    store.set("model", model)
-    if before is None or before == model or monitor.next_bucket is None:
-        return
-    columns = ("share_from", "volume_from") if is_by_head else ("share_from",)
-    for column in columns:
-        store.database.execute(f"UPDATE series SET {column} = ? WHERE id > 0 OR ? = 'share_from'", (monitor.next_bucket, column))
-    since = iso(monitor.next_bucket, monitor.calendar.zone)
-    monitor.tell(Told(f"model|{model[:12]}", "new_model", None, since=since, reason=f"{before[:12]} before, {model[:12]} now"))
-    monitor.load()
+    def add(self, table: pa.Table, head: str, zone: ZoneInfo | None) -> None:
+        name = f"model:{head}"
+        table = good_rows(table)
+        if name not in table.schema.names or table.column(name).null_count == len(table):
+            return
+        stamps = table.column(name).combine_chunks().dictionary_encode()
+        models = [stamp.partition("/")[0] for stamp in stamps.dictionary.to_pylist()]
+        places = pc.fill_null(stamps.indices, -1).to_numpy()
+        us, _ = read_times(table, zone)
+        for place, model in enumerate(models):
+            own = us[(places == place) & (us != NO_TIME)]
+            if len(own):
+                self.begins_s[model] = min(self.begins_s.get(model, np.inf), float(own.min()) / 1e6)
+        self.last = models[places[places >= 0][-1]]
 
 
 def read_outbox(store: Store) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,7 +16,7 @@ class Batches:
 
     def __init__(self, rows, heads=None, by=None, size=1000):
         self.rows, self.size, heads = rows, size, heads or {"sentiment": "label"}
-        self.schema = SimpleNamespace(heads=heads, by=(resolve_name(by, "--by", heads, [by]),) if by else (), where={})
+        self.schema = SimpleNamespace(assumed=None, heads=heads, by=(resolve_name(by, "--by", heads, [by]),) if by else (), where={})
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
         fields += [(named.column, pa.string()) for named in self.schema.by if named.scope == "field"]
         for head, kind in heads.items():

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shell import run
 
 from doxa.errors import UsageError
 from doxa.records import columns
@@ -234,3 +235,27 @@ def test_records_without_predictions_are_refused(tmp_path):
     path.write_text(json.dumps({"text": "raw"}) + "\n")
     with pytest.raises(UsageError, match="run them through predict"):
         read(path)
+
+
+def late_head(n_before, n_after, name="risk"):
+    usual = b'{"text": "t", "prediction": {"sentiment": {"label": "neutral", "score": 0.5}}}\n'
+    return usual * n_before + b'{"text": "t", "prediction": {"%s": {"label": "high", "score": 0.5}}}\n' % name.encode() * n_after
+
+
+def test_a_head_that_comes_up_within_a_block_is_found(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(late_head(20_000, 2_000))
+    rows = read(path)[:-1]
+    assert sum(row.get("label:risk") == "high" for row in rows) == 2_000 and len(rows) == 22_000
+
+
+def test_a_watched_head_that_comes_up_late_is_read_and_one_that_never_does_is_told(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(late_head(250_000, 3))  # behind the first block
+    done = run("report", "--watch", "risk=high", "--to", "json", path)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["heads"]["risk"]["n"] == 3
+    done = run("report", "--watch", "rsk=high", path)
+    assert done.code == 2 and 'no head of labels is called "rsk"; there are: sentiment' in done.err
+    done = run("alert", "--state", tmp_path / "state.db", "--watch", "rsk=high", stdin=late_head(50, 1).replace(b'"text"', b'"timestamp": "2026-01-01T00:00:00Z", "text"'))
+    assert done.code == 2 and 'no head of labels is called "rsk"' in done.err

@@ -160,7 +160,7 @@ def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) 
 
     feed = Feed(store, asked, tells_at_once, dt.datetime.now(dt.UTC))
     named = [condition.name for condition in feed.intake.conditions] + [f"field:{name}" for name in TOLD_FIELDS]
-    reader = read_columns(source, replace(wanted, by=tuple(feed.values["by"] or ()), where=tuple(dict.fromkeys(named))))
+    reader = read_columns(source, replace(wanted, by=tuple(feed.values["by"] or ()), where=tuple(dict.fromkeys(named)), watch=feed.values["watch"]))
     for table in reader:
         feed.add(table, reader)
     summary = feed.finish()

@@ -9,16 +9,16 @@ from doxa.monitoring.buckets import bucket_edges, choose_every
 from doxa.monitoring.counts import ALL, FoldedCounts
 from doxa.monitoring.examples import ExamplePicker
 from doxa.monitoring.figures import Bucket, Figures, Group, Share
-from doxa.monitoring.settings import Settings
+from doxa.monitoring.settings import Settings, unknown_watch
 from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
 from doxa.records.groups import group_names, name_group
 
 
 def conclude(counter, reader) -> Figures:
-    """Return the figures of a counter that has seen the whole stream. Raises UsageError for too many buckets."""
+    """Return the figures of a counter that has seen the whole stream. Raises UsageError for too many buckets, and where no record has the watched head."""
     settings, notes, problems = counter.settings, [], dict(counter.problems)
     heads = [tally.conclude() for tally in counter.tallies or []]
-    watch = _settle_watch(counter, heads, notes)
+    watch = _settle_watch(counter, reader.schema, heads, notes)
     first, last = _span(counter, problems, notes)
     every = settings.every or (choose_every(first, last) if first is not None else None)
     edges = bucket_edges(first, last, every, settings.zone) if first is not None else []
@@ -34,7 +34,7 @@ def conclude(counter, reader) -> Figures:
         conditions=[str(condition) for condition in settings.conditions], n_unmet=counter.n_unmet)
 
 
-def _settle_watch(counter, heads: list, notes: list[str]):
+def _settle_watch(counter, schema, heads: list, notes: list[str]):
     """The watch, or None with a note where nothing can be watched."""
     watch = counter.watch
     if watch is None:
@@ -44,6 +44,8 @@ def _settle_watch(counter, heads: list, notes: list[str]):
     if not counter.n_counted:
         return watch
     labels = next(head.labels for head in heads if head.name == watch.head)
+    if schema.assumed == watch.head and not labels:
+        raise unknown_watch(str(watch), {head: kind for head, kind in schema.heads.items() if head != schema.assumed})
     if watch.label in labels:
         return watch
     seen = ", ".join(labels) or "nothing"

@@ -55,7 +55,11 @@ def choose_watch(asked: str | None, heads: dict[str, str]) -> Watch | None:
         head, separator, label = asked.partition("=")
         if not separator or not label:
             raise UsageError(f"--watch {asked}: give HEAD=LABEL, such as sentiment=negative")
-        known = ", ".join(sorted(name for name, kind in heads.items() if kind != "number"))
-        raise UsageError(f'--watch {asked}: no head of labels is called "{head}"; there are: {known}')
+        raise unknown_watch(asked, heads)
     head = max(fitting, key=len)
     return Watch(head, asked[len(head) + 1 :], True)
+
+
+def unknown_watch(asked: str, heads: dict[str, str]) -> UsageError:
+    known = ", ".join(sorted(name for name, kind in heads.items() if kind != "number"))
+    return UsageError(f'--watch {asked}: no head of labels is called "{asked.partition("=")[0]}"; there are: {known}')

@@ -86,14 +86,29 @@ def _ends_of_braced_lines(characters: np.ndarray) -> np.ndarray | None:
     return ends if is_braced else None
 
 
-def first_lines(block: Block, n: int) -> Block:
-    data, end = bytes(block.data), 0
+def sample_lines(block: Block, n: int) -> Block:
+    """About n whole lines of a block: half of them its first, the others from all over it. The block itself where it has no more."""
+    data = bytes(block.data)
+    end = _after_lines(data, 0, n)
+    if end == len(data):
+        return block
+    end = _after_lines(data, 0, n // 2)
+    pieces, step = [data[:end]], max(1, (len(data) - end) // (n - n // 2))
+    for place in range(end, len(data), step):
+        start = max(end, data.find(b"\n", place) + 1)
+        end = _after_lines(data, start, 1)
+        pieces.append(data[start:end])
+    return Block(b"".join(pieces), block.first_number, block.is_too_long)
+
+
+def _after_lines(data: bytes, start: int, n: int) -> int:
+    """Where n lines from a place on end, at the latest the data."""
     for _ in range(n):
-        newline = data.find(b"\n", end)
+        newline = data.find(b"\n", start)
         if newline < 0:
-            return block
-        end = newline + 1
-    return Block(data[:end], block.first_number, block.is_too_long)
+            return len(data)
+        start = newline + 1
+    return start
 
 
 def halves(block: Block) -> tuple[Block, Block]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from doxa.device.cpu import usable_cores
 from doxa.errors import UsageError
 from doxa.records import tables
-from doxa.records.clean import CleanParser, first_lines, halves
+from doxa.records.clean import CleanParser, halves, sample_lines
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction
 from doxa.records.flat_schema import FlatSchema, Wanted, error_code
 from doxa.records.lines import Block, count_newlines, parse_block
@@ -90,11 +90,11 @@ class ColumnReader:
                 yield block, None
 
     def _settle(self, block: Block, name: str) -> None:
-        """Settle by the first lines of a block, or where these hold too little, by all of them. Raises UsageError."""
+        """Settle by some lines of a block, or where these hold too little, by all of them. Raises UsageError."""
         failure: UsageError | None = None
-        for lines in (first_lines(block, N_SAMPLED), block):
+        for lines in (sample_lines(block, N_SAMPLED), block):
             try:
-                self.schema.settle([r for r in parse_block(lines, name, self.source.max_record_bytes) if r.fields is not None])
+                self.schema.settle([r for r in parse_block(lines, name, self.source.max_record_bytes) if r.fields is not None], lines is block)
                 failure = None
             except UsageError as error:
                 failure = error

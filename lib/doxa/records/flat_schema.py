@@ -21,7 +21,7 @@ TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
 @dataclass(frozen=True)
 class Wanted:
     """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
-    them; no `by` takes a head `topic`. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
+    them; no `by` takes a head `topic`. `watch` is HEAD=LABEL or None: that head is read even where only later records have it. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
     `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
     number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
@@ -32,6 +32,7 @@ class Wanted:
     text_field: str | None = "text"
     id_field: str = "id"
     where: tuple[str, ...] = ()
+    watch: str | None = None
     gold: Mapping[str, str] | None = None
     with_model: bool = False
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class FlatSchema:
         self.labels: dict[str, list[str]] = {}
         self.by: tuple[Named, ...] = ()
         self.where: dict[str, Named] = {}
+        self.assumed: str | None = None  # the watched head, where no record that was looked at has it
         self.types: dict[str, pa.DataType] | None = None
         self._passed: dict[str, str] = {}  # heads of kinds that were not asked for
         self._time_field: str | None = None
@@ -81,9 +83,9 @@ class FlatSchema:
 
     # --- which there are
 
-    def settle(self, records: list[Record]) -> None:
-        """Settle from the first records; not yet where they are error records alone. Raises UsageError when they hold no prediction that is asked
-        for, or a name means nothing."""
+    def settle(self, records: list[Record], is_all: bool = True) -> None:
+        """Settle from the first records; not yet where they are error records alone, or lack what is watched while there are more to look at
+        (not `is_all`). Raises UsageError when they hold no prediction that is asked for, or a name means nothing."""
         for record in records:
             prediction = record.fields.get("prediction")
             for head, entry in prediction.items() if isinstance(prediction, dict) else ():
@@ -93,6 +95,12 @@ class FlatSchema:
             if self._passed or any(not record.carries_error for record in records):
                 raise self._nothing_to_read()
             return  # error records only: decide when a good one comes
+        watch = self.wanted.watch or ""
+        if watch and not any(watch.startswith(f"{head}=") for head in self.heads):
+            if not is_all:
+                return
+            self.assumed = watch.partition("=")[0]
+            self.heads[self.assumed] = "label"
         self._choose({name for record in records for name in record.fields})
 
     def settle_by(self, batch: pa.RecordBatch) -> None:

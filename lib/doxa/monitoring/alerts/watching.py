@@ -20,7 +20,7 @@ from doxa.monitoring.alerts.settings import SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.buckets import load_zone, parse_every
 from doxa.monitoring.portion import NO_TIME, read_times
-from doxa.monitoring.settings import Watch, choose_watch
+from doxa.monitoring.settings import Watch, choose_watch, unknown_watch
 from doxa.records.columns import ColumnReader
 from doxa.records.conditions import good_rows, parse_conditions
 from doxa.records.groups import group_names
@@ -93,13 +93,16 @@ class Feed:
     def __init__(self, store: Store, asked: Asked, tells_at_once: bool, now: dt.datetime):
         self.store, self.asked = store, asked
         self.settings, self.values = settle(store, asked)
-        self.is_learning = store.get("watermark") is None and not tells_at_once
+        self.is_first = store.get("watermark") is None
+        self.is_learning = self.is_first and not tells_at_once
         self.calendar = Calendar(self.settings.every, self.settings.zone)
         self.intake = Intake(store, self.settings, self.calendar, parse_conditions(self.values["where"] or ()), now.timestamp())
         self.watch: Watch | None = None
         self.models = Models()
+        self.reader: ColumnReader | None = None
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
+        self.reader = reader
         if self.watch is None and reader.schema.heads:
             self.watch = choose_watch(self.values["watch"], reader.schema.heads)
             _keep_subject(self.store, self.values, reader, str(self.watch) if self.watch else None)
@@ -108,8 +111,12 @@ class Feed:
         self.intake.add(table, reader, self.watch, self.asked.assumed_zone)
 
     def finish(self) -> Summary:
-        """Raises DoxaError when no record has a usable time."""
+        """Raises DoxaError when no record has a usable time, UsageError when none of the first ones has the watched head."""
         store, taken = self.store, self.intake.finish()
+        is_first, schema = self.is_first, self.reader and self.reader.schema
+        schema = self.reader.schema if self.reader else None
+        if self.is_first and schema and schema.assumed and taken.n_counted and not store.database.execute("SELECT sum(judged) FROM counts").fetchone()[0]:
+            raise unknown_watch(self.values["watch"], {head: kind for head, kind in schema.heads.items() if head != schema.assumed})
         for name, value in self.values.items():
             if name not in ("by", "watch"):
                 store.set(name, value)

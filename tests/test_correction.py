@@ -55,6 +55,7 @@ def stream(tmp_path_factory):
     """A calm source, and one of which most is negative; dev was calm."""
     generator, folder = np.random.default_rng(1), tmp_path_factory.mktemp("stream")
     records = make_records(generator, (0.10, 0.6, 0.3), 3000, source="calm") + make_records(generator, (0.70, 0.2, 0.1), 1500, source="angry")
+    records = [record | {"id": i} for i, record in enumerate(records)]
     model = make_model(folder / "model", make_records(generator, (0.3, 0.5, 0.2), 1000))
     sample = [records[i] for i in generator.choice(len(records), 400, replace=False)]
     return {"path": write_records(folder / "stream.jsonl", records), "model": model, "folder": folder, "records": records,
@@ -224,7 +225,8 @@ def test_groups_that_are_misread_otherwise_hold_the_truth_by_their_own_gold_text
     plain, odd, few = page["groups"]
     assert holds(plain["corrected"], true_share(records[:4000])) and holds(odd["corrected"], true_share(records[4000:]))
     assert np.mean([holds(bucket["corrected"], true_share(records[4000:])) for bucket in odd["trend"]]) >= 0.75
-    assert f"and of 1 groups with fewer than {LEAST_GOLD} texts" in page["notes"][0] and few["corrected"]["share"] is not None
+    assert f"1 group has fewer than {LEAST_GOLD} texts in the sample and is not corrected" in page["notes"][1] and "corrected" not in few
+    assert few["trend"] and not any("corrected" in bucket for bucket in few["trend"])
     adjusted = report(stream, "--by", "source", "--model", make_model(tmp_path / "model", sample))["groups"]
     assert not holds(adjusted[1]["corrected"], true_share(records[4000:]))  # what a model directory cannot know
 
@@ -234,6 +236,37 @@ def test_a_sample_is_chosen_as_the_records_are(stream, window):
     done = report(stream, "--where", "source=angry", *window, "--gold-sample", stream["sample"])
     chosen, sampled = ([r for r in records if r["source"] == "angry" and r["timestamp"] >= "2026-10-03"] for records in (stream["records"], stream["sampled"]))
     assert f"gold sample n={len(sampled)} of" in done["signature"] and holds(done["total"]["corrected"], true_share(chosen))
+
+
+def test_a_sample_is_looked_for_in_the_stream_and_counts_each_record_once(stream, tmp_path):
+    plain = report(stream, "--gold-sample", stream["sample"])
+    twice = report(stream, "--gold-sample", write_records(tmp_path / "twice.jsonl", stream["sampled"] + stream["sampled"][:150]))
+    assert twice["total"]["corrected"] == plain["total"]["corrected"] and any("150 records stand in the gold sample twice" in note for note in twice["notes"])
+    foreign = [record | {"id": f"other {record['id']}"} for record in stream["sampled"]]
+    mixed = report(stream, "--gold-sample", write_records(tmp_path / "mixed.jsonl", stream["sampled"] + foreign[:40]))
+    assert any("40 of" in note and "not among these" in note for note in mixed["notes"])
+    done = run("report", *WATCH, "--gold-sample", write_records(tmp_path / "foreign.jsonl", foreign), stream["path"])
+    assert done.code == 1 and "none of its" in done.err and "among these records" in done.err
+    negative = [record for record in stream["sampled"] if record["sentiment"] == "negative"]
+    alone = report(stream, "--gold-sample", write_records(tmp_path / "negative.jsonl", negative))
+    assert any("hold nothing but sentiment=negative" in note for note in alone["notes"]) and not any("better than chance" in note for note in alone["notes"])
+
+
+def test_a_model_that_did_not_predict_cannot_correct(stream, tmp_path):
+    def stamp(records, *models):
+        return [record | {"prediction": {"sentiment": record["prediction"]["sentiment"] | {"model": f"{models[i % len(models)]}/fp32/windows"}}}
+                for i, record in enumerate(records)]
+
+    weights = {"model.safetensors": {"sha256": "ab" * 32}, "config.json": {"sha256": "cd" * 32}}
+    model = make_model(tmp_path / "model", stream["records"][:500], files=weights)
+    (model / "model.safetensors").write_bytes(b"")
+    done = run("report", *WATCH, "--model", model, write_records(tmp_path / "other.jsonl", stamp(stream["records"], "aaaa")))
+    assert done.code == 1 and "the records were predicted by aaaa" in done.err
+    own = re.search(r" is ([0-9a-f]{12}), and", done.err)[1]
+    page = report(stream, "--model", model, path=write_records(tmp_path / "own.jsonl", stamp(stream["records"], own)))
+    assert page["total"]["corrected"]["share"] and not any("another model" in note for note in page["notes"])
+    page = report(stream, "--model", model, path=write_records(tmp_path / "both.jsonl", stamp(stream["records"], own, "aaaa")))
+    assert any(f"another model than {own}" in note and "aaaa" in note for note in page["notes"])
 
 
 def test_labels_of_a_head_of_many(tmp_path):

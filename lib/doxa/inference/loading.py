@@ -1,8 +1,6 @@
 """A model directory made ready to predict, by the engine that suits the device."""
 
-import hashlib
 import importlib.util
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +17,7 @@ from doxa.inference.predictor import GPU_WINDOW_RECORDS, WINDOW_RECORDS, Predict
 from doxa.inference.workers import WorkerPool
 from doxa.model.bases import find_model
 from doxa.model.directory import ModelTable, read_table, verify_files
-from doxa.model.form import INT8, PLAIN, Form, digests, find_form
+from doxa.model.form import INT8, PLAIN, Form, digests, find_form, name_model
 from doxa.model.heads import Head, read_output_names
 from doxa.model.kinds.kind import Kind, Stock
 from doxa.model.kinds.table import KINDS, foreign_head, kind_of, stock_of
@@ -81,10 +79,7 @@ class Known:
 
     def fingerprint(self) -> str:
         """Names the weights and how they are read: 12 hexadecimal digits."""
-        digest = hashlib.sha256(json.dumps([head.to_json() for head in self.heads]).encode())
-        for name, sha in sorted((self.made_from or digests(self.directory, None, find_weights(self.directory))).items()):
-            digest.update(f"{name}:{sha}".encode())
-        return digest.hexdigest()[:12]
+        return name_model(self.heads, self.made_from or digests(self.directory, None, find_weights(self.directory)))
 
     def fields(self, request: Request) -> TextFields:
         """The fields of a record that hold its texts: those of the training data unless the user names others."""

@@ -1,5 +1,6 @@
 """Where a model directory keeps the form that OpenVINO runs, and whether it still is that of its weights."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 
 from doxa.errors import DoxaError
 from doxa.model.directory import sha256_of, verify_files, write_json
+from doxa.model.heads import Head
 
 FOLDER, TABLE = "openvino", "form.json"
 FORMAT = 1
@@ -89,3 +91,11 @@ def digests(directory: str, manifest: dict[str, dict[str, Any]] | None, weights:
     """The sha256 of config and weights: from a manifest that was verified, else read."""
     return {name: manifest[name]["sha256"] if manifest and name in manifest else sha256_of(os.path.join(directory, name))
             for name in ["config.json", *weights]}
+
+
+def name_model(heads: list[Head], made_from: dict[str, str]) -> str:
+    """12 hexadecimal digits that name the weights, by their `digests`, and how they are read."""
+    digest = hashlib.sha256(json.dumps([head.to_json() for head in heads]).encode())
+    for name, sha in sorted(made_from.items()):
+        digest.update(f"{name}:{sha}".encode())
+    return digest.hexdigest()[:12]

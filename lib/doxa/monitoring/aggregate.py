@@ -1,7 +1,7 @@
 """Predictions to figures, in one pass and bounded memory."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +33,10 @@ SLICE_MINUTES = 15
 Follow = Callable[[pa.Table, ColumnReader], None]
 
 
-def aggregate(reader: ColumnReader, settings: Settings, follow: Follow | None = None) -> Figures:
-    """Count everything; `follow` sees every table that is read, too. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
+def aggregate(reader: ColumnReader, settings: Settings, followers: Sequence[Follow] = ()) -> Figures:
+    """Count everything; `followers` see every table that is read, too. Raises UsageError when --watch names no head of labels, or the buckets or groups are too many."""
     if settings.last is None:
-        return conclude(_count_tables(iter(reader), reader, settings, follow), reader)
+        return conclude(_count_tables(iter(reader), reader, settings, followers), reader)
     # What lies inside is known at the end. Repeats, examples and the limits on groups are of the inside alone, so counts
     # per slice of time would not do: the flat columns wait on disk, parsed once, from a pipe as from a file.
     latest = LatestTime(settings)
@@ -44,14 +44,14 @@ def aggregate(reader: ColumnReader, settings: Settings, follow: Follow | None = 
         for table in _gathered(iter(reader)):
             spool.add(table)
             latest.add(read_times(good_rows(table), settings.assumed_zone)[0])
-        return conclude(_count_tables(spool.read(), reader, latest.bound(), follow), reader)
+        return conclude(_count_tables(spool.read(), reader, latest.bound(), followers), reader)
 
 
-def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Settings, follow: Follow | None) -> "Counter":
+def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Settings, followers: Sequence[Follow]) -> "Counter":
     counter = Counter(settings)
     for table in _gathered(tables):
         counter.add(table, reader)
-        if follow is not None:
+        for follow in followers:
             follow(table, reader)
     return counter
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from doxa.errors import DoxaError, UsageError
 from doxa.metrics.prevalence import infer_share
@@ -13,7 +14,7 @@ from doxa.model.directory import sha256_of
 from doxa.monitoring.aggregate import aggregate
 from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.mistakes import SHA_DIGITS, Mistakes
-from doxa.monitoring.settings import Settings, Watch
+from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.records.columns import ColumnReader, read_columns
 from doxa.records.flat_schema import Wanted
 from doxa.records.groups import MOST_GROUPS
@@ -30,6 +31,27 @@ class GoldSample:
     def __init__(self, path: str, wanted: Wanted, max_record_bytes: int):
         self.path, self.wanted, self.source = path, wanted, Source((path,), None, max_record_bytes)
         self._read: dict[str, tuple[ColumnReader, list[pa.Table]]] = {}  # by the head: it may be a pipe
+        self._n_twice = 0
+        self._missing: pa.Array | None = None  # ids of the sample that no record of the stream had so far
+        self._n_ids = 0
+
+    def see(self, table: pa.Table, reader: ColumnReader) -> None:
+        """Look for the records of the sample among those of the stream. Raises DoxaError where it cannot be read."""
+        if self._missing is None:
+            watch = choose_watch(self.wanted.watch, reader.schema.heads)
+            tables = self._tables(watch.head)[1] if watch else []
+            self._missing = pa.array([id_ for one in tables for id_ in one.column("id").to_pylist() if id_ is not None], pa.string()).unique()
+            self._n_ids = len(self._missing)
+        if len(self._missing):
+            self._missing = self._missing.filter(pc.invert(pc.is_in(self._missing, table.column("id").combine_chunks())))
+
+    def notes(self) -> list[str]:
+        """What a reader should know of the sample. Raises DoxaError where none of it is of the stream."""
+        n_missing = len(self._missing) if self._missing is not None else 0
+        if n_missing and n_missing == self._n_ids:
+            raise DoxaError(f"--gold-sample {self.path}: none of its {n_missing:,} ids is among these records; give some of them, drawn by lot, with gold labels")
+        notes = [f"{self._n_twice:,} records stand in the gold sample twice, and count once"] if self._n_twice else []
+        return notes + ([f"{n_missing:,} of {self._n_ids:,} records of the gold sample are not among these, of which it should be drawn"] if n_missing else [])
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
         """The mistakes in the sample and in each of its groups. Records without gold label or prediction are left out.
@@ -79,10 +101,24 @@ class GoldSample:
         if head not in self._read:
             reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, f"field:{head}")))
             try:
-                self._read[head] = reader, list(reader)
+                self._read[head] = reader, self._without_repeats(list(reader))
             except UsageError as error:
                 raise DoxaError(f"--gold-sample {self.path}: {error}") from None
         return self._read[head]
+
+
+    def _without_repeats(self, tables: list[pa.Table]) -> list[pa.Table]:
+        """A record that stands there twice, its id and all, is no evidence of two."""
+        seen: set[tuple[str, ...]] = set()
+        kept = []
+        for table in tables:
+            is_new = []
+            for id_, *row in zip(table.column("id").to_pylist(), *(map(repr, column.to_pylist()) for column in table.columns)):
+                is_new.append(id_ is None or tuple(row) not in seen)
+                seen.add(tuple(row))
+            kept.append(table.filter(pa.array(is_new, pa.bool_())))
+            self._n_twice += table.num_rows - kept[-1].num_rows
+        return kept
 
 
 class _Part:

@@ -4,12 +4,16 @@ import os
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from doxa.errors import DoxaError, UsageError
 from doxa.metrics.prevalence import adjust_all_shares, adjust_shares, can_correct, pool_others
 from doxa.model.directory import TABLE, read_table, sha256_of
+from doxa.model.form import digests, name_model
+from doxa.model.safety import find_weights
 from doxa.monitoring.figures import Corrected, Figures, HeadCounts
 from doxa.monitoring.settings import Settings, Watch
+from doxa.records.columns import ColumnReader
 from doxa.records.conditions import Condition
 from doxa.records.names import split_scope
 
@@ -53,6 +57,26 @@ class DevConfusions:
             raise DoxaError(f"{self.path} holds no confusion counts; fine-tune anew with this version, or give labelled predictions "
                             "with --gold-sample")
         self.sha = sha256_of(self.path)[:SHA_DIGITS]
+        self.directory, self.table = directory, table
+        self._stamps: set[str] = set()
+
+    def see(self, table: pa.Table, reader: ColumnReader) -> None:
+        """Note which models predicted, where predict --stamp told it."""
+        for head in self.heads:
+            name = f"model:{head}"
+            if name in table.schema.names:
+                self._stamps |= {stamp.partition("/")[0] for stamp in table.column(name).drop_null().unique().to_pylist()}
+
+    def notes(self) -> list[str]:
+        """Raises DoxaError where the records tell that other models alone predicted them."""
+        if not self._stamps:
+            return []
+        own = name_model(self.table.heads, digests(self.directory, self.table.files, find_weights(self.directory)))
+        others = ", ".join(sorted(self._stamps - {own}))
+        if own not in self._stamps:
+            raise DoxaError(f"--model {self.directory} is {own}, and the records were predicted by {others}: its mistakes are not theirs; name the model that "
+                            "predicted, or give labelled predictions with --gold-sample")
+        return [f"some records were predicted by another model than {own}, whose mistakes are corrected: {others}"] if others else []
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
         """Raises UsageError where the model has no such head or label, or the records are chosen by the head itself;

@@ -221,3 +221,30 @@ def test_nothing_moved(tmp_path):
     done = run("report", "--every", "1d", "--false-alarms", "1/year", stdin=lines(make_days(0, 30, CALM)))
     assert done.code == 0 and "nothing beyond the usual" in done.out.decode()
     assert run("report", "--false-alarms", "now and then", stdin=lines(MOVED[:50])).code == 2
+
+
+@pytest.mark.parametrize("kind", ["terminal", "markdown", "html"])
+def test_a_label_without_end_is_shortened_for_people(tmp_path, kind):
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(json.dumps({"text": "t", "timestamp": "2026-01-01T00:00:00Z", "prediction": {name: {"label": "L" * 50_000, "score": 0.5} for name in ("topic", "sentiment")}})
+                            + "\n" for _ in range(3)))
+    done = run("report", "--to", kind, path)
+    assert done.code == 0 and "L" * 79 + "…" in done.out.decode().replace("\n", "").replace(" ", "") and "L" * 500 not in done.out.decode().replace("\n", "").replace(" ", "")
+    assert "L" * 50_000 in run("report", "--to", "json", path).out.decode()
+
+
+def test_semicolons_and_tabs_stand_for_commas_and_other_encodings_are_told(tmp_path):
+    path, expected = tmp_path / "in.csv", []
+    for mark in ",;\t":
+        path.write_text(f"text{mark}prediction.sentiment.label{mark}prediction.sentiment.score\n" + f"a{mark}negative{mark}0.5\n" * 3)
+        expected.append(json.loads(run("report", "--to", "json", path).out)["heads"])
+    assert expected[0] == expected[1] == expected[2] and expected[0]["sentiment"]["n"] == 3
+    for encoding, said in (("utf-16", "iconv -f UTF-16"), ("latin-1", "is not UTF-8")):
+        path.write_text("größe,prediction.sentiment.label\na,negative\n", encoding=encoding)
+        done = run("report", path)
+        assert done.code == 1 and said in done.err and done.err.count("\n") == 1
+
+
+def test_a_window_without_length_is_refused(files):
+    done = run("report", "--since", "2026-02-01", "--until", "2026-01-01", files["jsonl"])
+    assert done.code == 2 and "nothing lies between" in done.err

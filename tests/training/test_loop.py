@@ -10,12 +10,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from doxa.errors import DoxaError
 from doxa.model.heads import Head
+from doxa.model.kinds.table import KINDS
 from doxa.text.frame import Window
 from doxa.training.determinism import insist, unstrict
 from doxa.training.loop import LoopSettings, TrainingLoop
 from doxa.training.loss import Objective
 from doxa.training.optimizer import make_optimizer
-from doxa.training.defaults import default_epochs
+from doxa.training.defaults import default_epochs, settle, starts_from_nothing
+from doxa.training.plan import Plan
 from doxa.training.tasks import Classification
 
 HEAD = Head("side", "label", ("left", "right"))
@@ -215,6 +217,15 @@ def test_rates_fall_with_the_distance_from_the_heads_and_rise_in_them(model_type
     (False, 100_000, 3, 3), (True, 100_000, 3, 8), (True, 1200, 16, 18), (False, 600, 3, 8), (False, 1200, 77, 13), (False, 50, 2, 20), (False, 100_000, 10_000, 20)])
 def test_epochs_by_default(is_scratch, n_examples, n_labels, expected):
     assert default_epochs(is_scratch, n_examples, 16, n_labels) == expected
+
+
+@pytest.mark.parametrize("head_start, base, n_texts, rate, factor, n_epochs", [
+    (None, None, 20_000, 3e-4, 10, 8), ("mlm", None, 2_999, 3e-4, 10, 8), ("mlm", None, 20_000, 8e-5, 1, 3), ("mlm", "minilm", 2_999, 8e-5, 1, 3)])
+def test_a_long_head_start_makes_a_base(head_start, base, n_texts, rate, factor, n_epochs):
+    """4 epochs over 20,000 texts are enough of it."""
+    plan = Plan("scratch", "out", head_start=head_start)
+    settings = settle(plan, starts_from_nothing(plan, base, n_texts), 256, 2_000, 2, 1, KINDS["label"])
+    assert (settings.learning_rate, settings.head_lr_factor, settings.num_train_epochs) == (rate, factor, n_epochs)
 
 
 def test_weights_that_are_not_finite_are_never_kept():

@@ -65,7 +65,9 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     terminal = _options.terminal("alert", quiet, verbose)
     if state == "":
         raise UsageError("--state is empty; name a file")
-    if (state is None) == (not backtest):
+    if state is not None and backtest:
+        raise UsageError("--backtest replays an archive without a state: leave --state out")
+    if state is None and not backtest:
         raise UsageError("give --state FILE, or --backtest to replay an archive without one")
     if spikes and not backtest:
         raise UsageError("--spike goes with --backtest")
@@ -199,13 +201,15 @@ def _fingerprint(model: str) -> str:
 
 def _note(terminal, summary) -> None:
     """What a person should know of the records, on stderr."""
+    from doxa.monitoring.alerts.intake import MOST_SERIES
+
     taken = summary.taken
     if summary.is_learning and taken.n_counted:
         terminal.note(f"the state is new: {taken.n_counted:,} records of {summary.n_series} series are what is usual; "
                       "alerts begin with the next run")
     if summary.is_learning and taken.n_counted >= 100 and not summary.n_watched:
         terminal.note("none of them holds the watched label; see --watch")
-    for n, words in ((taken.n_ahead, "are stamped later than the clock here"), (taken.n_nameless, "are of one series too many, and count for all texts alone"),
+    for n, words in ((taken.n_ahead, "are stamped later than the clock here"), (taken.n_nameless, f"are of series beyond the {MOST_SERIES - 1:,} that a state watches, and count for all texts alone; take a --by with fewer values"),
                      (taken.n_late, "came after their time bucket had been judged; see --lateness")):
         if n:
             terminal.note(f"{n:,} records {words}")

@@ -87,7 +87,7 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
                    "[default: 2 with --unlabelled alone, else 0]")
 @click.option("--head-start", type=click.Choice(("none", "mlm")), default="none", show_default=True,
               help="mlm: first learn to guess hidden words of all texts, for --base scratch. Wants many texts: with 2,000 it gained nothing, and cost MiniLM "
-                   "points. The encoder is kept as DIR/encoder, a --base.")
+                   "points. After 80,000 texts, of all epochs together, other defaults are those of a base. The encoder is kept as DIR/encoder, a --base.")
 @click.option("--head-start-epochs", type=click.IntRange(min=1), default=4, show_default=True, help="Times to read all texts before.")
 @click.option("--head-start-learning-rate", type=click.FloatRange(0, min_open=True), help="Its highest rate.  [default: 1e-4; scratch: 5e-4]")
 @click.option("--teacher", "teachers", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",

@@ -80,6 +80,8 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
         assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
         since=parse_bound(since, "--since", zone), until=parse_bound(until, "--until", zone),
         top=top, n_examples=examples, title=title, conditions=parse_conditions(where), last=parse_last(last) if last else None)
+    if settings.since and settings.until and settings.since >= settings.until:
+        raise UsageError(f"--since {since} is not before --until {until}: nothing lies between them")
     names = tuple(condition.name for condition in settings.conditions)
     if promise:
         from doxa.monitoring.alerts.intake import TOLD_FIELDS
@@ -93,7 +95,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
         followers = [follower for follower in (replay and replay.add, known and known.see) if follower]
         figures = aggregate(reader, settings, followers)
         if replay:
-            figures.promise, figures.alerts = promise, replay.finish(figures.since, figures.until)
+            figures.promise, figures.judged_every, figures.alerts = promise, replay.every, replay.finish(figures.since, figures.until)
     if not figures.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
     if known:

@@ -48,7 +48,8 @@ def _settle_watch(counter, schema, heads: list, notes: list[str]):
         raise unknown_watch(str(watch), {head: kind for head, kind in schema.heads.items() if head != schema.assumed})
     if watch.label in labels:
         return watch
-    seen = ", ".join(labels) or "nothing"
+    names = [label if len(label) <= 80 else label[:79] + "…" for label in list(labels)[:20]] + (["..."] if len(labels) > 20 else [])
+    seen = ", ".join(names) or "nothing"
     if watch.is_asked:
         notes.append(f'no record has the label "{watch.label}"; head "{watch.head}" says: {seen}')
         return watch

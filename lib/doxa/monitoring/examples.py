@@ -7,6 +7,7 @@ import numpy as np
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.figures import Example
 from doxa.monitoring.hashes import HashCounts
+from doxa.monitoring.portion import NO_TIME
 
 NEAR = 0.6
 _NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
@@ -38,7 +39,7 @@ class ExamplePicker:
         picked = _pick_different(best, table, n_best, sets, [])
         whys = ["highest score"] * len(picked)
         picked = _pick_different(newest, table, self.n_examples, sets, picked)
-        whys += ["newest"] * (len(picked) - len(whys))
+        whys += ["newest" if keys["us"][rows[i]] != NO_TIME else "without a usable time" for i in picked[len(whys) :]]
         counts = self._fold(newest, picked, rows, table, sets)
         return [_example(table[i], float(keys["scores"][rows[i]]), count, why) for i, count, why in zip(picked, counts, whys)]
 

@@ -56,7 +56,7 @@ class Bucket:
 @dataclass(frozen=True)
 class Example:
     """A telling text. `count` is how many records say the same or nearly so, a lower bound. `why` it is shown is
-    `highest score` or `newest`."""
+    `highest score`, `newest` or `without a usable time`."""
 
     text: str
     time: str | None
@@ -107,7 +107,7 @@ class Figures:
     `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
     whose time lies between them; `n_outside` were left out for that, `n_unmet` of the others because they do not meet the
     `conditions`. `last_length` is the length of --last, which set `since` and `until`. `n_untimed` counts time problems by code.
-    `total` is the group of all counted records, None when there is none. With a `promise`, `alerts` holds what alert would have told
+    `total` is the group of all counted records, None when there is none. With a `promise`, `alerts` holds what alert would have told per `judged_every`
     (`monitoring.alerts.told.Told` as plain data), oldest first. `correction` says how shares were corrected."""
 
     title: str
@@ -134,6 +134,7 @@ class Figures:
     n_unmet: int = 0
     correction: str | None = None
     promise: str | None = None
+    judged_every: str | None = None
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     def alerts_of(self, group: Group) -> list[dict[str, Any]]:

@@ -106,6 +106,8 @@ class FlatSchema:
     def settle_by(self, batch: pa.RecordBatch) -> None:
         """Settle from the columns of a batch. Raises what `settle` raises."""
         index = batch.schema.get_field_index("prediction")
+        if index >= 0 and (pa.types.is_string(batch.schema.field(index).type) or pa.types.is_large_string(batch.schema.field(index).type)):
+            raise UsageError('the column "prediction" holds texts, not objects; take JSON Lines, a column of structs, or what predict --to csv writes')
         if index < 0 or not pa.types.is_struct(batch.schema.field(index).type):
             raise self._nothing_to_read()
         for entry in batch.schema.field(index).type:

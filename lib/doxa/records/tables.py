@@ -214,23 +214,29 @@ def read_parquet(stream: ByteStream, wanted: set[str] | None = None) -> Iterator
 
 
 def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed."""
+    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed. Where the header has no comma, semicolons or tabs
+    stand between values. Raises DoxaError where it is damaged or not UTF-8."""
     try:
         head = stream.peek(CHUNK_BYTES)
         if not head:
             return
-        first = pa_csv.read_csv(
-            pa.BufferReader(head[: head.find(b"\n") + 1] or head),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True))
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise DoxaError(f"{stream.name}: the input is UTF-16, not UTF-8; convert it with: iconv -f UTF-16 -t UTF-8")
+        header = head[: head.find(b"\n") + 1] or head
+        delimiter = next((mark for mark in (",", ";", "\t") if mark.encode() in header), ",")
+        options = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+        first = pa_csv.read_csv(pa.BufferReader(header), parse_options=options)
         names = first.column_names
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
             read_options=pa_csv.ReadOptions(block_size=1 << 22),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            parse_options=options,
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False))
         for batch in reader:
             yield from _slices(batch)
+    except UnicodeDecodeError:
+        raise DoxaError(f"{stream.name}: the CSV file is not UTF-8; convert it with: iconv -f LATIN1 -t UTF-8, or from what it is in") from None
     except (pa.ArrowException, OSError) as error:
         raise _damaged(stream.name, "CSV file", error) from None
 

@@ -152,6 +152,7 @@ def render_overview(figures: dict[str, Any]) -> str:
     """The state for people: what is watched, the promise, every series with what is usual and what is under way."""
     head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
             f"promise: at most {figures['promise']} false alarms on average, all series together; {figures['n_alerts']} alerts told so far",
+            f"the figures are of the bucket that began {moment(figures['bucket'])}, the last that is over" if figures["bucket"] else "no bucket is over yet",
             f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]
     for row in figures["series"]:

@@ -47,7 +47,7 @@ def _head(head: HeadCounts) -> list[str]:
         mean, sd = ("–" if value is None else f"{value:.3f}" for value in (head.mean, head.sd))
         return [f"| {escape(head.name)} | n | mean | sd |", "|---|---:|---:|---:|", f"| | {head.n:,} | {mean} | {sd} |", ""]
     shown, is_corrected = list(head.labels.items())[: wording.MOST_LABELS], bool(head.corrected)
-    rows = [[escape(label), f"{share.hits:,}", wording.percent_interval(share), wording.percent_interval(head.corrected[label]) if is_corrected else ""]
+    rows = [[escape(wording.shorten(label, wording.NAME_CHARACTERS)), f"{share.hits:,}", wording.percent_interval(share), wording.percent_interval(head.corrected[label]) if is_corrected else ""]
             for label, share in shown]
     rows += [[f"and {len(head.labels) - len(shown)} more labels", "", "", ""]] if len(shown) < len(head.labels) else []
     table = [[escape(head.name), "n", "share (95 %)", "corrected (95 %)"], ["---", "---:", "---:", "---:"], *rows]
@@ -64,7 +64,7 @@ def _groups(figures: Figures) -> list[str]:
     n_right = 2 + is_watched + bool(figures.correction)
     lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * n_right + "---|" * (len(titles) - 1 - n_right)]
     for group in ([figures.total] if figures.by is not None else []) + figures.groups:
-        cells = [escape(wording.group_name(group)), f"{group.n:,}", wording.percent(group.share)]
+        cells = [escape(wording.short_name(group)), f"{group.n:,}", wording.percent(group.share)]
         cells += [wording.percent_interval(group.watched)] if is_watched else []
         cells += [wording.percent_interval(group.corrected) if group.corrected else ""] if figures.correction else []
         cells += [wording.sparkline(group.buckets, is_watched)] if has_trend else []
@@ -78,11 +78,11 @@ def _alerts(figures: Figures) -> list[str]:
         return []
     shown = figures.alerts[-MOST_ALERTS:][::-1]
     lines = [f"- **{escape(describe_series(told))}**: {escape('. '.join([describe_finding(told), *describe_more(told)]))}" for told in shown]
-    return ["## What moved", "", *(lines or ["nothing beyond the usual"]), ""]
+    return ["## What moved", "", f"What alert --every {figures.judged_every} would have told:", "", *(lines or ["nothing beyond the usual"]), ""]
 
 
 def _examples(group: Group) -> list[str]:
     if not group.examples:
         return []
     texts = ((wording.shorten(example.text, EXAMPLE_CHARACTERS), wording.example_note(example)) for example in group.examples)
-    return [f"## {escape(wording.group_name(group))}", "", *(f"- {escape(text)} *({escape(note)})*" for text, note in texts), ""]
+    return [f"## {escape(wording.short_name(group))}", "", *(f"- {escape(text)} *({escape(note)})*" for text, note in texts), ""]

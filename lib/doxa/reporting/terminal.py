@@ -63,7 +63,7 @@ def _head_table(head: HeadCounts, width: int) -> Table:
         return table
     for label, share in list(head.labels.items())[: wording.MOST_LABELS]:
         shown = [share, *([head.corrected[label]] if head.corrected else [])]
-        table.add_row(_plain(label), f"{share.hits:,}", *(cell for one in shown for cell in (wording.percent(one), wording.interval(one))[: 1 + is_wide]))
+        table.add_row(_plain(wording.shorten(label, wording.NAME_CHARACTERS)), f"{share.hits:,}", *(cell for one in shown for cell in (wording.percent(one), wording.interval(one))[: 1 + is_wide]))
     if len(head.labels) > wording.MOST_LABELS:
         table.add_row(_plain(f"and {len(head.labels) - wording.MOST_LABELS} more labels", "italic"), *[""] * len(titles))
     return table
@@ -88,7 +88,7 @@ def _print_groups(console: Console, figures: Figures) -> None:
         if figures.correction:
             cells += [wording.percent(group.corrected), wording.interval(group.corrected)] if group.corrected else ["", ""]
         trend = [_trend(group, figures, n_marks)] if has_trend else []
-        table.add_row(_plain(wording.group_name(group), "" if group.kind == "value" else "italic"), *(cells[i] for i in shown), *trend)
+        table.add_row(_plain(wording.short_name(group), "" if group.kind == "value" else "italic"), *(cells[i] for i in shown), *trend)
     console.print(table)
     if has_trend:
         console.print(_plain(_legend(figures), "dim"))
@@ -103,7 +103,7 @@ def _shown_columns(n: int, is_corrected: bool, width: int) -> list[int]:
 
 def _columns_width(figures: Figures, groups: list[Group], titles: list[str]) -> int:
     """Characters that the columns before the trend take at most, with their gaps and the trend's own brackets."""
-    names = [cell_len(visible(wording.one_line(wording.group_name(group)), one_line=True)) for group in groups]
+    names = [cell_len(visible(wording.one_line(wording.short_name(group)), one_line=True)) for group in groups]
     counts = max(len(f"{group.n:,}") for group in groups)
     return max(8, *names, cell_len(figures.by or "")) + counts + sum(max(9, cell_len(title)) for title in titles[1:]) + 3 * len(titles) + 6
 
@@ -129,7 +129,7 @@ def _legend(figures: Figures) -> str:
 
 def _print_alerts(console: Console, figures: Figures) -> None:
     console.print()
-    console.print(_plain("What moved", "bold"))
+    console.print(_plain("What moved", "bold") + _plain(f" (what alert --every {figures.judged_every} would have told)", "dim"))
     for told in figures.alerts[-MOST_ALERTS:][::-1]:
         words = ". ".join([f"{describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
         for line in _plain(words).wrap(console, console.width - 2):
@@ -142,7 +142,7 @@ def _print_examples(console: Console, group: Group) -> None:
     if not group.examples:
         return
     console.print()
-    console.print(_plain(wording.group_name(group), "bold"))
+    console.print(_plain(wording.short_name(group), "bold"))
     for example in group.examples:
         for text, style, indent in ((wording.shorten(example.text, EXAMPLE_CHARACTERS), "", 2), (wording.example_note(example), "dim", 4)):
             lines = _plain(text, style).wrap(console, console.width - indent)

@@ -7,6 +7,7 @@ from doxa.monitoring.figures import Bucket, Corrected, Example, Figures, Group, 
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _EMPTY = "·"
+NAME_CHARACTERS = 80
 MOST_LABELS = 15  # of a head, on pages for people
 _UNTIMED = {"no_time": "without a time", "naive_time": "with a time without zone", "bad_time": "with an unreadable time",
             "future_time": "with a time in the future"}
@@ -53,6 +54,11 @@ def both(group: Group) -> str:
     """The watched share of a group with its interval, as counted and, if there is one, corrected."""
     counted = f"{percent(group.watched)} ({interval(group.watched)})"
     return f"{counted}, corrected {percent(group.corrected)} ({interval(group.corrected)})" if group.corrected else counted
+
+
+def short_name(group: Group) -> str:
+    """The name of a group for people, however long its values are."""
+    return shorten(group_name(group), NAME_CHARACTERS)
 
 
 def group_name(group: Group) -> str:
@@ -135,7 +141,7 @@ def example_parts(example: Example) -> list[str]:
     """Why the text is shown, its label and score, how often it was seen, its time and its id."""
     parts = [example.why]
     if example.score is not None and example.label is not None:
-        parts.append(f"{example.label} {example.score:.2f}")
+        parts.append(f"{shorten(example.label, NAME_CHARACTERS)} {example.score:.2f}")
     if example.count > 1:
         parts.append(f"{example.count:,} times, near-duplicates included")
     if example.time:

@@ -9,6 +9,7 @@ from doxa.training.plan import Plan
 LEAST_STEPS, MOST_EPOCHS = 300, 20
 STEPS_PER_LABEL, SCRATCH_STEPS_PER_LABEL = 12, 80
 FAST_HEADS = 10.0
+LONG_HEAD_START = 80_000
 
 
 def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_labels: int, n_processes: int, kind: Kind) -> LoopSettings:
@@ -19,6 +20,13 @@ def settle(plan: Plan, is_scratch: bool, hidden_size: int, n_examples: int, n_la
     if "num_train_epochs" in given:
         return settings
     return replace(settings, num_train_epochs=default_epochs(is_scratch, n_examples, settings.step_size, n_labels))
+
+
+def starts_from_nothing(plan: Plan, base: str | None, n_texts: int) -> bool:
+    """Whether the heads are trained over an encoder that knows nothing: no base, and no head start or a short one. What has guessed words in LONG_HEAD_START
+    texts, those of all epochs together, learns like a pretrained base: on waimai the settings of one were 2.3 points of macro-F1 behind those of scratch
+    after 11,000 texts (1,000 labels, three draws each), 0.5 behind after 40,000, and 0.7 ahead after 160,000 (with 300 labels and with all, 1.3)."""
+    return base is None and not (plan.head_start and plan.head_start_epochs * n_texts >= LONG_HEAD_START)
 
 
 def default_epochs(is_scratch: bool, n_examples: int, n_per_step: int, n_labels: int) -> int:

@@ -23,7 +23,7 @@ from doxa.text.tokenizer import TextTokenizer, load_tokenizer
 from doxa.training.adaptation import adapt
 from doxa.training.classifying import Classifying, prepare_slices
 from doxa.training.contrastive import Contrastive, prepare_contrastive
-from doxa.training.defaults import settle
+from doxa.training.defaults import settle, starts_from_nothing
 from doxa.training.determinism import insist
 from doxa.training.examples import LabelledSet
 from doxa.training.findings import count_labels
@@ -80,7 +80,8 @@ def prepare(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet,
 
 def _settle(plan: Plan, prepared: Prepared, n_rows: int, n_processes: int) -> Prepared:
     """Settle what the plan leaves open for so many rows of training, and what of the model is trained."""
-    settings = settle(plan, prepared.base is None, prepared.model.config.hidden_size, n_rows, most_labels(prepared.heads), n_processes, prepared.kind)
+    n_texts = len(prepared.train.examples) + len(prepared.unlabelled.examples)
+    settings = settle(plan, starts_from_nothing(plan, prepared.base, n_texts), prepared.model.config.hidden_size, n_rows, most_labels(prepared.heads), n_processes, prepared.kind)
     adaptation = adapt(prepared.model, plan.peft, plan.peft_rank, settings.n_steps(n_rows), prepared.kind.starts_fresh)
     return replace(prepared, settings=settings, adaptation=adaptation)
 

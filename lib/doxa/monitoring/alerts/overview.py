@@ -8,12 +8,13 @@ from doxa.monitoring.alerts.told import iso
 
 
 def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
-    """The last bucket that is over: texts and watched share of every series beside what was expected; what is under way."""
+    """The last bucket that is over: texts and watched share of every series beside what was expected, of those that have told enough of themselves; what is
+    under way."""
     run = store.database.execute
     watermark, first = store.get("watermark"), store.first_bucket()
     last = run("SELECT max(bucket) FROM scores").fetchone()[0]
     counts = {series: row for series, *row in run("SELECT series, n, judged, watched FROM counts WHERE bucket = ?", (last,))}
-    means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ?", (last,))}
+    means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ? AND z IS NOT NULL", (last,))}
     open_since: dict[int, dict[str, str]] = {}
     for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL"):
         open_since.setdefault(series, {})[measure] = iso(since, calendar.zone)

@@ -19,7 +19,7 @@ class Replay:
     """Takes the tables of a reader; `finish` tells what there was to tell, as `monitoring.alerts.told.Told` has it."""
 
     def __init__(self, store, asked: Asked, now: dt.datetime):
-        self.store, self.feed = store, Feed(store, asked, True, now)
+        self.store, self.feed, self.every = store, Feed(store, asked, True, now), asked.every
 
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
         self.feed.add(table, reader)

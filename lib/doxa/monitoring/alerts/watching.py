@@ -136,7 +136,7 @@ class Feed:
         return Summary(taken, n_series, n_watched, self.is_learning, self.settings, self.calendar)
 
 
-_TIMELESS = {"no_time": "no record has a time; name its field with --time-field",
+_TIMELESS = {"no_time": "no record has a time in the field that is read; name another with --time-field",
              "naive_time": "the times have no zone; name it with --assume-time-zone",
              "bad_time": "no time can be read; ISO 8601 with a zone is wanted, such as 2026-10-01T09:00:00Z",
              "future_time": "all times lie more than a day in the future"}

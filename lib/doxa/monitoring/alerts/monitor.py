@@ -1,7 +1,6 @@
 """One run over a state: judge every bucket that is due, open and close episodes, and put what is to be told into the outbox."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from doxa.monitoring.alerts.detect import Verdict, judge
 from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
+from doxa.monitoring.alerts.models import Changes
 from doxa.monitoring.alerts.promise import newly_spent
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_SPAN_S, MEASURES, SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
@@ -22,29 +22,6 @@ EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late rec
 GONE_P = 0.05  # at its own level, an episode would bring so little no more often
 KEPT_FOR_LATE = 0.2  # of a bucket's chances, where late records are waited for
 TOLD_OF_SERIES = 20  # texts that a series must have to be told as one
-
-
-@dataclass
-class Changes:
-    """Models that are to come, oldest first, as (when a model comes up first, what it is called), after the one that is `current`. Another model says other things
-    of the same texts: what is usual for it is learnt anew of these `measures`."""
-
-    current: str | None
-    coming: list[tuple[float, str]]
-    measures: tuple[int, ...]
-
-    @classmethod
-    def of(cls, current: str | None, begins_s: dict[str, float], last: str | None, from_s: float | None, measures: tuple[int, ...]) -> "Changes":
-        """`last` is the model that was read last; any other that speaks of times before `from_s` alone came late."""
-        coming = sorted((begin, model) for model, begin in begins_s.items() if model != current and (model == last or from_s is None or begin >= from_s))
-        return cls(current, coming, measures)
-
-    def due(self, until_s: float) -> tuple[str, str] | None:
-        """The model so far and the one that comes up before a moment, if there is one; several in a row count as one change."""
-        before = self.current
-        while self.coming and self.coming[0][0] < until_s:
-            self.current = self.coming.pop(0)[1]
-        return (before, self.current) if before is not None and before != self.current else None
 
 
 class Monitor:

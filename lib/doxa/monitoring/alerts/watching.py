@@ -9,20 +9,19 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from doxa.errors import DoxaError, UsageError
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.intake import Intake, Taken
-from doxa.monitoring.alerts.monitor import Changes, Monitor
+from doxa.monitoring.alerts.models import Changes, Models
+from doxa.monitoring.alerts.monitor import Monitor
 from doxa.monitoring.alerts.promise import parse_promise
 from doxa.monitoring.alerts.settings import SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.buckets import load_zone, parse_every
-from doxa.monitoring.portion import NO_TIME, read_times
 from doxa.monitoring.settings import Watch, choose_watch, unknown_watch
 from doxa.records.columns import ColumnReader
-from doxa.records.conditions import good_rows, parse_conditions
+from doxa.records.conditions import parse_conditions
 from doxa.records.groups import group_names
 
 # What a state is about: other values would make nonsense of its counts.
@@ -153,30 +152,6 @@ def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, wa
     elif before != subject:
         raise UsageError(f"the state counts {before['watch']} by {_flat(before['by'])}, these records give {watch} by {_flat(subject['by'])}; name another "
                          "--state, or --by and --watch as they were")
-
-
-class Models:
-    """Fingerprints of the models that predicted, as predict --stamp told them (another precision is no other model): `begins_s`, when each
-    comes up first, and the `last` that was read."""
-
-    def __init__(self):
-        self.begins_s: dict[str, float] = {}
-        self.last: str | None = None
-
-    def add(self, table: pa.Table, head: str, zone: ZoneInfo | None) -> None:
-        name = f"model:{head}"
-        table = good_rows(table)
-        if name not in table.schema.names or table.column(name).null_count == len(table):
-            return
-        stamps = table.column(name).combine_chunks().dictionary_encode()
-        models = [stamp.partition("/")[0] for stamp in stamps.dictionary.to_pylist()]
-        places = pc.fill_null(stamps.indices, -1).to_numpy()
-        us, _ = read_times(table, zone)
-        for place, model in enumerate(models):
-            own = us[(places == place) & (us != NO_TIME)]
-            if len(own):
-                self.begins_s[model] = min(self.begins_s.get(model, np.inf), float(own.min()) / 1e6)
-        self.last = models[places[places >= 0][-1]]
 
 
 def read_outbox(store: Store) -> Iterator[tuple[int, dict[str, Any]]]:

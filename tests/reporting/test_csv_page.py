@@ -56,7 +56,7 @@ def test_columns_of_a_combination_are_safe_too():
 def test_without_times_or_records(records):
     rows, done = page(records, "--by", "field:source")
     assert [(row["group"], row["start"], row["n"]) for row in rows] == ([("all texts", "", "1"), ("wire", "", "1")] if records else [])
-    assert done.out.startswith(b"group,kind,start,end,complete,n,judged,watched,share,low,high\n")
+    assert done.out.startswith(b"group,kind,start,end,complete,n,judged,watched,share,low,high" + (b",label.negative\n" if records else b"\n"))
 
 
 def test_notes_go_to_stderr_and_the_suffix_chooses(tmp_path):
@@ -65,3 +65,24 @@ def test_notes_go_to_stderr_and_the_suffix_chooses(tmp_path):
     target = tmp_path / "page.csv"
     quiet = run("report", "-q", "--where", "id=1", "-o", target, stdin=json.dumps(record(0)).encode())
     assert (quiet.code, quiet.err) == (0, "") and target.read_bytes().startswith(b"group,kind,")
+
+
+def test_every_label_has_its_trend():
+    records = [record(i, ("negative", "neutral", "=positive")[i * i % 3 if i % 7 else 2], source="ab"[i % 2]) for i in range(60)]
+    rows, _ = page(records, "--by", "source", "--every", "1d")
+    figures = json.loads(run("report", "--to", "json", "--by", "source", "--every", "1d", stdin=b"".join(json.dumps(r).encode() + b"\n" for r in records)).out)
+    told = [bucket["labels"] for group in (figures["total"], *figures["groups"]) for bucket in group["trend"]]
+    for row, labels in zip(rows, told, strict=True):
+        expected = {}
+        for r in records:
+            if r["timestamp"][:10] == row["start"][:10] and (row["kind"] == "all" or r["source"] == row["group"]):
+                expected[r["prediction"]["sentiment"]["label"]] = expected.get(r["prediction"]["sentiment"]["label"], 0) + 1
+        assert labels == expected
+        assert {name: int(row[f"label.{name}"]) for name in ("negative", "neutral", "=positive")} == {"negative": 0, "neutral": 0, "=positive": 0} | expected
+        assert int(row["watched"]) == int(row["label.negative"])
+
+
+def test_labels_stand_where_nothing_has_a_time_and_where_groups_overlap():
+    rows, _ = page([record(i, timestamp=None, prediction={"sentiment": {"label": "negative", "score": 0.5}, "tags": {"labels": ["x", "y"], "scores": {}}}) for i in range(4)],
+                   "--by", "tags")
+    assert [(row["group"], row["n"], row["label.negative"]) for row in rows] == [("all texts", "4", "4"), ("x", "4", "4"), ("y", "4", "4")]

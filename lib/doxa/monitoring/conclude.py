@@ -123,8 +123,9 @@ def _group(part: tuple, index: int, folded: FoldedCounts, spans: list[tuple], n_
     name, kind, _ = part
     n, judged, watched = folded.totals[index].tolist()
     nothing = Share(0, 0)
-    buckets = [Bucket(start, end, size, Share(n_watched, n_judged) if is_watching else nothing, is_complete)
-               for (start, end, is_complete), (size, n_judged, n_watched) in zip(spans, folded.buckets[index].tolist())]
+    buckets = [Bucket(start, end, size, Share(n_watched, n_judged) if is_watching else nothing, is_complete,
+                      labels=labels)
+               for (start, end, is_complete), (size, n_judged, n_watched), labels in zip(spans, folded.buckets[index].tolist(), folded.labels_of(index))]
     return Group(name, kind, n, folded.labels[index], Share(watched, judged) if is_watching else nothing, Share(n, n_counted), buckets)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from doxa.monitoring.portion import NO_TIME, Portion
 
 COMPACT_ROWS = 1_000_000
+MOST_LABELS = 50  # whose trends are told
 ALL = -1  # the code under which every record counts once, where groups overlap
 
 
@@ -69,17 +70,21 @@ class TimeCounts:
         self.database.register("parts", where)
         labels = self.database.execute("SELECT part, label, sum(n)::BIGINT FROM counts JOIN parts USING (grp) WHERE label IS NOT NULL "
                                        "GROUP BY ALL ORDER BY 3 DESC, label").fetchall()
+        frequent = self.database.execute("SELECT label FROM counts WHERE label IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY label "
+                                         "ORDER BY sum(n) DESC, label LIMIT $most", {"overlapping": self.is_overlapping, "all": ALL, "most": MOST_LABELS}).fetchall()
+        cells = self.database.execute("SELECT part, label, slice, sum(n)::BIGINT AS n FROM counts JOIN parts USING (grp) WHERE label IN (SELECT unnest($labels)) AND slice IS NOT NULL "
+                                      "GROUP BY ALL", {"labels": [label for label, in frequent]}).fetchnumpy() if frequent else None
         rows = self.database.sql(
             "SELECT part, slice, sum(n)::BIGINT AS n, coalesce(sum(n) FILTER (is_judged), 0)::BIGINT AS judged, "
             "coalesce(sum(n) FILTER (is_watched), 0)::BIGINT AS watched FROM counts JOIN parts USING (grp) GROUP BY ALL").to_arrow_table()
         self.database.unregister("parts")
-        return FoldedCounts(len(parts), labels, rows, starts)
+        return FoldedCounts(len(parts), labels, rows, starts, [label for label, in frequent], cells)
 
 
 class FoldedCounts:
-    """Per part: `labels` (label -> n), `totals` (P, 3) and `buckets` (P, B, 3): records, judged, watched."""
+    """Per part: `labels` (label -> n), `totals` (P, 3) and `buckets` (P, B, 3): records, judged, watched; `frequent` are the labels that `labels_of` tells of."""
 
-    def __init__(self, n_parts: int, labels: list[tuple], rows: pa.Table, starts: np.ndarray):
+    def __init__(self, n_parts: int, labels: list[tuple], rows: pa.Table, starts: np.ndarray, frequent: list[str], cells: dict | None):
         self.labels: list[dict[str, int]] = [{} for _ in range(n_parts)]
         for part, label, n in labels:
             self.labels[part][label] = n
@@ -87,8 +92,28 @@ class FoldedCounts:
         values = np.stack([rows.column(name).to_numpy() for name in ("n", "judged", "watched")], axis=1)  # (R, 3)
         self.totals = np.zeros((n_parts, 3), np.int64)
         np.add.at(self.totals, part, values)
-        self.buckets = np.zeros((n_parts, max(0, len(starts) - 1), 3), np.int64)
-        slices = rows.column("slice").fill_null(np.iinfo(np.int64).min).to_numpy()
-        place = np.searchsorted(starts, slices, side="right") - 1
-        inside = (place >= 0) & (place < len(starts) - 1)
+        self.starts, self.n_buckets = starts, max(0, len(starts) - 1)
+        self.buckets = np.zeros((n_parts, self.n_buckets, 3), np.int64)
+        place, inside = self._places(rows.column("slice").fill_null(np.iinfo(np.int64).min).to_numpy())
         np.add.at(self.buckets, (part[inside], place[inside]), values[inside])
+        self.frequent, self._keys, self._sums = frequent, np.empty(0, np.int64), np.empty(0, np.int64)
+        if cells is not None and self.n_buckets:
+            number = {label: i for i, label in enumerate(frequent)}
+            own, (place, inside) = np.array([number[label] for label in cells["label"]], np.int64), self._places(np.asarray(cells["slice"]))
+            keys = ((np.asarray(cells["part"]) * self.n_buckets + place) * len(frequent) + own)[inside]
+            self._keys, at = np.unique(keys, return_inverse=True)
+            self._sums = np.bincount(at, np.asarray(cells["n"])[inside], len(self._keys)).astype(np.int64)
+
+    def labels_of(self, part: int) -> list[dict[str, int]]:
+        """How many records of each bucket of a part have which of the frequent labels, those that none has left out."""
+        found: list[dict[str, int]] = [{} for _ in range(self.n_buckets)]
+        n_cells = self.n_buckets * len(self.frequent)
+        first, last = np.searchsorted(self._keys, (part * n_cells, (part + 1) * n_cells))
+        for key, n in zip((self._keys[first:last] - part * n_cells).tolist(), self._sums[first:last].tolist()):
+            found[key // len(self.frequent)][self.frequent[key % len(self.frequent)]] = n
+        return found
+
+    def _places(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The buckets that slices of time are in, and which of them are in one."""
+        place = np.searchsorted(self.starts, slices, side="right") - 1
+        return place, (place >= 0) & (place < self.n_buckets)

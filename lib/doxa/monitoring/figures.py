@@ -42,8 +42,8 @@ class Corrected:
 class Bucket:
     """One time bucket of one group, from `start` up to but without `end` (both with zone).
 
-    `watched` counts the watched label among the records that have the watched head. A bucket is not complete when
-    the data begin or end inside it."""
+    `watched` counts the watched label among the records that have the watched head, `labels` how many have each of its labels, of those that are
+    frequent in all. A bucket is not complete when the data begin or end inside it."""
 
     start: dt.datetime
     end: dt.datetime
@@ -51,6 +51,7 @@ class Bucket:
     watched: Share
     is_complete: bool
     corrected: Corrected | None = None
+    labels: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

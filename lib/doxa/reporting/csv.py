@@ -3,6 +3,7 @@
 import csv
 import io
 
+from doxa.monitoring.counts import MOST_LABELS
 from doxa.monitoring.figures import Bucket, Figures, Group
 from doxa.reporting import wording
 from doxa.terminal import visible
@@ -14,17 +15,19 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 
 def render_csv(figures: Figures) -> str:
-    """A row for each group and bucket, or one for each group where no record has a time. Where several names are combined,
-    a column for each comes after the others."""
+    """A row for each group and bucket, or one for each group where no record has a time. After what is counted comes a column `label.NAME` for each frequent
+    label of the watched head, with how many records have it; where several names are combined, a column `by.NAME` for each."""
     by = [name for group in figures.groups[:1] for name in group.values] if figures.by else []
     by = by if len(by) > 1 else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"by.{name}") for name in by)])
+    labels = list(figures.total.labels)[:MOST_LABELS] if figures.total and figures.watch else []
+    writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"label.{label}") for label in labels), *(safe_cell(f"by.{name}") for name in by)])
     shown = [figures.total, *figures.groups] if figures.total and figures.by else figures.groups
     for group in shown:
         for bucket in group.buckets or [None]:
-            writer.writerow([*_cells(group, bucket, figures), *(safe_cell(group.values.get(name) or "") for name in by)])
+            counts = (bucket or group).labels
+            writer.writerow([*_cells(group, bucket, figures), *(counts.get(label, 0) for label in labels), *(safe_cell(group.values.get(name) or "") for name in by)])
     return out.getvalue()
 
 

@@ -69,7 +69,7 @@ def _group(group: Group, figures: Figures) -> dict:
 
 
 def _bucket(bucket: Bucket, figures: Figures) -> dict:
-    return {"start": bucket.start.isoformat(), "end": bucket.end.isoformat(), "n": bucket.n, "complete": bucket.is_complete,
+    return {"start": bucket.start.isoformat(), "end": bucket.end.isoformat(), "n": bucket.n, "complete": bucket.is_complete, "labels": bucket.labels,
             "watched": _share(bucket.watched) if figures.watch else None} | _corrected(bucket.corrected)
 
 

@@ -18,6 +18,7 @@ from doxa.inference.loading import Request
 from doxa.model.directory import ModelTable, publish
 from doxa.model.heads import Head
 from doxa.model.kinds.table import KINDS
+from doxa.model.kinds.tokenwise import gather_tokens
 from doxa.model.network import auto_class, build_scratch, save_network
 from doxa.records.record import Record
 from doxa.text.tokenizer import TextTokenizer, write_tokenizer
@@ -168,6 +169,35 @@ def test_occlusion_is_what_a_stock_network_loses_without_each_token(known):
             expected = whole - stock_number(kind, directory, question, hidden, said)
             assert entry["tokens"][place]["score"] == pytest.approx(expected, abs=2e-4), (kind, place)
         assert len({token["score"] for token in entry["tokens"]}) > 2
+
+
+@pytest.mark.parametrize("known", ["tags"], indirect=True)
+def test_entities_of_a_text_in_many_windows_are_explained_by_those_that_tell_of_them(known):
+    """The same as by all windows: what stands outside of them changes nothing."""
+    kind, explainer, _ = known
+    question, fields = ask(explainer, LONG[kind])
+    (answer,) = explainer.explain([(question, fields)])
+    (layout,) = KINDS[kind].lay_out([question], explainer.tokenizer, explainer.tools.reading)
+    found, _ = find_tokens(KINDS[kind], question, layout.windows, explainer.tokenizer, explainer.tools.reading)
+    assert len(layout.windows) > 3
+
+    def number(entity, windows):
+        logits = gather_tokens(explainer.tools.memory.compute(windows)[0], layout.about) / HEADS[kind].temperature
+        units = [span for span in question.more.spans if span[0] < entity["end"] and entity["start"] < span[1]]
+        own = np.array([tag[2:] == entity["label"] for tag in HEADS[kind].labels])
+        return np.mean([logsumexp(logits[token, own]) - logsumexp(logits[token, ~own]) for token in layout.about.first_tokens(units)])
+
+    entities = answer["h"]["entities"]
+    n_silent = 0
+    for entity in entities[:: max(1, len(entities) // 6)]:
+        whole, place = number(entity, layout.windows), next(i for i, token in enumerate(entity["tokens"]) if token["end"] > entity["start"])
+        for token in {0, place, place + 3, len(found.ids) // 2, len(found.ids) - 1} & set(range(len(found.ids))):
+            absent = np.zeros(len(found.ids), bool)
+            absent[token] = True
+            expected = whole - number(entity, found.replaced(absent, 0))
+            assert entity["tokens"][token]["score"] == pytest.approx(expected, abs=1e-4)
+            n_silent += entity["tokens"][token]["score"] == 0
+    assert n_silent > 5
 
 
 def test_claims_are_judged_by_what_a_stock_network_loses_without_their_best_words_and_with_them_alone(known):

@@ -1,6 +1,6 @@
 """What heads of other kinds than labels and numbers say of a record, explained claim by claim: an entity, an answer, a choice, a likeness."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +25,24 @@ from doxa.text.tokenizer import TextTokenizer
 
 @dataclass(frozen=True, eq=False)
 class Claim(Sought):
-    """One thing that an entry of `prediction` says. `owners` tells of every unit which of the question's texts it is of; `answer` are the outputs
-    by which it was said."""
+    """One thing that an entry of `prediction` says, in the windows that tell of it. `owners` tells of every unit which of the question's texts it is of,
+    `weigh` makes the claim's number of the windows' outputs; `wrote` are the tokens that a model which writes has written."""
 
     owners: list[int]
     said: dict[str, Any]
     question: Question
-    laid_out: Layout
-    answer: Sequence[np.ndarray]
-    head: Head
-
-    def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
-        return kind_of([self.head]).weigh(self.said, self.laid_out, outputs, self.head)
-
-    def without(self, absent: np.ndarray, tools: Tools) -> list[Window]:
-        return self.layout.replaced(absent, tools.judge_id)
+    weigh: Callable[[Sequence[np.ndarray]], float]
+    wrote: list[int] | None
 
     @property
     def written(self) -> list[int] | None:
-        return self.answer[0][:, 0].astype(np.int64).tolist() if kind_of([self.head]).writes else None
+        return self.wrote
+
+    def number(self, windows: list[Window], outputs: Sequence[np.ndarray]) -> float:
+        return self.weigh(outputs)
+
+    def without(self, absent: np.ndarray, tools: Tools) -> list[Window]:
+        return self.layout.replaced(absent, tools.judge_id)
 
 
 class ClaimExplainer:
@@ -107,7 +106,9 @@ class ClaimExplainer:
             return []
         tokens, marker = find_tokens(self.kind, question, layout.windows, self.tokenizer, self.tools.reading)
         units, owners = _cut(question, marker, self.wanted.unit)
-        return [Claim(tokens, units, owners, one, question, layout, outputs, self.head) for one in said]
+        wrote = outputs[0][:, 0].astype(np.int64).tolist() if self.kind.writes else None
+        weighers = [self.kind.weigher(one, layout, self.head) for one in said]
+        return [Claim(tokens.only(windows), units, owners, one, question, weigh, wrote) for one, (windows, weigh) in zip(said, weighers)]
 
     def _units(self, claim: Claim, evidence: Evidence, fields: TextFields) -> list[dict[str, Any]]:
         return [scored_unit(unit, claim.question.texts[owner], evidence, i) | self.kind.place_of(owner, fields)

@@ -1,6 +1,7 @@
 """A text in the model's windows, where every token of the text can be found, replaced or taken out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,20 +23,31 @@ class Layout:
     slots: tuple[np.ndarray, ...]
     shares: np.ndarray
 
+    def only(self, windows: list[int]) -> "Layout":
+        """The same tokens in some of the windows."""
+        return replace(self, windows=tuple(self.windows[w] for w in windows), slots=tuple(self.slots[w] for w in windows), shares=self.shares[windows])
+
+    @cached_property
+    def held(self) -> list[np.ndarray]:
+        """The tokens that each window holds."""
+        return [slots[slots >= 0] for slots in self.slots]
+
     def replaced(self, absent: np.ndarray, absent_id: int) -> list[Window]:
         """The windows with `absent_id` in the place of the tokens marked in `absent` (n,)."""
         return [self.replaced_in(w, absent, absent_id) for w in range(len(self.windows))]
 
     def replaced_in(self, w: int, absent: np.ndarray, absent_id: int) -> Window:
         window, slots = self.windows[w], self.slots[w]
+        if not absent[self.held[w]].any():
+            return window
         ids = np.where((slots >= 0) & absent[slots], absent_id, window.ids)
         return Window(ids.tolist(), window.type_ids, window.weight)
 
     def is_read(self) -> np.ndarray:
         """Which tokens (n,) some window holds: all, unless a long text is cut."""
         found = np.zeros(len(self.ids), dtype=bool)
-        for slots in self.slots:
-            found[slots[slots >= 0]] = True
+        for held in self.held:
+            found[held] = True
         return found
 
     def without(self, absent: np.ndarray, reading: Reading) -> list[Window]:

@@ -6,7 +6,7 @@ import torch
 
 from doxa.inference.guesses import read_guesses
 from doxa.inference.torch_engine import _read_guesses
-from doxa.model.kinds.tokenwise import Place, TokenPlaces, gather_tokens, owners
+from doxa.model.kinds.tokenwise import Place, TokenPlaces, gather_tokens
 from doxa.text.frame import Hidden, Window
 from doxa.text.question import Question
 
@@ -31,7 +31,7 @@ def test_guesses_equal_scipys_and_are_the_same_on_both_engines():
 
 def test_each_token_is_in_the_window_where_it_stands_deepest():
     places = TokenPlaces(Question(("x",)), np.stack([np.arange(10), np.arange(1, 11)], axis=1), [Place(1, (slice(0, 6),)), Place(1, (slice(4, 10),))])
-    owner, position = owners(places)
+    owner, position = places.owners
     assert owner.tolist() == [0] * 5 + [1] * 5
     assert position.tolist() == [1, 2, 3, 4, 5, 2, 3, 4, 5, 6]
     outputs = [np.arange(8.0)[:, None] + 100 * i for i in range(2)]
@@ -40,4 +40,4 @@ def test_each_token_is_in_the_window_where_it_stands_deepest():
 
 def test_a_token_in_no_window_has_none():
     places = TokenPlaces(Question(("x",)), np.zeros((5, 2), int), [Place(1, (slice(0, 1), slice(3, 5)))])
-    assert owners(places)[0].tolist() == [0, -1, -1, 0, 0] and owners(places)[1].tolist() == [1, -1, -1, 2, 3]
+    assert places.owners[0].tolist() == [0, -1, -1, 0, 0] and places.owners[1].tolist() == [1, -1, -1, 2, 3]

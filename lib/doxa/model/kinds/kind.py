@@ -1,7 +1,7 @@
 """What every kind of head can do. A kind is one file beside this one, one file in `metrics/`, and one line in `table.py`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,6 +197,10 @@ class Kind(ABC):
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """How much the outputs of a layout's windows speak for a claim, in nats of log-odds unless the kind says otherwise."""
         raise NotImplementedError
+
+    def weigher(self, claim: dict[str, Any], layout: Layout, head: Head) -> tuple[list[int], Callable[[Sequence[np.ndarray]], float]]:
+        """What weighs a claim many times over: the windows that tell of it, and what makes the number that `weigh` gives of their outputs alone."""
+        return list(range(len(layout.windows))), lambda outputs: self.weigh(claim, layout, outputs, head)
 
     def place_of(self, number: int, fields: TextFields) -> dict[str, Any]:
         """What names the text of a question, counted from 0, beside the words of it: nothing for the first."""

@@ -14,7 +14,7 @@ from doxa.metrics.likelihood_figures import LikelihoodFigures
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
 from doxa.model.kinds.kind import Kind, Lesson, Stock
-from doxa.model.kinds.tokenwise import TokenPlaces, lay_out_text, owners
+from doxa.model.kinds.tokenwise import TokenPlaces, lay_out_text
 from doxa.records.record import Record
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Hidden, Reading, Window
@@ -93,7 +93,7 @@ class Mask(Kind):
 def _hide(layout: Layout, mask_id: int, mask: str, tokenizer: TextTokenizer) -> None:
     """Share a text's tokens out among its windows; a window without any falls away. `about` becomes Guesses."""
     places: TokenPlaces = layout.about
-    owner, position = owners(places)
+    owner, position = places.owners
     windows, tokens, is_blank = [], [], []
     for i, window in enumerate(layout.windows):
         own = np.flatnonzero(owner == i)

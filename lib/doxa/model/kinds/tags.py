@@ -1,7 +1,7 @@
 """Tagging: a label for every token, and the entities that they make."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -140,12 +140,20 @@ class Tags(Kind):
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The mean over the entity's units of the log-odds that the unit is of an entity with this label."""
-        logits = gather_tokens(outputs, layout.about)
-        units = [(start, end) for start, end in layout.about.question.more.spans if start < claim["end"] and claim["start"] < end]
-        firsts = layout.about.first_tokens(units)
+        windows, weigh = self.weigher(claim, layout, head)
+        return weigh([outputs[window] for window in windows])
+
+    def weigher(self, claim: dict[str, Any], layout: Layout, head: Head) -> tuple[list[int], Callable[[Sequence[np.ndarray]], float]]:
+        """Few windows tell of an entity: those that count for its tokens."""
+        places: TokenPlaces = layout.about
+        units = [(start, end) for start, end in places.question.more.spans if start < claim["end"] and claim["start"] < end]
+        firsts = places.first_tokens(units)
         firsts = firsts[firsts >= 0]
+        firsts = firsts[places.is_read[firsts]]
+        windows, own = np.unique(places.owners[0][firsts], return_inverse=True)
+        rows = list(zip(own.tolist(), places.owners[1][firsts].tolist()))
         chosen = np.array([_entity_label(tag) == claim["label"] for tag in head.labels])
-        return float(log_odds(logits[firsts[layout.about.is_read[firsts]]] / head.temperature, chosen).mean())
+        return windows.tolist(), lambda outputs: float(log_odds(np.stack([outputs[window][row] for window, row in rows]) / head.temperature, chosen).mean())
 
     def judge(self, gold: list[Any], *said: list[dict[str, Any]]) -> Tallied:
         return tag_figures(gold, *said)

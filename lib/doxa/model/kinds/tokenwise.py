@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -58,6 +59,20 @@ class TokenPlaces:
         is_there[is_there] = self.offsets[found[is_there], 0] < ends[is_there]
         return np.where(is_there, found, -1)
 
+    @cached_property
+    def owners(self) -> tuple[np.ndarray, np.ndarray]:
+        """The window (T,) that counts for each token of a text, -1 where it is in none, and its position (T,) there.
+
+        Of several windows that hold a token, it is the one in which it stands farthest from an end: there it has most context (Devlin et al. 2019)."""
+        owner, position, margin = (np.full(self.n_tokens, -1) for _ in range(3))
+        for i, place in enumerate(self.places):
+            held = place.positions()
+            own = np.minimum(np.arange(len(held)), np.arange(len(held))[::-1])
+            is_better = own > margin[held]
+            chosen = held[is_better]
+            owner[chosen], position[chosen], margin[chosen] = i, place.at + np.flatnonzero(is_better), own[is_better]
+        return owner, position
+
 
 def lay_out_text(questions: list[Question], tokenizer: TextTokenizer, reading: Reading) -> list[Layout | RecordError]:
     """Windows over the first text of each question; `about` are its TokenPlaces."""
@@ -82,24 +97,10 @@ def _frame(ids: list[int], parts: list[slice], reading: Reading) -> Window:
     return Window(reading.frame.single(own), None, len(own))
 
 
-def owners(places: TokenPlaces) -> tuple[np.ndarray, np.ndarray]:
-    """The window (T,) that counts for each token of a text, -1 where it is in none, and its position (T,) there.
-
-    Of several windows that hold a token, it is the one in which it stands farthest from an end: there it has most context (Devlin et al. 2019)."""
-    owner, position, margin = (np.full(places.n_tokens, -1) for _ in range(3))
-    for i, place in enumerate(places.places):
-        held = place.positions()
-        own = np.minimum(np.arange(len(held)), np.arange(len(held))[::-1])
-        is_better = own > margin[held]
-        chosen = held[is_better]
-        owner[chosen], position[chosen], margin[chosen] = i, place.at + np.flatnonzero(is_better), own[is_better]
-    return owner, position
-
-
 def gather_tokens(outputs: Sequence[np.ndarray], places: TokenPlaces) -> np.ndarray:
     """The outputs (T, C) of a text's tokens, from those (B, C) of its windows; zeros for a token that is in none."""
     gathered = np.zeros((places.n_tokens, outputs[0].shape[1]))
-    owner, position = owners(places)
+    owner, position = places.owners
     for i, output in enumerate(outputs):
         gathered[owner == i] = output[position[owner == i]]
     return gathered

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from judged import judged, lines
+from shell import run
 
 from doxa.errors import DoxaError
 from doxa.evaluation.evaluate import Settings, judge_heads
@@ -126,3 +127,16 @@ def test_figures_are_the_same_however_many_draws_are_held_at_once(judge, monkeyp
     monkeypatch.setattr("doxa.metrics.bootstrap.BLOCK_NUMBERS", 100)
     assert {block.shape[0] for block in draw_cells(np.arange(40)[:, None])[1]} == {1, 2}
     assert judge(records) == whole
+
+
+def test_a_record_without_a_score_is_told_where_it_takes_the_figures_of_all(tmp_path):
+    def scored(odd):
+        records = [{"id": i, "side": "ab"[i % 2], "prediction": {"side": {"label": "ab"[i % 3 == 0], "score": 0.8, "scores": {"a": 0.2, "b": 0.8}}}} for i in range(40)]
+        records[7]["prediction"]["side"] |= odd
+        return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+    for odd in ({"score": None}, {"scores": None}):
+        done = run("evaluate", "--to", "json", stdin=scored(odd))
+        found = json.loads(done.out)
+        assert any("1 of 40 records has no score" in note for note in found["notes"]) and "log_loss" not in found["heads"]["side"]["figures"], found["notes"]
+    assert not any("score" in note for note in json.loads(run("evaluate", "--to", "json", stdin=scored({})).out)["notes"])

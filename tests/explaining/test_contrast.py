@@ -6,6 +6,7 @@ from scipy.stats import norm
 
 from doxa.errors import UsageError
 from doxa.explaining.contrast import contrast
+from doxa.records.record import Record
 from explained import draw_texts, explained
 
 N_WORDS = 200
@@ -133,3 +134,15 @@ def test_a_prediction_that_predict_did_not_write_tells_no_share(prediction):
 def test_windows_that_cannot_be_contrasted(before, says):
     with pytest.raises(UsageError, match=says):
         run(before, [explained(i, {"a": 1.0}) for i in range(3)])
+
+
+def test_a_text_that_claims_no_entity_of_the_label_has_no_evidence_for_it():
+    def record(i, n_entities):
+        entry = explained(i, {"bank": 2.0, "the": 0.1}).fields["explanation"]["sentiment"]
+        claim = {key: entry[key] for key in ("tokens", "method", "unit")} | {"label": "ORG", "score": 0.9}
+        return Record("made", i + 1, None, {"id": str(i), "text": "x", "explanation": {"names": {"entities": [claim] * n_entities + [claim | {"label": "LOC"}]}}})
+
+    before, after = [record(i, int(i % 10 == 0)) for i in range(200)], [record(i, int(i % 2 == 0) * 3) for i in range(200)]
+    found = contrast(before, after, "names", "ORG")
+    assert (found.before, found.after) == ((20, 200), (100, 200)) and found.evidence.value == pytest.approx(2.1 * 0.4)
+    assert found.words[0].word == "bank" and found.words[0].by_frequency.value == pytest.approx(2.0 * 0.4)

@@ -45,6 +45,21 @@ def test_planted_words_are_told_and_few_others():
     assert n_told > 900 and n_false / n_told < 0.05 and n_missed / n_told < 0.06
 
 
+def test_claims_of_one_text_count_as_one():
+    """By their mean: a text with many entities of a label is no crowd of texts."""
+    def claim(score, words):
+        entry = explained(0, words).fields["explanation"]["sentiment"]
+        return {key: entry[key] for key in ("tokens", "method", "unit")} | {"label": "ORG", "score": 0.9, "faithfulness": {"comprehensiveness": score}}
+
+    records = [Record("made", i + 1, None, {"id": str(i), "text": "x", "explanation": {"names": {"entities": [claim(1.0, {"bank": 1.0 + i, "of": 2.0}), claim(3.0, {"bank": 3.0 + i})]}}})
+               for i in range(6)]
+    found = summarize(records)
+    [label] = found.labels
+    words = {word.word: word for word in label.speaking_for}
+    assert label.n == 6 and (words["bank"].n, words["bank"].mean) == (6, pytest.approx(2.0 + 2.5)) and words["of"].mean == pytest.approx(1.0)
+    assert (found.faithfulness["names"]["comprehensiveness"].n, found.faithfulness["names"]["comprehensiveness"].mean) == (6, 2.0)
+
+
 def test_figures_of_a_word():
     scores = [1.0, 2.0, 4.0, 1.5, 2.5, -0.5]
     records = [explained(i, {"Cuts": score}) for i, score in enumerate(scores)] + [explained(9, {"rare": 9.0}), explained(10, {"rare": 9.1})]

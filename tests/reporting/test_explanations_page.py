@@ -220,12 +220,14 @@ SPAN = st.fixed_dictionaries({"text": st.sampled_from(["a", "bc", " ", "\r", "�
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text("ab c\r\n跌\u0301🚀<&", min_size=1, max_size=10), st.lists(SPAN, max_size=6), st.booleans())
-@example("a\r\nb", [{"text": "\r", "start": 1, "end": 2, "score": 1.0}, {"text": "a", "start": 0, "end": 1, "score": 1.0}], False)
-def test_no_offsets_lose_or_double_a_character(text, spans, are_sound):
+@given(st.text("ab c\r\n跌\u0301🚀<&", min_size=1, max_size=10), st.lists(SPAN, max_size=6), st.booleans(), st.none() | st.tuples(st.integers(0, 5), st.integers(6, 9)))
+@example("a\r\nb", [{"text": "\r", "start": 1, "end": 2, "score": 1.0}, {"text": "a", "start": 0, "end": 1, "score": 1.0}], False, None)
+def test_no_offsets_lose_or_double_a_character(text, spans, are_sound, frame):
     if are_sound:  # the spans hold what they say, and may still lie over one another
         spans = [span | {"text": text[span["start"] : span["end"]]} for span in spans if 0 <= span["start"] <= span["end"]]
-    pieces, n_shown = lay_out(text, place_units(text, spans)[0], lambda score: "for1" if score else "")
+    runs, n_shown = lay_out(text, place_units(text, spans)[0], lambda score: "for1" if score else "", frame)
+    assert [run for run in runs if run.is_framed] == [] or "".join("".join(piece for piece, _ in run.pieces) for run in runs if run.is_framed).split() == text[slice(*frame)].split()
+    pieces = [piece for run in runs for piece in run.pieces]
     assert "".join("".join(piece for piece, _ in pieces).split()) == "".join(text.split()) and n_shown == len(text)
 
 
@@ -280,14 +282,68 @@ def test_what_a_claim_says_stands_beside_its_label_and_is_framed_in_its_text():
     place, name, answer, none, choice, written = page.articles
     words = [" ".join(article["all"].split()) for article in page.articles]
     assert place["texts"] == name["texts"] == ["杭州Northbank cuts jobs"]
-    assert page.text.count("framed: what the claim is about") == 1
-    assert '<span class="for3 said">杭</span><span class="for3 said">州</span>' in page.source
-    assert '<span class="for3 said">Northbank</span>' in page.source and '<span class="said">Northbank</span>' in page.source
+    assert page.text.count("framed: what the model says") == 1
+    assert '<span class="said"><span class="for3">杭</span><span class="for3">州</span></span>' in page.source
+    assert '<span class="said"><span class="for3">Northbank</span></span>' in page.source and '<span class="said">Northbank</span>' in page.source
+    assert re.search('<p class="text"[^>]*><span class="said"><span class="for[123]">a</span> <span class="for[123]">loss</span></span></p>|<span class="said">a <span class="for3">loss</span></span>', page.source)
     assert "LOC 0.97 杭州" in words[0] and "ORG 0.52 Northbank doubtful" in words[1] and "answer 0.88 Northbank" in words[2]
     assert answer["texts"] == none["texts"] == ["Who cuts jobs?", "Jobs are to go, says Northbank."] and "no answer 0.60" in words[3]
     assert choice["texts"] == ["Northbank has", "a gain", "a loss"] and "choice 0.70 a loss" in words[4]
     assert "perplexity 4.50 jobs go" in words[5] and "Pushed most for what was written: Jobs ×7.39" in words[5]
     assert "Without its strongest words the evidence falls by 2.10" in words[0] and "the log-likelihood falls" in words[5]
+
+
+def test_a_frame_is_the_claim_alone_whatever_the_units_are():
+    record = claimed_records()[1]
+    entry, context = record["explanation"]["who"], record["context"]
+    entry["tokens"] = [{"text": context, "start": 0, "end": len(context), "score": 1.0, "field": "context"}]
+    page = read_page([record])
+    assert '<span class="for3">Jobs are to go, says </span><span class="said"><span class="for3">Northbank</span></span><span class="for3">.</span>' in page.source
+    record["context"] = long = "far away. " * 400 + context
+    entry["answer"] |= {"start": len(long) - 10, "end": len(long) - 1}
+    entry["tokens"] = [{"text": "far", "start": 0, "end": 3, "score": 0.0, "field": "context"}]
+    assert '<span class="said">Northbank</span>' in read_page([record]).source
+
+
+def test_gold_stands_beside_a_claim():
+    entities, answer, none, choice, _ = claimed_records()
+    entities |= {"names": ["B-LOC", "B-PER", "O", "O"]}
+    answer |= {"who": [{"text": "the Northbank!", "start": 0}]}
+    none |= {"who": [{"text": "Northbank", "start": 21}]}
+    choice |= {"right": "a loss"}
+    words = [" ".join(article["all"].split()) for article in read_page([entities, answer, none, choice]).articles]
+    by = {next(name for name in ("LOC", "ORG", "answer", "no answer", "choice") if text.startswith(name + " ")): text for text in words}
+    assert "gold says: 杭州 (LOC)" in by["LOC"] and "mistake: gold says Northbank (PER)" in by["ORG"]
+    assert "gold says: the Northbank!" in by["answer"] and "mistake: gold says Northbank" in by["no answer"] and "gold says: a loss" in by["choice"]
+    assert "mistakes 2 of 5 with a gold label" in read_page([entities, answer, none, choice]).text
+    assert "mistake: gold says no entity" in " ".join(only_of(entities | {"names": ["O"] * 4}))
+
+
+def only_of(record: dict) -> list[str]:
+    return [" ".join(article["all"].split()) for article in read_page([record]).articles]
+
+
+def test_a_label_of_many_is_judged_by_its_own_threshold():
+    record = explained("rates fall", 1.0, 0.5)
+    entry = record["explanation"].pop("sentiment")
+    part = {"label": "policy", "score": 0.27, "threshold": 0.21} | {key: entry[key] for key in ("method", "unit", "tokens")}
+    record |= {"topics": ["trade"], "explanation": {"topics": {"labels": [part]}}}
+    assert "mistake: not among the gold labels: trade" in " ".join(only_of(record)) and "doubtful" in " ".join(only_of(record))
+    part |= {"score": 0.6}
+    assert "doubtful" not in " ".join(only_of(record))
+
+
+def test_a_claim_that_leads_by_little_or_not_at_all_is_doubtful():
+    for score, is_doubtful in ((0.003, True), (0.55, True), (0.65, False)):
+        record = claimed_records()[3]
+        record["explanation"]["right"]["score"] = score
+        assert ("doubtful" in " ".join(only_of(record))) == is_doubtful
+
+
+def test_texts_of_which_nothing_is_said_are_counted():
+    record = {"id": "k", "text": "none", "explanation": {"names": {"entities": []}}}
+    page = read_page([record])
+    assert "says nothing that could be explained of 1 text." in page.text and "1 record, 1 with explanations" in page.text
 
 
 def test_a_text_that_does_not_hold_what_a_claim_says_gets_no_frame():
@@ -327,8 +383,8 @@ def test_records_come_as_the_reader_gives_them_and_what_holds_no_explanation_is_
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     page = read_page(read_records(Source((str(path),))))
     assert len(page.articles) == 3 and "7 records, 4 with explanations" in page.text
-    assert "2 records carry an error" in page.text and "1 records hold no explanation" in page.text and "1 explanations are not of the shape" in page.text
-    assert "no explanations" in read_page([]).text
+    assert "for an error that they carry: 2 records" in page.text and "Without an explanation: 1 record;" in page.text and "that explain writes: 1 explanation." in page.text
+    assert "nothing to show" in read_page([]).text
 
 
 def test_a_flood_of_labels_makes_no_flood_of_groups():

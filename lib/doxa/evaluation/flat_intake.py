@@ -25,6 +25,7 @@ class FlatIntake(HeadIntake):
         self.codes: dict[str, int] = {}
         self.parts: dict[str, list[np.ndarray]] = {}
         self.has_scores, self.has_odd_scores = bool(scored), False
+        self.n_unscored = 0  # records without the score of their label, or without those of all labels where others have them
         self.mistakes = MistakeKeeper(n_mistakes)
 
     @property
@@ -50,7 +51,8 @@ class FlatIntake(HeadIntake):
             self.has_odd_scores |= bool((~_are_shares(score) & ~np.isnan(score)).any())
         self._remember(chosen, rows, first, slices)
         part = {"gold": self._encode(gold), "said": self._encode(said), "score": score}
-        self._add_scores(chosen, part)
+        is_scored = self._add_scores(chosen, part)
+        self.n_unscored += int((~is_scored | (np.isnan(score) & (self.kind == "label"))).sum())
         for name, values in part.items():
             self.parts.setdefault(name, []).append(values)
         self.mistakes.add(self.kind, chosen, gold, said, score, places[rows])
@@ -72,16 +74,18 @@ class FlatIntake(HeadIntake):
     def _ids(self, names: pa.Array) -> np.ndarray:
         return np.array([self.codes.setdefault(name, len(self.codes)) if name is not None else -1 for name in names.to_pylist()], int)
 
-    def _add_scores(self, chosen: pa.Table, part: dict[str, np.ndarray]) -> None:
-        if not self.has_scores:
-            return
+    def _add_scores(self, chosen: pa.Table, part: dict[str, np.ndarray]) -> np.ndarray:
+        """Return which rows have the scores of all labels, all of them where no record has."""
+        if not self.scored:
+            return np.ones(chosen.num_rows, bool)
         column = chosen.column(f"scores:{self.name}").combine_chunks()
-        if column.null_count:
+        if column.null_count or not self.has_scores:
             self.has_scores = False
             self.parts.pop("scores", None)
         else:
             part["scores"] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(self.scored))
             self.has_odd_scores |= not _are_shares(part["scores"]).all()
+        return column.is_valid().to_numpy(zero_copy_only=False)
 
     def finish(self) -> FlatRows | None:
         if not self.sizes:
@@ -96,7 +100,7 @@ class FlatIntake(HeadIntake):
         if scores is None and self.kind == "label" and len(labels) == 2 and not np.isnan(score).any():
             scores = np.where(np.arange(2) == said[:, None], score[:, None], 1.0 - score[:, None])
         rows = FlatRows(head=self.name, kind=self.kind, labels=labels, gold=gold, said=said, score=score, scores=scores,
-                        records=np.concatenate(self.records), models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores)
+                        records=np.concatenate(self.records), models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores, n_unscored=self.n_unscored)
         return _in_order(rows) if self.kind != "number" else rows
 
     def gravest(self, rows: HeadRows, seen: Seen) -> list[Mistake]:

@@ -24,13 +24,14 @@ class FlatRows(HeadRows):
     """`gold` and `said` are label ids (N,) of a head of one label, 0/1 (N, K) of one of many, and numbers (N,).
 
     `labels` (K) are those that occur in gold, prediction or scores. `scores` (N, K) are those of all labels, None unless every record
-    has them. With `has_odd_scores` some were outside of 0..1, and all are left out."""
+    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have."""
 
     labels: list[str]
     gold: np.ndarray
     said: np.ndarray
     scores: np.ndarray | None
     has_odd_scores: bool = False
+    n_unscored: int = 0
 
     @property
     def headline(self) -> str:
@@ -154,6 +155,9 @@ class FlatRows(HeadRows):
                         f"95 % sure is an accuracy of at least {wilson(self.n, self.n)[0]:.3f} (Wilson)")
         if self.has_odd_scores:
             told.append("some scores are no numbers from 0 to 1, so figures of scores are left out")
+        elif 0 < self.n_unscored < self.n and self.kind != "number":
+            told.append(f"{self.n_unscored:,} of {self.n:,} records {'has' if self.n_unscored == 1 else 'have'} no score for what they say, or not those of all labels: "
+                        "figures of scores, which are over all records, are left out")
         elif "log_loss" not in figures and self.kind != "number":
             told.append("log loss, Brier, ROC AUC and average precision need the scores of all labels: predict --scores")
         return told

@@ -8,10 +8,11 @@ import numpy as np
 from scipy.stats import norm
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import WordSums, WordTable, name_record, name_way, read_entries, sum_words
+from doxa.explaining.corpus_words import WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words
 from doxa.explaining.summary import name_label
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.metrics.intervals import wilson
+from doxa.records.figures import finite
 from doxa.records.record import Record
 
 LEAST_TEXTS = 10  # of both windows together, of a word that is tested
@@ -75,17 +76,16 @@ class Window:
         if record.is_error:
             self.n_errors += 1
             return
-        entries = [(label, entry) for head, label, entry in read_entries(record) if head == self.head]
-        own = next((entry for label, entry in entries if label == self.label), None)
-        if own is None:
+        own = [entry for head, label, entry in read_entries(record) if head == self.head and label == self.label]
+        if not own and not _may_claim(record, self.head):
             self.n_other += 1
             return
-        self.ways.add(name_way(own))
-        evidence = sum_words(own["tokens"])
+        self.ways |= set(map(name_way, own))
+        evidence = mean_words([sum_words(entry["tokens"]) for entry in own]) if own else {}
         self.table.add(evidence, name_record(record, self.id_field))
         total = sum(evidence.values())
         self.totals.n, self.totals.total, self.totals.squares = self.totals.n + 1, self.totals.total + total, self.totals.squares + total * total
-        self.n_hits += _is_label(record, self.head, self.label, own)
+        self.n_hits += bool(own) and (_may_claim(record, self.head) or _is_label(record, self.head, self.label, own[0]))
 
     def check(self) -> None:
         """Raise UsageError where texts are missing, or have no evidence for the label."""
@@ -190,6 +190,13 @@ def _words_of_both(before: WordTable, after: WordTable) -> tuple[dict[str, tuple
     return pairs, bool(before.floor or after.floor)
 
 
+def _may_claim(record: Record, head: str) -> bool:
+    """Whether a head makes several claims of a text, or none: a text of which it does not say the label has no evidence for it."""
+    explanation = record.get("explanation")
+    content = explanation.get(head) if isinstance(explanation, dict) else None
+    return isinstance(content, dict) and isinstance(content.get("entities"), list)
+
+
 def _is_label(record: Record, head: str, label: str | None, entry: dict) -> bool:
     """Whether the model gives the label to a text: by its prediction, else by the explanation's own scores."""
     if label is None:
@@ -201,7 +208,7 @@ def _is_label(record: Record, head: str, label: str | None, entry: dict) -> bool
     if isinstance(own, dict) and "label" in own:
         return own["label"] == label
     other = entry.get("runner_up")
-    return entry["score"] >= (other["score"] if other else 0.5)
+    return entry["score"] >= (other["score"] if other else finite(entry.get("threshold")) or 0.5)
 
 
 def _difference_of_shares(before: tuple[int, int], after: tuple[int, int]) -> Change:

@@ -77,6 +77,11 @@ def sum_words(tokens: list[dict[str, Any]]) -> dict[str, float]:
     return sums
 
 
+def mean_words(found: list[dict[str, float]]) -> dict[str, float]:
+    """The mean evidence of each word over what was found of several claims of one text; one that a claim does not hold has none there."""
+    return {word: sum(words.get(word, 0.0) for words in found) / len(found) for word in dict.fromkeys(word for words in found for word in words)}
+
+
 def _runs(tokens: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Neighbouring single ideographs together, every other token alone."""
     run: list[dict[str, Any]] = []

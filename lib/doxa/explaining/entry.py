@@ -21,6 +21,8 @@ def build_entry(task: Task, evidence: Evidence, faithfulness: dict[str, float] |
     if target.label is not None:
         entry["label"] = target.head.labels[target.label]
     entry["score"] = round(float(scores[target.label or 0]), SCORE_DIGITS)
+    if target.head.kind == "labels":
+        entry["threshold"] = round((target.head.thresholds or [0.5] * len(target.head.labels))[target.label], SCORE_DIGITS)
     if target.head.kind == "label" and len(scores) > 1:
         others = scores.copy()
         others[target.label] = -1.0
@@ -58,7 +60,7 @@ def entry_types(heads: list[Head], method: str, has_pairs: bool, with_faithfulne
     label, score = ("label", pa.string()), ("score", pa.float64())
     match = pa.struct([("text", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
     rules = [("rules", pa.list_(pa.struct([("name", pa.string()), label, ("agrees", pa.bool_()), ("matches", pa.list_(match))])))] if with_rules else []
-    by_kind = {"number": pa.struct([score, *rest]), "labels": pa.struct([("labels", pa.list_(pa.struct([label, score, *rest]))), *rules]),
+    by_kind = {"number": pa.struct([score, *rest]), "labels": pa.struct([("labels", pa.list_(pa.struct([label, score, ("threshold", pa.float64()), *rest]))), *rules]),
                "label": pa.struct([label, score, ("runner_up", pa.struct([label, score])), *rest, *rules])}
     return {"explanation": pa.struct([(head.name, by_kind[head.kind]) for head in heads])}
 

@@ -1,14 +1,15 @@
 """What explanations of a whole corpus say: which words push which label, and how far they can be trusted."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import MOST_NATS, WordSums, WordTable, name_record, name_way, read_entries, sum_words
+from doxa.explaining.corpus_words import MOST_NATS, WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.records.figures import finite
 from doxa.records.record import Record
@@ -89,16 +90,19 @@ class Summarizer:
         entries = list(read_entries(record))
         self.n_unexplained += not entries
         name = name_record(record, self.id_field)
+        of_label: dict[tuple[str, str | None], list[dict[str, float]]] = {}
+        judged: dict[tuple[str, str], list[float]] = {}
         for head, label, entry in entries:
             self.how.setdefault(name_way(entry))
-            table = self.tables.setdefault((head, label), WordTable(**self.bounds))
-            table.add(sum_words(entry["tokens"]), name)
-            judged = entry.get("faithfulness")
-            for measure in FAITHFULNESS if isinstance(judged, dict) else ():
-                value = finite(judged.get(measure))
-                if value is not None and abs(value) <= MOST_NATS:
-                    sums = self.faithfulness.setdefault((head, measure), WordSums())
-                    sums.n, sums.total, sums.squares = sums.n + 1, sums.total + value, sums.squares + value * value
+            of_label.setdefault((head, label), []).append(sum_words(entry["tokens"]))
+            for measure, value in _judged(entry):
+                judged.setdefault((head, measure), []).append(value)
+        # Several claims of one text are no texts of their own: they count by their mean.
+        for key, words in of_label.items():
+            self.tables.setdefault(key, WordTable(**self.bounds)).add(mean_words(words), name)
+        for key, values in judged.items():
+            sums, value = self.faithfulness.setdefault(key, WordSums()), sum(values) / len(values)
+            sums.n, sums.total, sums.squares = sums.n + 1, sums.total + value, sums.squares + value * value
 
     def conclude(self, top: int = 20) -> Summary:
         """The figures, with at most `top` words for each label and direction. Raises UsageError where nothing was explained."""
@@ -130,6 +134,15 @@ def summarize(records: Iterable[Record], id_field: str = "id", top: int = 20) ->
 
 def name_label(head: str, label: str | None) -> str:
     return head if label is None else f"{head}={label}"
+
+
+def _judged(entry: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The measures of faithfulness that an entry has."""
+    found = entry.get("faithfulness")
+    for measure in FAITHFULNESS if isinstance(found, dict) else ():
+        value = finite(found.get(measure))
+        if value is not None and abs(value) <= MOST_NATS:
+            yield measure, value
 
 
 def _by_head_and_size(item: tuple) -> tuple:

@@ -10,7 +10,7 @@ from doxa.records.record import Record, dump_exact
 _TEXTS = {"text", "label", "model", "method", "unit"}  # members of an entry that are texts, whatever they look like
 _START = "explanation."
 _MEMBERS = {"label", "labels", "score", "runner_up", "method", "unit", "tokens", "steps", "delta", "samples", "groups", "faithfulness", "rules",
-            "entities", "answer", "index", "text"}
+            "entities", "answer", "index", "text", "threshold"}
 
 
 def unfold_explanations(records: Iterator[Record]) -> Iterator[Record]:

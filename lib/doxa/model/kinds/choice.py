@@ -1,6 +1,6 @@
 """Choosing: which of several texts goes best with a text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from doxa.errors import RecordError
 from doxa.metrics.choice_figures import choice_figures
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
-from doxa.model.kinds.kind import Kind, Lesson, Stock, Told, read_list
+from doxa.model.kinds.kind import Kind, Lesson, Stock, Told, read_json, read_list
 from doxa.model.kinds.slices import pool
 from doxa.model.kinds.tokenwise import log_odds, log_softmax
 from doxa.records.record import Record, json_type
@@ -93,7 +93,13 @@ class Choice(Kind):
         return _choose(logits / head.temperature, layout.about[0], with_scores) if np.isfinite(logits).all() else None
 
     def tell(self, claim: dict[str, Any]) -> Told:
-        return Told("choice", claim.get("text"))
+        text = claim.get("text")
+        return Told("choice", text, 0, len(text) if isinstance(text, str) else None)
+
+    def bear_out(self, claim: dict[str, Any], gold: Any, record: Record | Mapping[str, Any]) -> tuple[bool, str] | None:
+        choices = read_json(record.get("choices"))
+        place = _place(Question(("", *choices)), gold)
+        return None if place is None else (claim["index"] == place, choices[place])
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The log-odds of the choice against all others."""

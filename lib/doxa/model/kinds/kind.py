@@ -1,7 +1,7 @@
 """What every kind of head can do. A kind is one file beside this one, one file in `metrics/`, and one line in `table.py`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,6 +193,11 @@ class Kind(ABC):
     def tell(self, claim: dict[str, Any]) -> Told:
         """What a claim says."""
         return Told(self.name, is_sure=False)
+
+    def bear_out(self, claim: dict[str, Any], gold: Any, record: Record | Mapping[str, Any]) -> tuple[bool, str] | None:
+        """Whether gold bears a claim out, and what gold says, in words; None where that cannot be told. Of a claim that was altered any exception of
+        Python's own may be raised."""
+        return None
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """How much the outputs of a layout's windows speak for a claim, in nats of log-odds unless the kind says otherwise."""

@@ -1,6 +1,6 @@
 """Answering from a text: the span of the context that answers the question, or none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.lib.stride_tricks import sliding_window_view
 
 from doxa.errors import DoxaError, RecordError
-from doxa.metrics.answer_figures import answer_figures
+from doxa.metrics.answer_figures import answer_figures, exact_match
 from doxa.metrics.tallied import Tallied
 from doxa.model.heads import SCORE_DIGITS, Head
 from doxa.model.kinds.kind import Kind, Lesson, Stock, Told, read_json
@@ -134,6 +134,12 @@ class Span(Kind):
     def tell(self, claim: dict[str, Any]) -> Told:
         answer = claim["answer"]
         return Told("answer", answer.get("text"), answer.get("start"), answer.get("end")) if isinstance(answer, dict) else Told("no answer")
+
+    def bear_out(self, claim: dict[str, Any], gold: Any, record: Record | Mapping[str, Any]) -> tuple[bool, str] | None:
+        said, texts = claim["answer"], list(dict.fromkeys(answer["text"] for answer in gold))
+        if not texts:
+            return said is None, "no answer"
+        return said is not None and any(exact_match(text, said["text"]) for text in texts), " / ".join(texts)
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The log-odds of the answer, in the window that gives it most, or of none, against all that may be said."""

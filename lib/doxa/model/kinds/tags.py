@@ -1,7 +1,7 @@
 """Tagging: a label for every token, and the entities that they make."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -137,6 +137,19 @@ class Tags(Kind):
 
     def tell(self, claim: dict[str, Any]) -> Told:
         return Told(claim.get("label"), claim.get("text"), claim.get("start"), claim.get("end"))
+
+    def bear_out(self, claim: dict[str, Any], gold: Any, record: Record | Mapping[str, Any]) -> tuple[bool, str] | None:
+        """What gold says is what it has where the claim is."""
+        if is_tags(gold):
+            text, spans = join_tokens(read_json(record.get("tokens")))
+            if _is_plain(gold) or len(spans) != len(gold):
+                return None
+            entities = [(spans[first][0], spans[last - 1][1], label) for first, last, label in tags_to_spans(gold)]
+        else:
+            text, entities = record.get("text"), [(entity["start"], entity["end"], entity["label"]) for entity in gold]
+        there = [(start, end, label) for start, end, label in entities if start < claim["end"] and claim["start"] < end]
+        words = [f"{text[start:end]} ({label})" if isinstance(text, str) else label for start, end, label in there]
+        return (claim["start"], claim["end"], claim["label"]) in there, ", ".join(words) or "no entity"
 
     def weigh(self, claim: dict[str, Any], layout: Layout, outputs: Sequence[np.ndarray], head: Head) -> float:
         """The mean over the entity's units of the log-odds that the unit is of an entity with this label."""

@@ -9,7 +9,7 @@ from doxa.records.unfold import read_cell
 from doxa.reporting import wording
 from doxa.reporting.explanations.entries import Entry, Faithfulness, Said
 from doxa.reporting.explanations.evidence import Scale, Word, read_scale
-from doxa.reporting.explanations.passages import Piece, Unit, lay_out, place_units
+from doxa.reporting.explanations.passages import Run, Unit, lay_out, place_units
 from doxa.text.segments import join_tokens
 
 LEFT_OUT = 0.05  # of the evidence: above it, integrated gradients are said not to add up
@@ -33,7 +33,7 @@ class ColouredText:
     """A text of the record under its field's name; `shortened` says how, "" where it is whole."""
 
     field: str
-    pieces: list[Piece]
+    runs: list[Run]
     language: str
     shortened: str
 
@@ -102,15 +102,10 @@ def _listed(value: Any) -> Any:
 
 
 def _colour(name: str, text: str, units: list[Unit], scale: Scale, said: Said | None) -> ColouredText:
-    is_there = said is not None and said.start is not None and said.end is not None and text[said.start : said.end] == said.text
-
-    def style(unit: Unit) -> str:
-        mark = "said" if is_there and unit.start < said.end and said.start < unit.end else ""
-        return f"{scale.colour(unit.score)} {mark}".strip()
-
-    pieces, n_shown = lay_out(text, units, style)
+    is_there = said is not None and said.start is not None and said.end is not None and 0 <= said.start < said.end and text[said.start : said.end] == said.text
+    runs, n_shown = lay_out(text, units, scale.colour, (said.start, said.end) if is_there else None)
     shortened = f"Shortened to {n_shown:,} of {len(text):,} characters: the beginning, and what stands around the strongest words." if n_shown < len(text) else ""
-    return ColouredText(name, pieces, wording.language(text), shortened)
+    return ColouredText(name, runs, wording.language(text), shortened)
 
 
 def _say_incomplete(entry: Entry, units: list[Unit]) -> list[str]:

@@ -11,7 +11,7 @@ from doxa.records.entries import find_kind
 from doxa.records.figures import finite
 
 DOUBT = 0.2  # a label that leads by less is doubtful
-EVEN = 0.5  # where a label of many says neither yes nor no
+EVEN = 0.5  # where a label of many says neither yes nor no, unless it has a threshold
 _MEASURES = ("comprehensiveness", "sufficiency", "random_comprehensiveness", "random_sufficiency")
 
 
@@ -75,6 +75,8 @@ class Entry:
     delta: float | None = None
     tokens: list = field(default_factory=list)
     called: str = "value"
+    threshold: float = EVEN
+    is_borne_out: bool | None = None  # what gold says of a claim
     said: Said | None = None
 
     @property
@@ -86,15 +88,21 @@ class Entry:
 
     @property
     def margin(self) -> float | None:
-        """By how much the label leads, in units of the score; below 0 where the model itself says another label."""
+        """By how much the label leads, in units of the score; below 0 where the model itself says another label. Of a label of many, twice the way to its
+        threshold."""
         if self.kind == "number" or self.score is None:
             return None
+        if self.kind == "labels":
+            return 2 * (self.score - self.threshold)
         other = self.runner_up[1] if self.runner_up else None
         return self.score - (1 - self.score if other is None else other)
 
     @property
     def is_doubtful(self) -> bool:
-        return self.margin is not None and abs(self.margin) < DOUBT
+        """Whether a label leads by little, or a claim by little over all that might be said instead."""
+        if self.margin is None:
+            return False
+        return self.margin < DOUBT if self.kind == "claim" else abs(self.margin) < DOUBT
 
     @property
     def predicted(self) -> str | None:
@@ -104,10 +112,12 @@ class Entry:
     @property
     def is_mistake(self) -> bool:
         """Whether the gold label is known, and another one than the model's."""
+        if self.kind == "claim":
+            return self.is_borne_out is False
         if self.gold is None or self.kind == "number":
             return False
         if self.kind == "labels":
-            return self.label not in self.gold and (self.score or 0) >= EVEN
+            return self.label not in self.gold and (self.score or 0) >= self.threshold
         return self.gold != self.predicted
 
     @property
@@ -131,7 +141,7 @@ def read_entries(explanation: Any, fields) -> Iterator[Entry | None]:
         elif kind is not None and not kind.shares:
             claims = content.get(kind.claims_key) if kind.claims_key else [content]
             for claim in claims if isinstance(claims, list) else [None]:
-                yield _read_claim(head, kind, claim)
+                yield _read_claim(head, kind, claim, fields)
         elif isinstance(content.get("labels"), list):
             for part in content["labels"]:
                 yield _read_entry(head, "labels", {**content, **part} if isinstance(part, dict) else {}, fields.get(head))
@@ -139,15 +149,26 @@ def read_entries(explanation: Any, fields) -> Iterator[Entry | None]:
             yield _read_entry(head, "label" if "label" in content else "number", content, fields.get(head))
 
 
-def _read_claim(head: str, kind: Kind, content: Any) -> Entry | None:
+def _read_claim(head: str, kind: Kind, content: Any, fields) -> Entry | None:
     if not isinstance(content, dict) or not isinstance(content.get("tokens"), list):
         return None
     told, score = kind.tell(content), finite(content.get("score"))
     if score is None or not isinstance(told.name, str):
         return None
     said = Said(told.text, *(place if type(place) is int else None for place in (told.start, told.end))) if isinstance(told.text, str) else None
+    is_borne_out, gold = _judge_claim(head, kind, content, fields) or (None, None)
     return Entry(head, "claim" if told.is_sure else "number", told.name if told.is_sure else None, score, _text(content.get("method")) or "method not told",
-                 _text(content.get("unit")) or "word", faithfulness=_faithfulness(content.get("faithfulness")), tokens=content["tokens"], called=told.name, said=said)
+                 _text(content.get("unit")) or "word", faithfulness=_faithfulness(content.get("faithfulness")), tokens=content["tokens"], called=told.name, said=said,
+                 gold=gold, is_borne_out=is_borne_out)
+
+
+def _judge_claim(head: str, kind: Kind, content: dict, fields) -> tuple[bool, str] | None:
+    """What gold says of a claim, where the record holds it under the head's name and both make sense."""
+    try:
+        gold = kind.read_gold(fields.get(head))
+        return None if gold is None else kind.bear_out(content, gold, fields)
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        return None
 
 
 def _read_entry(head: str, kind: str, content: dict, gold: Any) -> Entry | None:
@@ -156,7 +177,8 @@ def _read_entry(head: str, kind: str, content: dict, gold: Any) -> Entry | None:
         return None
     return Entry(head, kind, None if kind == "number" else label, score, _text(content.get("method")) or "method not told",
                  _text(content.get("unit")) or "word", _runner_up(content.get("runner_up")), _gold(kind, gold),
-                 _faithfulness(content.get("faithfulness")), tuple(_rules(content.get("rules"))), finite(content.get("delta")), tokens)
+                 _faithfulness(content.get("faithfulness")), tuple(_rules(content.get("rules"))), finite(content.get("delta")), tokens,
+                 threshold=EVEN if finite(content.get("threshold")) is None else finite(content["threshold"]))
 
 
 def _text(value: Any) -> str:

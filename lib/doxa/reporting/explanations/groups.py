@@ -85,7 +85,7 @@ class Group:
             self._first.offer(-entry.score, make)
             self._last.offer(entry.score, make)
         elif entry.is_doubtful:
-            self._first.offer(abs(entry.margin), make)
+            self._first.offer(entry.margin if entry.kind == "claim" else abs(entry.margin), make)
         else:
             self._last.offer((not entry.is_mistake, -abs(entry.margin or 0.0)), make)
 
@@ -129,7 +129,8 @@ class Head:
 
 @dataclass
 class Explanations:
-    """What a stream of records holds. `n_texts` of `n_records` hold an explanation; `n_unreadable` entries of it are not of its shape."""
+    """What a stream of records holds. `n_texts` of `n_records` hold an explanation; `n_unreadable` entries of it are not of its shape, and in `n_silent` texts
+    the model says nothing that could be explained."""
 
     contradicted: Shelf
     heads: dict[str, Head] = field(default_factory=dict)
@@ -139,6 +140,7 @@ class Explanations:
     n_errors: int = 0
     n_without: int = 0
     n_unreadable: int = 0
+    n_silent: int = 0
 
     @property
     def has_claims(self) -> bool:
@@ -161,8 +163,10 @@ def gather(records: Iterable[Record | dict], names: Fields, top: int) -> Explana
             found.n_without += 1
         else:
             found.n_texts += 1
-            for entry in read_entries(fields.get("explanation"), fields):
+            n_entries = 0
+            for n_entries, entry in enumerate(read_entries(fields.get("explanation"), fields), 1):
                 _add(found, entry, fields, names, top)
+            found.n_silent += not n_entries
     return found
 
 

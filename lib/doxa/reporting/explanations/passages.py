@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,14 @@ _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 _BREAKS = re.compile("\r\n?|[\u2028\u2029]")
 Piece = tuple[Passage, str]
 CUT = (Passage(" … "), "cut")
+
+
+@dataclass
+class Run:
+    """Pieces one after the other, within the frame or outside of it."""
+
+    pieces: list[Piece]
+    is_framed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,25 +69,34 @@ def _without_spaces(unit: Unit) -> Unit:
     return replace(unit, start=start, end=start + len(unit.text.strip()), text=unit.text.strip())
 
 
-def lay_out(text: str, units: list[Unit], colour: Callable[[Unit], str]) -> tuple[list[Piece], int]:
-    """The text as (piece, colour) and how many of its characters are shown: a long one is cut to what stands around its strongest units.
+def lay_out(text: str, units: list[Unit], colour: Callable[[float], str], frame: tuple[int, int] | None = None) -> tuple[list[Run], int]:
+    """The text as runs of (piece, colour) and how many of its characters are shown: a long one is cut to what stands around its strongest units.
 
-    `colour` gives the names of a unit's styles, "" for none."""
-    windows = _choose_windows(text, units, [unit for unit in units if colour(unit)])
-    pieces: list[Piece] = []
+    `colour` gives the name of a style for a score, "" for none. The characters of `frame` are runs of their own, and shown first of all."""
+    windows = _choose_windows(text, units, [unit for unit in units if colour(unit.score)], frame)
+    runs: list[Run] = []
+
+    def put(pieces: Iterable[Piece], is_framed: bool) -> None:
+        if runs and runs[-1].is_framed == is_framed:
+            runs[-1].pieces.extend(pieces)
+        elif held := list(pieces):
+            runs.append(Run(held, is_framed))
+
     for first, last in windows:
-        pieces += [CUT] if first else []
-        pieces += _colour_window(text, units, first, last, colour)
-    pieces += [CUT] if windows and windows[-1][1] < len(text) else []
-    return pieces, sum(last - first for first, last in windows)
+        put([CUT] if first else [], False)
+        edges = [first, *(edge for edge in frame or () if first < edge < last), last]
+        for start, end in zip(edges, edges[1:]):
+            put(_colour_window(text, units, start, end, colour), frame is not None and frame[0] <= start and end <= frame[1])
+    put([CUT] if windows and windows[-1][1] < len(text) else [], False)
+    return runs, sum(last - first for first, last in windows)
 
 
-def _colour_window(text: str, units: list[Unit], first: int, last: int, colour: Callable[[Unit], str]) -> Iterator[Piece]:
+def _colour_window(text: str, units: list[Unit], first: int, last: int, colour: Callable[[float], str]) -> Iterator[Piece]:
     plain = first  # from here on, nothing is written yet
     for unit in units[bisect_right(units, first, key=lambda unit: unit.end):]:
         if unit.start >= last:
             break
-        style = colour(unit)
+        style = colour(unit.score)
         if style:
             start = max(unit.start, first)
             if plain < start:
@@ -95,11 +112,13 @@ def _tidy(text: str) -> Passage:
     return Passage(_BLANK_LINES.sub("\n\n", _BREAKS.sub("\n", text)))
 
 
-def _choose_windows(text: str, units: list[Unit], coloured: list[Unit]) -> list[tuple[int, int]]:
-    """The stretches to show, in order: the whole text, or its beginning and what stands around the strongest of the coloured units."""
+def _choose_windows(text: str, units: list[Unit], coloured: list[Unit], frame: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """The stretches to show, in order: the whole text, or its beginning and what stands around the frame and the strongest of the coloured units."""
     if len(text) <= LONGEST:
         return [(0, len(text))] if text else []
     windows = [(0, _BEGINNING)]
+    if frame:
+        windows = _merge([*windows, (max(0, frame[0] - _AROUND), min(len(text), min(frame[1], frame[0] + _OF_A_UNIT) + _AROUND))])
     for unit in sorted(coloured, key=lambda unit: -abs(unit.score)):
         if sum(last - first for first, last in windows) >= LONGEST:
             break

@@ -138,5 +138,6 @@ def test_a_record_without_a_score_is_told_where_it_takes_the_figures_of_all(tmp_
     for odd in ({"score": None}, {"scores": None}):
         done = run("evaluate", "--to", "json", stdin=scored(odd))
         found = json.loads(done.out)
-        assert any("1 of 40 records has no score" in note for note in found["notes"]) and "log_loss" not in found["heads"]["side"]["figures"], found["notes"]
+        assert any("1 of 40 records has no score" in note for note in found["notes"]), found["notes"]
+        assert ("log_loss" in found["heads"]["side"]["figures"]) == ("score" in odd)
     assert not any("score" in note for note in json.loads(run("evaluate", "--to", "json", stdin=scored({})).out)["notes"])

@@ -135,9 +135,8 @@ def test_a_record_without_a_score_is_told_where_it_takes_the_figures_of_all(tmp_
         records[7]["prediction"]["side"] |= odd
         return "".join(json.dumps(record) + "\n" for record in records).encode()
 
-    for odd in ({"score": None}, {"scores": None}):
-        done = run("evaluate", "--to", "json", stdin=scored(odd))
-        found = json.loads(done.out)
-        assert any("1 of 40 records has no score" in note for note in found["notes"]), found["notes"]
-        assert ("log_loss" in found["heads"]["side"]["figures"]) == ("score" in odd)
+    for odd in ({"score": None}, {"scores": None}, {"score": None, "scores": None}):  # of two labels, the score of one is that of both
+        found = json.loads(run("evaluate", "--to", "json", stdin=scored(odd)).out)
+        assert any("1 of 40 records has no score" in note for note in found["notes"]) == ("score" in odd), found["notes"]
+        assert {"log_loss", "calibration_error"} <= set(found["heads"]["side"]["figures"]) or "score" in odd
     assert not any("score" in note for note in json.loads(run("evaluate", "--to", "json", stdin=scored({})).out)["notes"])

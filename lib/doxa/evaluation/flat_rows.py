@@ -155,8 +155,8 @@ class FlatRows(HeadRows):
                         f"95 % sure is an accuracy of at least {wilson(self.n, self.n)[0]:.3f} (Wilson)")
         if self.has_odd_scores:
             told.append("some scores are no numbers from 0 to 1, so figures of scores are left out")
-        elif 0 < self.n_unscored < self.n and self.kind != "number":
-            told.append(f"{self.n_unscored:,} of {self.n:,} records {'has' if self.n_unscored == 1 else 'have'} no score for what they say, or not those of all labels: "
+        elif 0 < self.n_unscored < self.n and ("log_loss" not in figures or self.kind == "label" and "calibration_error" not in figures):
+            told.append(f"{self.n_unscored:,} of {self.n:,} records {'has' if self.n_unscored == 1 else 'have'} no score for what is said, or not those of all labels: "
                         "figures that need them, which are over all records, are left out")
         elif "log_loss" not in figures and self.kind != "number":
             told.append("log loss, Brier, ROC AUC and average precision need the scores of all labels: predict --scores")

@@ -209,7 +209,8 @@ def _note(terminal, summary) -> None:
                       "alerts begin with the next run")
     if summary.is_learning and taken.n_counted >= 100 and not summary.n_watched:
         terminal.note("none of them holds the watched label; see --watch")
-    for n, words in ((taken.n_ahead, "are stamped later than the clock here"), (taken.n_nameless, f"are of series beyond the {MOST_SERIES - 1:,} that a state watches, and count for all texts alone; take a --by with fewer values"),
+    for n, words in ((taken.n_ahead, "are stamped later than the clock here"),
+                     (taken.n_nameless, f"are of series beyond the {MOST_SERIES - 1:,} that a state watches, and count for all texts alone; take a --by with fewer values"),
                      (taken.n_late, "came after their time bucket had been judged; see --lateness")):
         if n:
             terminal.note(f"{n:,} records {words}")

@@ -70,15 +70,17 @@ class TimeCounts:
         self.database.register("parts", where)
         labels = self.database.execute("SELECT part, label, sum(n)::BIGINT FROM counts JOIN parts USING (grp) WHERE label IS NOT NULL "
                                        "GROUP BY ALL ORDER BY 3 DESC, label").fetchall()
-        frequent = self.database.execute("SELECT label FROM counts WHERE label IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY label "
-                                         "ORDER BY sum(n) DESC, label LIMIT $most", {"overlapping": self.is_overlapping, "all": ALL, "most": MOST_LABELS}).fetchall()
-        cells = self.database.execute("SELECT part, label, slice, sum(n)::BIGINT AS n FROM counts JOIN parts USING (grp) WHERE label IN (SELECT unnest($labels)) AND slice IS NOT NULL "
-                                      "GROUP BY ALL", {"labels": [label for label, in frequent]}).fetchnumpy() if frequent else None
+        frequent = [label for label, in self.database.execute(
+            "SELECT label FROM counts WHERE label IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY label ORDER BY sum(n) DESC, label LIMIT $most",
+            {"overlapping": self.is_overlapping, "all": ALL, "most": MOST_LABELS}).fetchall()]
+        cells = self.database.execute(
+            "SELECT part, label, slice, sum(n)::BIGINT AS n FROM counts JOIN parts USING (grp) WHERE label IN (SELECT unnest($labels)) AND slice IS NOT NULL "
+            "GROUP BY ALL", {"labels": frequent}).fetchnumpy() if frequent else None
         rows = self.database.sql(
             "SELECT part, slice, sum(n)::BIGINT AS n, coalesce(sum(n) FILTER (is_judged), 0)::BIGINT AS judged, "
             "coalesce(sum(n) FILTER (is_watched), 0)::BIGINT AS watched FROM counts JOIN parts USING (grp) GROUP BY ALL").to_arrow_table()
         self.database.unregister("parts")
-        return FoldedCounts(len(parts), labels, rows, starts, [label for label, in frequent], cells)
+        return FoldedCounts(len(parts), labels, rows, starts, frequent, cells)
 
 
 class FoldedCounts:

@@ -21,7 +21,8 @@ TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
 @dataclass(frozen=True)
 class Wanted:
     """Which fields to read. `by` and `where` (the names in conditions) name heads or fields, as `records/names.py` reads
-    them; no `by` takes a head `topic`. `watch` is HEAD=LABEL or None: that head is read even where only later records have it. Without `text_field` the column `text` is null. `gold` asks for what judges predictions, and
+    them; no `by` takes a head `topic`. `watch` is HEAD=LABEL or None: that head is read even where only later records have it. Without `text_field` the
+    column `text` is null. `gold` asks for what judges predictions, and
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
     `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
     number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read

@@ -21,8 +21,8 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 @dataclass(frozen=True)
 class Verdict:
     """What was made of a bucket, all arrays (K, 2) for volume and share. `z`: its normal score, NaN for a series that has not told enough of itself;
-    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the promise lets be told. `n_tests` is among how many
-    tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
+    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the
+    promise lets be told. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
 
     z: np.ndarray
     p: np.ndarray

@@ -54,8 +54,8 @@ def test_leaks_are_named_and_dropped():
     train, dev = make(*filler(20), ("加息", "a"), ("A  b", "a")), make(("加息", "b"), ("a B", "a"), ("new", "a"), name="d")
     (line,) = problems(train, dev)
     assert line.startswith("2 dev texts are in the training set too") and "--drop-leaks" in line and 't.jsonl:21 "加息"' in line
-    kept, n = drop_leaks(train, dev)
-    assert n == 2 and len(kept.examples) == 20 and not find_leaks(kept, dev)
+    kept, dropped = drop_leaks(train, dev)
+    assert [example.question.texts[0] for example in dropped] == ["加息", "A  b"] and len(kept.examples) == 20 and not find_leaks(kept, dev)
 
 
 def test_pairs_differ_where_either_text_does():

@@ -202,8 +202,8 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         raise DoxaError(f"no {'dev' if train.examples else 'training'} record has {asked_kind(requests).learns_from} in field {names}; "
                         "check --head and --text-field")
     if dev_files and drop_leaks:
-        train, n_dropped = leave_leaks_out(train, dev)
-        terminal.note(f"{n_dropped} training records were left out: their texts are in the dev set")
+        train, dropped = leave_leaks_out(train, dev)
+        terminal.note(f"{len(dropped)} training records were left out: their texts are in the dev set" + (f"; {show_examples(dropped)}" if dropped else ""))
     for index, request in enumerate(requests):
         if request.field != train.fields.text and all(value is None for value in train.column(index)):  # of a kind that needs no gold
             terminal.warn(f'no training record has a value in field "{request.field}": the head learns from the texts alone')

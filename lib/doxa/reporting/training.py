@@ -67,7 +67,7 @@ def _align(rows: list[tuple[str, ...]]) -> list[str]:
 
 def render_plan(draft) -> str:
     """What a run would do, and what it would take."""
-    lines = [f"{draft.n_train} training records, {draft.n_dev} dev records, {draft.n_steps} steps, {draft.n_parameters / 1e6:.1f} M parameters"]
+    lines = [f"{draft.n_train} training records, {draft.n_dev} dev records, {draft.n_parameters / 1e6:.1f} M parameters", *draft.stages]
     for head, counts in zip(draft.heads, draft.counts):
         name = visible(head.name, one_line=True)
         if head.kind not in ("label", "labels"):
@@ -84,7 +84,8 @@ def render_plan(draft) -> str:
 
 def _calibration(calibration) -> str:
     return (f"{visible(calibration.head, one_line=True)}: temperature {calibration.temperature:.2f}, expected calibration error "
-            f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after")
+            f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after, by folds of the dev set"
+            + ("; a temperature is chosen by log loss" if calibration.ece_after > calibration.ece_before else ""))
 
 
 def _trained(result) -> str:

@@ -41,10 +41,10 @@ def find_leaks(train: LabelledSet, dev: LabelledSet) -> list[int]:
     return [i for i, example in enumerate(train.examples) if _key(example) in known]
 
 
-def drop_leaks(train: LabelledSet, dev: LabelledSet) -> tuple[LabelledSet, int]:
-    """The training set without the examples whose text is in dev, and how many they were."""
+def drop_leaks(train: LabelledSet, dev: LabelledSet) -> tuple[LabelledSet, list[Example]]:
+    """The training set without the examples whose text is in dev, and those."""
     leaks = set(find_leaks(train, dev))
-    return replace(train, examples=[example for i, example in enumerate(train.examples) if i not in leaks]), len(leaks)
+    return replace(train, examples=[example for i, example in enumerate(train.examples) if i not in leaks]), [train.examples[i] for i in sorted(leaks)]
 
 
 def _label_problems(head: Head, index: int, train: LabelledSet, dev: LabelledSet) -> list[str]:

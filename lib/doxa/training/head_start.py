@@ -29,7 +29,7 @@ def pretrain(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener)
     windows = [Window(window.ids[:MOST_TOKENS], window.type_ids[:MOST_TOKENS] if window.type_ids else window.type_ids, window.weight)
                for window in [*prepared.train_windows_of(), *prepared.unlabelled_windows()]]
     order = np.random.default_rng(prepared.settings.seed).permutation(len(windows))
-    n_held_out = min(HELD_OUT, len(windows) // 20)
+    n_held_out = len(windows) - count_steps(plan, len(windows), 1)[0]
     if n_held_out < 1:
         raise DoxaError(f"--head-start mlm: {len(windows)} texts are too few to learn a language from; give more with --unlabelled")
     held_out, learnt = ([windows[i] for i in part] for part in (order[:n_held_out], order[n_held_out:]))
@@ -48,6 +48,12 @@ def pretrain(plan: Plan, prepared: Prepared, stages: Stages, listener: Listener)
         save_encoder(loop.model, path, prepared)
     stages.processes.gather(None)
     return path
+
+
+def count_steps(plan: Plan, n_texts: int, n_processes: int) -> tuple[int, int]:
+    """How many of the texts are learnt from, the others being held out, and in how many steps."""
+    n_learnt = n_texts - min(HELD_OUT, n_texts // 20)
+    return n_learnt, LoopSettings(1.0, plan.head_start_epochs, BATCH_SIZE, n_processes=n_processes).n_steps(n_learnt)
 
 
 def save_encoder(model: PreTrainedModel, path: str, prepared: Prepared) -> None:

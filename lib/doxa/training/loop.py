@@ -276,8 +276,8 @@ class TrainingLoop:
         position.n_bad_in_a_row += 1
         watcher.on_skip(position.step + 1, [task.places[i] for i in self._at_fault(task, batch)])
         if position.n_bad_in_a_row >= MOST_BAD_STEPS:
-            raise NotFinite(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written. "
-                            "Look at the records that were named, or try a smaller --learning-rate or --precision fp32")
+            raise NotFinite(f"the loss was not finite in {MOST_BAD_STEPS} steps in a row; no model was written, and "
+                            "--resume would meet it again: --force starts anew. Look at the records that were named, or try a smaller --learning-rate or --precision fp32")
         return value
 
     def _at_fault(self, task: Task, batch: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from doxa.training.determinism import insist
 from doxa.training.examples import LabelledSet
 from doxa.training.findings import count_labels
 from doxa.training.lessons import Lessons, prepare_lessons
+from doxa.training.head_start import count_steps
 from doxa.training.loop import TrainingLoop
 from doxa.training.masking import Masking, prepare_masking
 from doxa.training.plan import Listener, Plan
@@ -129,6 +130,22 @@ def check_disk(plan: Plan, model: PreTrainedModel) -> None:
                         "make room, or name another --output")
 
 
+def _name_stages(plan: Plan, prepared: Prepared) -> list[str]:
+    """What a run does one after the other, and for how many steps."""
+    settings, stages = prepared.settings, []
+    if plan.head_start:
+        n = len(prepared.train_windows_of()) + len(prepared.unlabelled_windows())
+        n_learnt, n_steps = count_steps(plan, n, settings.n_processes)
+        stages.append(f"head start: {plan.head_start_epochs} epochs over {n_learnt:,} texts, {n_steps:,} steps")
+    stages.append(f"fine-tuning: {settings.num_train_epochs} epochs, {settings.n_steps(prepared.n_rows(plan)):,} steps, learning rate {settings.learning_rate:g}"
+                  + (f", heads {settings.head_lr_factor:g} times that" if settings.head_lr_factor != 1 else ""))
+    if plan.n_trials:
+        stages.append(f"search: that with other settings, at most {plan.n_trials} times")
+    if plan.n_rounds:
+        stages.append(f"self-training: that again, at most {plan.n_rounds} times, with the texts of {len(prepared.unlabelled.examples):,} that the model is sure of")
+    return stages
+
+
 def _activation_bytes(plan: Plan, prepared: Prepared, length: int) -> int:
     """What a batch of the longest windows leaves for the backward pass (Korthikanti et al. 2022, section 4.1): for every token and layer 34 values
     for each of the width's, and 5 for each pair of tokens and head. Taken as 2 bytes each, and twice: dropout's and the heap's share, as seen
@@ -141,7 +158,7 @@ def _activation_bytes(plan: Plan, prepared: Prepared, length: int) -> int:
 
 @dataclass(frozen=True)
 class Draft:
-    """What a run would do. `lengths` are the quantiles 0.5, 0.9, 0.99 and 1 of the tokens in a training window;
+    """What a run would do, stage by stage in words. `lengths` are the quantiles 0.5, 0.9, 0.99 and 1 of the tokens in a training window;
     `memory_bytes` is an estimate of what the best weights, gradients and moments take, and a batch's activations, on top of the process as it is;
     on a GPU without the process."""
 
@@ -151,7 +168,7 @@ class Draft:
     n_train: int
     n_dev: int
     lengths: tuple[int, ...]
-    n_steps: int
+    stages: list[str]
     n_parameters: int
     memory_bytes: int
     disk_bytes: int
@@ -169,5 +186,5 @@ def draft(plan: Plan, heads: list[Head], train: LabelledSet, dev: LabelledSet, u
     counts = [dict(count_labels(train.column(i)).most_common()) if head.kind in ("label", "labels") else {} for i, head in enumerate(heads)]
     return Draft(plan.output, heads, counts, len(train.examples), len(dev.examples),
                  tuple(int(v) for v in np.quantile(sizes, (0.5, 0.9, 0.99, 1.0), method="higher")),
-                 prepared.settings.n_steps(prepared.n_rows(plan)),
+                 _name_stages(plan, prepared),
                  sum(p.numel() for p in prepared.model.parameters()), memory, disk)

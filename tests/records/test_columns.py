@@ -251,7 +251,7 @@ def test_a_head_that_comes_up_within_a_block_is_found(tmp_path):
 
 def test_a_watched_head_that_comes_up_late_is_read_and_one_that_never_does_is_told(tmp_path):
     path = tmp_path / "lines.jsonl"
-    path.write_bytes(late_head(250_000, 3))  # behind the first block
+    path.write_bytes(late_head(220_000, 3))  # behind the first block
     done = run("report", "--watch", "risk=high", "--to", "json", path)
     assert done.code == 0, done.err
     assert json.loads(done.out)["heads"]["risk"]["n"] == 3

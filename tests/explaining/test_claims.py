@@ -201,9 +201,8 @@ def test_entities_of_a_text_in_many_windows_are_explained_by_those_that_tell_of_
     assert n_silent > 5
 
 
-def test_claims_are_judged_by_what_a_stock_network_loses_without_their_best_words_and_with_them_alone(known):
-    """Hidden by the mask token: the method hid them by padding."""
-    kind, explainer, directory = known
+def explain_first(kind, explainer):
+    """The first claim of the kind's record: its question, its entry, the windows, what the entry says with what was written, and the tokens in the windows."""
     question, fields = ask(explainer, RECORDS[kind])
     (answer,) = explainer.explain([(question, fields)])
     entry = answer["h"]["entities"][0] if kind == "tags" else answer["h"]
@@ -211,6 +210,13 @@ def test_claims_are_judged_by_what_a_stock_network_loses_without_their_best_word
     outputs = explainer.tools.memory.compute(layout.windows)[0]
     said = entry | ({"ids": outputs[0][:, 0].astype(int).tolist()} if kind == "text" else {})
     found, _ = find_tokens(KINDS[kind], question, layout.windows, explainer.tokenizer, explainer.tools.reading)
+    return question, entry, layout, said, found
+
+
+def test_claims_are_judged_by_what_a_stock_network_loses_without_their_best_words_and_with_them_alone(known):
+    """Hidden by the mask token: the method hid them by padding."""
+    kind, explainer, directory = known
+    question, entry, layout, said, found = explain_first(kind, explainer)
     mask = explainer.tokenizer.mask_id()
     assert mask
     n = len(found.ids)
@@ -228,13 +234,7 @@ def test_claims_are_judged_by_what_a_stock_network_loses_without_their_best_word
 def test_shapley_shares_out_what_all_words_together_give(known):
     kind, explainer, directory = known
     words = ClaimExplainer(replace(explainer.wanted, method="shapley", unit="word"), explainer.tools, HEADS[kind], explainer.tokenizer, explainer.fields)
-    question, fields = ask(words, RECORDS[kind])
-    (answer,) = words.explain([(question, fields)])
-    entry = answer["h"]["entities"][0] if kind == "tags" else answer["h"]
-    (layout,) = KINDS[kind].lay_out([question], explainer.tokenizer, explainer.tools.reading)
-    outputs = explainer.tools.memory.compute(layout.windows)[0]
-    said = entry | ({"ids": outputs[0][:, 0].astype(int).tolist()} if kind == "text" else {})
-    found, _ = find_tokens(KINDS[kind], question, layout.windows, explainer.tokenizer, explainer.tools.reading)
+    question, entry, layout, said, found = explain_first(kind, words)
     nothing = [replace(window, ids=[0 if slot >= 0 else id_ for id_, slot in zip(window.ids, slots)]) for window, slots in zip(layout.windows, found.slots)]
     expected = stock_number(kind, directory, question, layout.windows, said) - stock_number(kind, directory, question, nothing, said)
     assert sum(token["score"] for token in entry["tokens"]) == pytest.approx(expected, abs=1e-3)

@@ -77,15 +77,16 @@ class Window:
             self.n_errors += 1
             return
         own = [entry for head, label, entry in read_entries(record) if head == self.head and label == self.label]
-        if not own and not _may_claim(record, self.head):
+        is_claimed = _may_claim(record, self.head)
+        if not own and not is_claimed:
             self.n_other += 1
             return
         self.ways |= set(map(name_way, own))
-        evidence = mean_words([sum_words(entry["tokens"]) for entry in own]) if own else {}
+        evidence = mean_words([sum_words(entry["tokens"]) for entry in own])
         self.table.add(evidence, name_record(record, self.id_field))
         total = sum(evidence.values())
         self.totals.n, self.totals.total, self.totals.squares = self.totals.n + 1, self.totals.total + total, self.totals.squares + total * total
-        self.n_hits += bool(own) and (_may_claim(record, self.head) or _is_label(record, self.head, self.label, own[0]))
+        self.n_hits += bool(own) and (is_claimed or _is_label(record, self.head, self.label, own[0]))
 
     def check(self) -> None:
         """Raise UsageError where texts are missing, or have no evidence for the label."""

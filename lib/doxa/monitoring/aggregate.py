@@ -149,12 +149,11 @@ class Counter:
             self.candidates.add(portion)
 
     def _span(self, us: np.ndarray) -> None:
-        first = int(us.min())
-        timed = us[us != NO_TIME] if first == NO_TIME else us
+        timed = us[us != NO_TIME] if us.min() == NO_TIME else us  # mostly all have a time
         if len(timed):
-            first = int(timed.min()) if timed is not us else first
-            earliest, latest = self.span_us or (first, first)
-            self.span_us = min(earliest, first), max(latest, int(timed.max()))
+            first, last = int(timed.min()), int(timed.max())
+            earliest, latest = self.span_us or (first, last)
+            self.span_us = min(earliest, first), max(latest, last)
 
 
 def _encoded(table: pa.Table, names: set[str]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ class Every:
     @property
     def usual_s(self) -> float:
         """Its usual length in seconds; that of a month is the mean one."""
-        return self.n * {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "mo": 30.4375 * 86_400}[self.unit]
+        return self.n * {"m": 60, "h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S, "mo": 30.4375 * DAY_S}[self.unit]
 
 
 def parse_every(text: str) -> Every:
@@ -71,7 +72,7 @@ def parse_length(text: str, flag: str) -> int:
     match = re.fullmatch(r"(\d+)(m|h|d|w)?", text)
     if not match or (match[2] is None and int(match[1]) > 0):
         raise UsageError(f"{flag} {text}: give a number and a unit, such as 90m, 12h, 7d or 8w")
-    return int(match[1]) * {"m": 60, "h": 3600, "d": 86_400, "w": 604_800, None: 0}[match[2]]
+    return int(match[1]) * {"m": 60, "h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S, None: 0}[match[2]]
 
 
 def load_zone(name: str, flag: str = "--time-zone") -> ZoneInfo:
@@ -126,8 +127,7 @@ def _floor(moment: dt.datetime, every: Every, zone: ZoneInfo) -> dt.datetime:
     midnight = _midnight(day, zone)
     step_s = _seconds(every)
     if step_s > HOUR_S:
-        begins = [_on_the_wall(day, start_s, zone) for start_s in range(0, DAY_S, step_s)]
-        return max(begin for begin in begins if begin.astimezone(dt.UTC) <= moment.astimezone(dt.UTC))
+        return max(begin for begin in _begins(day, step_s, zone) if begin.astimezone(dt.UTC) <= moment.astimezone(dt.UTC))
     elapsed_s = (moment.astimezone(dt.UTC) - midnight.astimezone(dt.UTC)).total_seconds()
     return _after(midnight, elapsed_s // step_s * step_s, zone)
 
@@ -141,8 +141,7 @@ def _next(edge: dt.datetime, every: Every, zone: ZoneInfo) -> dt.datetime:
         return _midnight(day + dt.timedelta(days=every.n * (7 if every.unit == "w" else 1)), zone)
     tomorrow = _midnight(day + dt.timedelta(days=1), zone)
     if _seconds(every) > HOUR_S:
-        begins = (_on_the_wall(day, start_s, zone) for start_s in range(0, DAY_S, _seconds(every)))
-        return next((begin for begin in begins if begin.astimezone(dt.UTC) > edge.astimezone(dt.UTC)), tomorrow)
+        return next((begin for begin in _begins(day, _seconds(every), zone) if begin.astimezone(dt.UTC) > edge.astimezone(dt.UTC)), tomorrow)
     following = _after(edge, _seconds(every), zone)
     return min(following, tomorrow, key=lambda moment: moment.astimezone(dt.UTC))
 
@@ -151,10 +150,11 @@ def _seconds(every: Every) -> int:
     return every.n * {"m": 60, "h": HOUR_S}[every.unit]
 
 
-def _on_the_wall(day: dt.date, seconds: int, zone: ZoneInfo) -> dt.datetime:
-    """When a clock shows a time of the day, the first time where it does so twice; one that is left out is the moment of the change."""
-    shown = dt.datetime.combine(day, dt.time(seconds // HOUR_S, seconds % HOUR_S // 60), zone)
-    return shown.astimezone(dt.UTC).astimezone(zone)
+def _begins(day: dt.date, step_s: int, zone: ZoneInfo) -> Iterator[dt.datetime]:
+    """When a clock shows the times of a day at which a step begins, the first time where it does so twice; one that is left out is the moment of the change."""
+    for seconds in range(0, DAY_S, step_s):
+        shown = dt.datetime.combine(day, dt.time(seconds // HOUR_S, seconds % HOUR_S // 60), zone)
+        yield shown.astimezone(dt.UTC).astimezone(zone)
 
 
 def _after(moment: dt.datetime, seconds: float, zone: ZoneInfo) -> dt.datetime:

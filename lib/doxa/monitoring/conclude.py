@@ -45,7 +45,7 @@ def _settle_watch(counter, schema, heads: list, notes: list[str]):
         return watch
     labels = next(head.labels for head in heads if head.name == watch.head)
     if schema.assumed == watch.head and not labels:
-        raise unknown_watch(str(watch), {head: kind for head, kind in schema.heads.items() if head != schema.assumed})
+        raise unknown_watch(str(watch), schema.met_heads)
     if watch.label in labels:
         return watch
     names = [label if len(label) <= 80 else label[:79] + "…" for label in list(labels)[:20]] + (["..."] if len(labels) > 20 else [])
@@ -123,8 +123,7 @@ def _group(part: tuple, index: int, folded: FoldedCounts, spans: list[tuple], n_
     name, kind, _ = part
     n, judged, watched = folded.totals[index].tolist()
     nothing = Share(0, 0)
-    buckets = [Bucket(start, end, size, Share(n_watched, n_judged) if is_watching else nothing, is_complete,
-                      labels=labels)
+    buckets = [Bucket(start, end, size, Share(n_watched, n_judged) if is_watching else nothing, is_complete, labels=labels)
                for (start, end, is_complete), (size, n_judged, n_watched), labels in zip(spans, folded.buckets[index].tolist(), folded.labels_of(index))]
     return Group(name, kind, n, folded.labels[index], Share(watched, judged) if is_watching else nothing, Share(n, n_counted), buckets)
 

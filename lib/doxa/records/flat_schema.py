@@ -78,6 +78,11 @@ class FlatSchema:
         return self.types is not None
 
     @property
+    def met_heads(self) -> dict[str, str]:
+        """Those that some record which was looked at has."""
+        return {head: kind for head, kind in self.heads.items() if head != self.assumed}
+
+    @property
     def has_entries(self) -> bool:
         """Whether entries are kept whole, which have no columns: then records are read one by one, whatever they come in."""
         return any(isinstance(head, EntryColumn) for head in self._columns)

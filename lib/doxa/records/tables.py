@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from doxa.errors import DoxaError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
+from doxa.records.lines import skip_mark
 from doxa.records.record import Record, load_exact
 from doxa.records.single import plain_values
 
@@ -216,12 +217,11 @@ def read_parquet(stream: ByteStream, wanted: set[str] | None = None) -> Iterator
 def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed. Where the header has no comma, semicolons or tabs
     stand between values. Raises DoxaError where it is damaged or not UTF-8."""
+    skip_mark(stream)
     try:
         head = stream.peek(CHUNK_BYTES)
         if not head:
             return
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise DoxaError(f"{stream.name}: the input is UTF-16, not UTF-8; convert it with: iconv -f UTF-16 -t UTF-8")
         header = head[: head.find(b"\n") + 1] or head
         delimiter = next((mark for mark in (",", ";", "\t") if mark.encode() in header), ",")
         options = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)

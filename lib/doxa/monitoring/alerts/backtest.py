@@ -37,7 +37,8 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
     """How many alerts in how much time, and how soon each spike was told. A spike counts as told by the first alert of its series whose last
     bucket ends after the spike began; `delay_s` runs from the spike to that end. One that was not told says `because`: quiet, unknown (there is
     no such series) or new (a series of which nothing usual is known yet)."""
-    alerts = [told for _, told in read_outbox(store) if told["kind"] == "alert"]
+    lines = [told for _, told in read_outbox(store)]
+    alerts, new = [told for told in lines if told["kind"] == "alert"], {told["series"] for told in lines if told["kind"] == "new_series"}
     first, zone = store.first_bucket(), summary.settings.zone
     ready = store.database.execute("SELECT min(bucket) FROM scores WHERE z IS NOT NULL").fetchone()[0]
     seconds = max(0.0, store.get("next_bucket", 0) - ready) if ready is not None else 0.0
@@ -47,15 +48,15 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
         ends = [dt.datetime.fromisoformat(told["until"]) for told in alerts if spike.series in (None, told.get("series"))]
         end = min((end for end in ends if end > spike.moment), default=None)
         found.append({"series": spike.series, "spike": spike.moment.isoformat(), "told": end.isoformat() if end else None,
-                      "delay_s": (end - spike.moment).total_seconds() if end else None} | ({} if end else {"because": _why_not(store, spike.series)}))
+                      "delay_s": (end - spike.moment).total_seconds() if end else None} | ({} if end else {"because": _why_not(store, spike.series, new)}))
     return {"kind": "backtest", "records": summary.taken.n_counted, "series": summary.n_series, "alerts": len(alerts), "promise": str(promise),
             "first": None if first is None else iso(first, zone), "judged_from": None if ready is None else iso(ready, zone), "judged_s": seconds,
             "alerts_per_span": len(alerts) / (seconds / SPANS_S[promise.span]) if seconds else None, "span": promise.span, "spikes": found}
 
 
-def _why_not(store: Store, series: str | None) -> str:
+def _why_not(store: Store, series: str | None, new: set[str]) -> str:
     if series is None:
         return "quiet"
     if store.database.execute("SELECT count(*) FROM series WHERE name = ?", (series,)).fetchone()[0] == 0:
         return "unknown"
-    return "new" if any(told["kind"] == "new_series" and told["series"] == series for _, told in read_outbox(store)) else "quiet"
+    return "new" if series in new else "quiet"

@@ -5,9 +5,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from doxa.monitoring.buckets import Every, bucket_edges
+from doxa.monitoring.buckets import HOUR_S, Every, bucket_edges
 
-HOUR_S = 3600
 MOST_EDGES = 200_000
 
 

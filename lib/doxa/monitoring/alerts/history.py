@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from doxa.monitoring.alerts.expectation import Cycle
-from doxa.monitoring.alerts.settings import DAY_S
+from doxa.monitoring.buckets import DAY_S
 
 LEAST_WEEKS = 3  # before a week's cycle is looked for
 BUSY = 10  # texts that a stream usually has in a bucket, for one without any to be an outage

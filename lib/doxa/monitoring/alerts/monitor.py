@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from doxa.monitoring.alerts.calendar import HOUR_S, Calendar
+from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.causes import Stretch, find_causes, find_examples
 from doxa.monitoring.alerts.detect import Verdict, judge
 from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
@@ -16,6 +16,7 @@ from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_SPAN_S, MEASURE
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.tails import count_interval, count_tail, share_interval, share_tail
 from doxa.monitoring.alerts.told import Told, iso
+from doxa.monitoring.buckets import HOUR_S
 
 CALM_Z = 1.2815515655446004  # nine usual buckets in ten lie below
 EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from doxa.monitoring.alerts.promise import Promise
-from doxa.monitoring.buckets import Every
+from doxa.monitoring.buckets import DAY_S, Every
 
-DAY_S = 86_400
 MEASURES = ("volume", "share")  # how many texts there are; how many of them hold the watched label
 VOLUME, SHARE = 0, 1
 

@@ -112,10 +112,9 @@ class Feed:
     def finish(self) -> Summary:
         """Raises DoxaError when no record has a usable time, UsageError when none of the first ones has the watched head."""
         store, taken = self.store, self.intake.finish()
-        is_first, schema = self.is_first, self.reader and self.reader.schema
         schema = self.reader.schema if self.reader else None
         if self.is_first and schema and schema.assumed and taken.n_counted and not store.database.execute("SELECT sum(judged) FROM counts").fetchone()[0]:
-            raise unknown_watch(self.values["watch"], {head: kind for head, kind in schema.heads.items() if head != schema.assumed})
+            raise unknown_watch(self.values["watch"], schema.met_heads)
         for name, value in self.values.items():
             if name not in ("by", "watch"):
                 store.set(name, value)

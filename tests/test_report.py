@@ -99,11 +99,12 @@ CONDITIONS = {
 }
 
 
+@pytest.mark.parametrize("as_stored", [True, False])
 @pytest.mark.parametrize("form", FORMATS)
-def test_conditions_in_every_format(files, records, form):
+def test_conditions_in_every_format(files, records, form, as_stored):
     for text, holds in CONDITIONS.items():  # not 90 processes, but what the command calls
         conditions = parse_conditions([text])
-        reader = read_columns(Source((str(files[form]),)), Wanted(where=(conditions[0].name,)))
+        reader = read_columns(Source((str(files[form]),)), Wanted(where=(conditions[0].name,), as_stored=as_stored))
         seen = aggregate(reader, Settings(conditions=conditions, n_examples=0))
         expected = [r for r in records if holds(r)]
         assert (seen.n_good, seen.n_unmet) == (len(expected), len(records) - len(expected)), text
@@ -148,6 +149,93 @@ def test_combined_groups_in_every_format(files, records, form):
     names = {g["name"]: g["values"] for g in seen["groups"] if g["kind"] == "value"}
     assert names["tags=a, source=reuters"] == {"tags": "a", "source": "reuters"} and seen["settings"]["by"] == "tags, source"
     assert seen["total"]["n"] == len(records) and "by=tags,source " in seen["signature"]
+
+
+def typed(table, zone="UTC"):
+    """With whole numbers as ids, instants as times and texts in dictionaries."""
+    table = table.set_column(0, "id", table.column("id").cast(pa.int64()))
+    place = table.schema.get_field_index("timestamp")
+    table = table.set_column(place, "timestamp", table.column("timestamp").cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("ms", zone)))
+    return table.set_column(table.schema.get_field_index("text"), "text", table.column("text").dictionary_encode())
+
+
+STORED = {
+    "plain": lambda table, path: pq.write_table(table, path, use_dictionary=False),
+    "one dictionary": lambda table, path: pq.write_table(table, path),
+    "many dictionaries": lambda table, path: pq.write_table(table, path, row_group_size=97),
+    "a dictionary of texts": lambda table, path: pq.write_table(table, path, use_dictionary=["text"], row_group_size=500),
+    "types": lambda table, path: pq.write_table(typed(table), path, row_group_size=1000),
+    "types in a zone": lambda table, path: pq.write_table(typed(table, "Asia/Shanghai"), path),
+    "large texts": lambda table, path: pq.write_table(table.cast(pa.schema([
+        field.with_type(pa.large_string()) if field.type == pa.string() else field for field in table.schema])), path),
+}
+ODD_TIMES = ["2026-10-03T07:00:00", "2026-10-03 08:00:00.5+02:00", "yesterday", None, "1760000000", "2026-10-03T09:00:00.123456789Z", "0001-01-01T00:00:00Z"]
+WAYS = ("--every 1d", "--by source --by tags --where text~dividend --assume-time-zone Asia/Shanghai", "--where id=17 --watch tags=a",
+        "--by text --since 2026-10-03 --where source!=bot --examples 0", "--last 3d --by field:retweets", "--false-alarms 1/week --watch topic=deals",
+        "--time-field text --by id --top 3")
+
+
+def stored_records(is_odd):
+    """Some ids and many texts are there twice; of odd ones some lack what others have."""
+    records = make_records(2000, 3)
+    for i, record in enumerate(records):
+        record |= {"id": str(i % 1900), "text": f"{record['text'].split()[0]} {i % 23}", "error": None}
+        if is_odd and i % 3 == 0:
+            record["timestamp"] = ODD_TIMES[i // 3 % len(ODD_TIMES)]
+        if is_odd and i % 50 == 1:
+            record["text"] = record["source"] = None
+        if is_odd and i % 70 == 2:
+            record["prediction"]["sentiment"] = None
+        if is_odd and i % 90 == 3:
+            record |= {"error": {"code": "empty_text"}, "prediction": None}
+    return records
+
+
+@pytest.fixture(scope="module")
+def told_of_lines(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "lines.jsonl"
+    told = {}
+    for is_odd in (False, True):
+        path.write_bytes(lines(stored_records(is_odd)))
+        told[is_odd] = [run("report", "--to", "json", *way.split(), path) for way in WAYS]
+    return told
+
+
+@pytest.mark.parametrize("stored, is_odd", [("many dictionaries", False), *((stored, "types" not in stored) for stored in STORED)])
+def test_what_is_stored_in_dictionaries_and_numbers_counts_as_its_texts(tmp_path, told_of_lines, stored, is_odd):
+    names = ["id", "timestamp", "text", "source", "retweets", "prediction", "error"]
+    table = pa.Table.from_pylist([{name: record[name] for name in names} for record in stored_records(is_odd)], pa.schema(
+        [(name, pa.string()) for name in names[:4]] + [("retweets", pa.int64()), pa.Table.from_pylist(make_records(9)).schema.field("prediction"),
+                                                      ("error", pa.struct([("code", pa.string())]))]))
+    STORED[stored](table, tmp_path / "stored.parquet")
+    for way, expected in zip(WAYS, told_of_lines[is_odd]):
+        done = run("report", "--to", "json", *way.split(), tmp_path / "stored.parquet")
+        assert (done.code, done.err) == (expected.code, expected.err.replace("lines.jsonl", "stored.parquet"))
+        assert settled(json.loads(done.out)) == settled(json.loads(expected.out)), way
+
+
+@pytest.mark.parametrize("flags", ["", "--last 30d", "--false-alarms 1/week"])
+def test_an_id_is_known_again_however_it_is_stored(tmp_path, flags):
+    records = stored_records(False)[:500]
+    STORED["types"](pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    STORED["many dictionaries"](pa.Table.from_pylist(records), tmp_path / "b.parquet")
+    (tmp_path / "c.jsonl").write_bytes(lines([{**record, "id": int(record["id"])} for record in records]))
+    seen = report(*flags.split(), "--where", "text~loan", *(tmp_path / name for name in ("a.parquet", "b.parquet", "c.jsonl")))
+    n = sum("loan" in record["text"] for record in records)
+    assert (seen["counted"], seen["duplicate_ids"]) == (3 * n, 2 * n)
+
+
+def test_a_prediction_that_is_a_text_is_told_also_from_a_dictionary(tmp_path):
+    pq.write_table(pa.table({"id": range(900), "prediction": ["{}"] * 900}), tmp_path / "a.parquet")
+    done = run("report", tmp_path / "a.parquet")
+    assert done.code == 2 and len(done.err_lines) == 1 and 'the column "prediction" holds texts' in done.err
+
+
+def settled(page):
+    """Without how a time was written, which an instant does not keep, and without the last digits of a mean, which depend on the portions."""
+    if isinstance(page, dict):
+        return {key: settled(value) for key, value in page.items() if key != "timestamp"}
+    return [settled(value) for value in page] if isinstance(page, list) else round(page, 9) if isinstance(page, float) else page
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,5 +1,6 @@
 """What every command shares: start, failures to exit codes, and the streams' last flush."""
 
+import gc
 import os
 import signal
 import sys
@@ -10,11 +11,14 @@ import click
 from doxa import __version__
 from doxa.errors import DoxaError, ExitCode, Interrupted, ReaderGone, Terminated
 
+# Python's usual ones look through all objects again and again while modules are imported, which make hundreds of thousands and throw none away.
+FEW_COLLECTIONS = (50_000, 20, 20)
 NAMES = ("tokenize", "finetune", "predict", "evaluate", "compare", "explain", "report", "alert")
 
 
 def run(command: click.Command, arguments: list[str] | None = None) -> None:
     """Run a command as a process: never returns. The exit code follows the table in `doxa.errors`."""
+    gc.set_threshold(*FEW_COLLECTIONS)
     code = _guarded(command, sys.argv[1:] if arguments is None else arguments)
     from doxa.records.standard import close_python_streams, remove_unfinished
 

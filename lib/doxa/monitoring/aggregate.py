@@ -1,5 +1,6 @@
 """Predictions to figures, in one pass and bounded memory."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,17 +14,18 @@ from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.latest import LatestTime
-from doxa.monitoring.portion import NO_TIME, Portion, encode, read_times, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import to_microseconds
 from doxa.records.columns import ColumnReader
 from doxa.records.conditions import good_rows, select
-from doxa.records.database import connect
+from doxa.records.database import connect, hash_of
 from doxa.records.groups import GroupNames
 from doxa.records.names import Named
 from doxa.records.prefetch import gather
 from doxa.records.spool import TableSpool
+from doxa.records.stored import encode, is_encoded, tell_all
 
 MINUTE_US = 60_000_000
 # Since 1972 the offset of every zone, hence every edge of a day or hour, is a multiple of 15 minutes.
@@ -42,7 +44,7 @@ def aggregate(reader: ColumnReader, settings: Settings, followers: Sequence[Foll
     latest = LatestTime(settings)
     with TableSpool() as spool:
         for table in _gathered(iter(reader)):
-            spool.add(table)
+            spool.add(tell_all(table))
             latest.add(read_times(good_rows(table), settings.assumed_zone)[0])
         return conclude(_count_tables(spool.read(), reader, latest.bound(), followers), reader)
 
@@ -51,6 +53,8 @@ def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Se
     counter = Counter(settings)
     for table in _gathered(tables):
         counter.add(table, reader)
+        if followers:
+            table = tell_all(table)
         for follow in followers:
             follow(table, reader)
     return counter
@@ -58,7 +62,8 @@ def _count_tables(tables: Iterator[pa.Table], reader: ColumnReader, settings: Se
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     for some in gather(tables, 4, patience_s=0.0):  # parsing goes on while the last ones are counted
-        yield pa.concat_tables(some)
+        for _, alike in itertools.groupby(some, key=lambda table: table.schema):
+            yield pa.concat_tables(alike)
 
 
 class Counter:
@@ -129,17 +134,10 @@ class Counter:
         for tally in self.tallies:
             tally.add(table)
         self._span(us)
-        ids, texts = table.column("id"), table.column("text")
-        self.database.register("hashed", pa.table({"id": ids, "text": texts}))
-        hashed = self.database.sql("SELECT hash(id) AS id, hash(text) AS text FROM hashed").to_arrow_table()
-        self.database.unregister("hashed")
-        hashes = {name: hashed.column(name).to_numpy() for name in ("id", "text")}
-        has_text = texts.is_valid().to_numpy()
-        self.ids.add(hashes["id"][ids.is_valid().to_numpy()] if ids.null_count else hashes["id"])
-        self.texts.add(hashes["text"][has_text] if texts.null_count else hashes["text"])
+        ids, texts = self._add_hashes(table, "id", self.ids), self._add_hashes(table, "text", self.texts)
         labels, is_judged, is_watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
         portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, is_judged, is_watched, scores, us,
-                          hashes["text"], hashes["id"], has_text)
+                          texts, ids, table.column("text").is_valid().to_numpy())
         if by:
             if any(pa.types.is_list(table.schema.field(name).type) for name in by):  # groups overlap: their sum is not the total
                 self.counts.add(portion, ALL)
@@ -147,6 +145,25 @@ class Counter:
         self.counts.add(portion)
         if self.settings.n_examples:
             self.candidates.add(portion)
+
+    def _add_hashes(self, table: pa.Table, name: str, counts: HashCounts) -> np.ndarray:
+        """Count the texts of a column by their hashes, and return these, any for null."""
+        column, known = table.column(name), f"hash:{name}"
+        if not is_encoded(column.type):
+            hashes = table.column(known).to_numpy() if known in table.schema.names else self._hash(column)
+            counts.add(hashes[column.is_valid().to_numpy()] if column.null_count else hashes)
+            return hashes
+        encoded = encode(column)
+        hashes, n_each = self._hash(encoded.dictionary), np.bincount(encoded.indices.drop_null(), minlength=len(encoded.dictionary))
+        counts.add(hashes[n_each > 0], n_each[n_each > 0])
+        return np.append(hashes, np.uint64(0))[pc.fill_null(encoded.indices, len(hashes)).to_numpy()]
+
+    def _hash(self, texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        """Those of texts, also where they are kept as whole numbers."""
+        self.database.register("hashed", pa.table({"text": texts}))
+        hashes = self.database.sql(f"SELECT {hash_of('text')} AS hash FROM hashed").to_arrow_table().column("hash").to_numpy()
+        self.database.unregister("hashed")
+        return hashes
 
     def _span(self, us: np.ndarray) -> None:
         timed = us[us != NO_TIME] if us.min() == NO_TIME else us  # mostly all have a time
@@ -159,6 +176,6 @@ class Counter:
 def _encoded(table: pa.Table, names: set[str]) -> pa.Table:
     """The table with the columns of texts among those named encoded once for all that counts them."""
     for place, field in enumerate(table.schema):
-        if field.name in names and pa.types.is_string(field.type):
+        if field.name in names and (pa.types.is_string(field.type) or is_encoded(field.type)):
             table = table.set_column(place, field.name, encode(table.column(place)))
     return table

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.monitoring.portion import Portion
+from doxa.records.stored import tell
 
 KEPT = 100  # different texts per group, by score of the watched label and again by time
 MOST_POOLED = 60_000
@@ -35,7 +36,8 @@ class Candidates:
         picked = picked[self._may_enter(keys, picked)]
         picked = np.sort(_leading(keys, picked))
         texts = _take(portion.table.select(["time", "id", "text"]), portion.rows[picked])
-        texts = texts.set_column(2, "text", pc.utf8_slice_codeunits(texts.column("text"), 0, TEXT_CHARACTERS))
+        texts = pa.table([*(tell(texts.column(name)) for name in ("time", "id")), pc.utf8_slice_codeunits(tell(texts.column("text")), 0, TEXT_CHARACTERS)],
+                         ["time", "id", "text"])
         texts = texts.append_column("label", portion.labels.take(pa.array(picked)).dictionary_decode())
         self._added.append(({name: values[picked] for name, values in keys.items()}, texts))
         self._n_added += len(picked)

@@ -1,8 +1,11 @@
 """Counts per group, label and slice of time. DuckDB adds them up; what is held grows with those, not with records."""
 
+import math
+
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from doxa.monitoring.portion import NO_TIME, Portion
 
@@ -14,24 +17,28 @@ ALL = -1  # the code under which every record counts once, where groups overlap
 class TimeCounts:
     """How many records every group has, per label of the watched head and per slice of `slice_us` microseconds.
 
-    Bucket edges must be multiples of `slice_us`. Rows wait, `COMPACT_ROWS` of them or as many as there are different ones, until they
-    are added up together: in a portion of the stream hardly two are alike."""
+    Bucket edges must be multiples of `slice_us`. The different rows of portions wait, `COMPACT_ROWS` of them or as many as are known, until
+    they are added up together: where times are fine, hardly two of a portion are alike."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, slice_us: int):
         self.database, self.slice_us = database, slice_us
         self.is_overlapping = False
         self._waiting: list[pa.Table] = []
         self._n_waiting, self._most_waiting = 0, COMPACT_ROWS
-        database.execute("CREATE TABLE counts (grp INTEGER, label VARCHAR, is_judged BOOLEAN, is_watched BOOLEAN, slice BIGINT, n BIGINT)")
+        database.execute("CREATE TEMP TABLE counts (grp INTEGER, label VARCHAR, is_judged BOOLEAN, is_watched BOOLEAN, slice BIGINT, n BIGINT)")
 
     def add(self, portion: Portion, code: int | None = None) -> None:
         """Count every membership of a portion, under its group or all under `code`."""
         self.is_overlapping |= code == ALL
-        n = len(portion.us)
+        slices, labels = portion.us // self.slice_us, portion.labels
+        first = slices.min(initial=0, where=portion.us != NO_TIME)
+        columns = [pc.fill_null(labels.indices, -1).to_numpy() + 1, portion.is_judged, portion.is_watched, np.maximum(slices - first + 1, 0)]
+        counts, (label, is_judged, is_watched, slices, *codes) = count_rows(columns + ([portion.codes] if code is None else []))
         self._waiting.append(pa.table({
-            "grp": portion.codes if code is None else np.full(n, code, np.int32), "label": portion.labels, "is_judged": portion.is_judged,
-            "is_watched": portion.is_watched, "slice": pa.array(portion.us // self.slice_us, mask=portion.us == NO_TIME)}))
-        self._n_waiting += n
+            "grp": np.full(len(counts), code, np.int32) if code is not None else codes[0].astype(np.int32),
+            "label": pa.DictionaryArray.from_arrays(pa.array(label - 1, pa.int32(), mask=label == 0), labels.dictionary),
+            "is_judged": is_judged.astype(bool), "is_watched": is_watched.astype(bool), "slice": pa.array(slices + first - 1, mask=slices == 0), "n": counts}))
+        self._n_waiting += len(counts)
         if self._n_waiting >= self._most_waiting:
             self._add_up()
 
@@ -39,8 +46,8 @@ class TimeCounts:
         if not self._waiting:
             return
         self.database.register("waiting", pa.concat_tables(self._waiting).unify_dictionaries())
-        self.database.execute("CREATE OR REPLACE TABLE counts AS SELECT grp, label, is_judged, is_watched, slice, sum(n)::BIGINT AS n "
-                              "FROM (FROM counts UNION ALL SELECT *, 1 FROM waiting) GROUP BY ALL")
+        self.database.execute("CREATE OR REPLACE TEMP TABLE counts AS SELECT grp, label, is_judged, is_watched, slice, sum(n)::BIGINT AS n "
+                              "FROM (FROM counts UNION ALL FROM waiting) GROUP BY ALL")
         self.database.unregister("waiting")
         self._waiting, self._n_waiting = [], 0
         self._most_waiting = max(COMPACT_ROWS, self.database.execute("SELECT count(*) FROM counts").fetchall()[0][0])
@@ -119,3 +126,23 @@ class FoldedCounts:
         """The buckets that slices of time are in, and which of them are in one."""
         place = np.searchsorted(self.starts, slices, side="right") - 1
         return place, (place >= 0) & (place < self.n_buckets)
+
+
+def count_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return how often every different row of columns of whole numbers from 0 on comes, and the columns of these rows."""
+    sizes = [int(column.max(initial=0)) + 1 for column in columns]
+    n_keys = math.prod(sizes)
+    if n_keys > np.iinfo(np.int64).max:
+        rows, counts = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
+        return counts, list(rows.T)
+    keys = np.zeros(len(columns[0]), np.int64)
+    for column, size in zip(columns, sizes):
+        keys *= size
+        keys += column
+    if n_keys <= 4 * len(keys):
+        counts = np.bincount(keys)
+        keys = np.flatnonzero(counts)
+        counts = counts[keys]
+    else:
+        keys, counts = np.unique(keys, return_counts=True)
+    return counts, list(np.unravel_index(keys, sizes))

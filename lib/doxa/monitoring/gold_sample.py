@@ -99,7 +99,7 @@ class GoldSample:
 
     def _tables(self, head: str) -> tuple[ColumnReader, list[pa.Table]]:
         if head not in self._read:
-            reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, f"field:{head}")))
+            reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, f"field:{head}"), as_stored=False))
             try:
                 self._read[head] = reader, self._without_repeats(list(reader))
             except UsageError as error:

@@ -17,32 +17,39 @@ class HashCounts:
         self._pending: list[np.ndarray] = []
         self._n_pending = self._n_repeats = 0
 
-    def add(self, hashes: np.ndarray) -> None:
+    def add(self, hashes: np.ndarray, counts: np.ndarray | None = None) -> None:
+        """Count hashes, each once or as often as `counts` tells (at least 1)."""
+        if counts is not None:
+            fresh, place = np.unique(hashes, return_inverse=True)
+            self._merge(fresh, np.bincount(place, counts, len(fresh)).astype(np.int64))
+            return
         self._pending.append(hashes)
         self._n_pending += len(hashes)
         if self._n_pending >= N_PENDING:
-            self._merge()
+            self._settle()
 
     @property
     def n_repeats(self) -> int:
         """How many hashes had been seen before."""
-        self._merge()
+        self._settle()
         return self._n_repeats
 
     def count(self, hashes: np.ndarray) -> np.ndarray:
         """How often each was seen, at least 1."""
-        self._merge()
+        self._settle()
         if not len(self.values):
             return np.ones(len(hashes), np.int64)
         places = np.minimum(np.searchsorted(self.values, hashes), len(self.values) - 1)
         return np.where(self.values[places] == hashes, self.counts[places], 1)
 
-    def _merge(self) -> None:
-        if not self._n_pending:
-            return
-        fresh, counts = np.unique(np.concatenate(self._pending), return_counts=True)
-        self._n_repeats += self._n_pending
-        self._pending, self._n_pending = [], 0
+    def _settle(self) -> None:
+        if self._n_pending:
+            pending, self._pending, self._n_pending = np.concatenate(self._pending), [], 0
+            self._merge(*np.unique(pending, return_counts=True))
+
+    def _merge(self, fresh: np.ndarray, counts: np.ndarray) -> None:
+        """Count different hashes, ascending."""
+        self._n_repeats += int(counts.sum())
         if len(self.values):
             places = np.searchsorted(self.values, fresh)
             is_known = self.values[np.minimum(places, len(self.values) - 1)] == fresh

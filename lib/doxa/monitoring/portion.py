@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from doxa.monitoring.settings import Watch
 from doxa.monitoring.times import read_instants
 from doxa.records.groups import GroupNames, spread_lists
+from doxa.records.stored import encode
 
 NO_TIME = np.int64(-(2**62))  # stands for "without a time" among microseconds, before all of them
 
@@ -53,11 +54,6 @@ def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:
     rows, codes = np.unique(np.stack([rows, codes]), axis=1)
     aligned = {name: getattr(portion, name)[rows] for name in ("is_judged", "is_watched", "scores", "us", "hashes", "ids", "has_text")}
     return Portion(portion.table, rows, codes.astype(np.int32), portion.labels.take(pa.array(rows)), **aligned)
-
-
-def encode(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """The texts of a column as places in a dictionary, which is what every count of them begins with."""
-    return column.dictionary_encode().combine_chunks()
 
 
 def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray, np.ndarray]:

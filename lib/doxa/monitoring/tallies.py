@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.monitoring.figures import HeadCounts, Share
-from doxa.monitoring.portion import encode
+from doxa.records.stored import encode
 
 
 class LabelTally:
@@ -23,7 +23,8 @@ class LabelTally:
         labels = encode(column if self.kind == "label" else _distinct_labels(column))
         counts = np.bincount(labels.indices.drop_null(), minlength=len(labels.dictionary))
         for label, n in zip(labels.dictionary.to_pylist(), counts.tolist()):
-            self.counts[label] = self.counts.get(label, 0) + n
+            if n:
+                self.counts[label] = self.counts.get(label, 0) + n
 
     def conclude(self) -> HeadCounts:
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import UsageError
+from doxa.records.stored import encode, is_encoded, tell
 
 PROBLEMS = ("no_time", "naive_time", "bad_time")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -21,21 +22,29 @@ _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60")
 
 
 def read_instants(times: pa.ChunkedArray, assumed_zone: ZoneInfo | None) -> tuple[pa.Array, dict[str, int]]:
-    """Return microseconds since 1970 (int64, null where there is no usable time) and how many texts had which problem.
+    """Return microseconds since 1970 (int64, null where there is no usable time) and how many times had which problem.
+
+    `times` are texts, also in a dictionary, or instants.
 
     Understood are ISO 8601 with a zone, seconds since 1970 as 9 or 10 digits (a fraction may follow) and milliseconds as
     12 or 13. A time without a zone is local to `assumed_zone` (the earlier one where a clock change makes two), or the
     problem `naive_time`. A leap second counts as the first moment after it.
     """
     n_missing = {"no_time": times.null_count} if times.null_count else {}
-    instants = _at_once(times)
+    places, texts = None, times
+    if is_encoded(times.type):
+        encoded = encode(times)
+        places, texts = encoded.indices, pa.chunked_array([encoded.dictionary])
+    instants = _at_once(texts)
     if instants is not None:
-        return instants, n_missing
-    naive = _naive_at_once(times, assumed_zone)
+        return _at(instants, places), n_missing
+    if pa.types.is_timestamp(times.type):
+        return read_instants(tell(times), assumed_zone)
+    naive = _naive_at_once(texts, assumed_zone)
     if naive is not None:
         n_naive = 0 if assumed_zone else len(times) - times.null_count
-        return naive, n_missing | ({"naive_time": n_naive} if n_naive else {})
-    encoded = times.combine_chunks().dictionary_encode()
+        return _at(naive, places), n_missing | ({"naive_time": n_naive} if n_naive else {})
+    encoded = encode(times)
     known = [read_instant(text, assumed_zone) for text in encoded.dictionary.to_pylist()]
     problems = n_missing
     for item in pc.value_counts(encoded.indices.drop_null()).to_pylist():
@@ -46,10 +55,14 @@ def read_instants(times: pa.ChunkedArray, assumed_zone: ZoneInfo | None) -> tupl
     return values.take(encoded.indices), problems
 
 
+def _at(values: pa.Array, places: pa.Array | None) -> pa.Array:
+    return values if places is None else values.take(places)
+
+
 def _at_once(times: pa.ChunkedArray) -> pa.Array | None:
-    """The fast way where all times are plain ISO 8601 with a zone, else None."""
+    """The fast way where all times are instants or plain ISO 8601 with a zone, else None."""
     try:
-        return _plausible(times.cast(pa.timestamp("us", "UTC")))
+        return _plausible(times.cast(pa.timestamp("us", "UTC"), safe=False))  # finer than a microsecond is cut off
     except pa.ArrowInvalid:
         return None
 

@@ -1,12 +1,13 @@
 """The fast path of counting: blocks of JSON Lines without a surprise, parsed at once by DuckDB."""
 
 import threading
+from collections.abc import Sequence
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from doxa.records.database import connect
+from doxa.records.database import connect, hash_of
 from doxa.records.lines import Block
 from doxa.records.place import open_nameless_file
 from doxa.records.strict import is_strict
@@ -15,16 +16,15 @@ LONGEST_LINE_BYTES = 2 << 20  # DuckDB reads in pieces of twice that
 
 
 class CleanParser:
-    """Parses blocks, in several threads at once, into the columns of a schema of strings, doubles, structs and lists."""
+    """Parses blocks, in several threads at once, into the columns of a schema of strings, doubles, structs and lists.
 
-    def __init__(self, schema: pa.Schema):
-        self.database = connect()
-        self.database.execute("SET threads = 1")  # blocks are parsed side by side: half a block each would make two wait for one another
-        # Every block comes in a file of the same name: what DuckDB remembered of the last one would be wrong.
-        self.database.execute("SET enable_external_file_cache = false")
+    `hashed` names columns of texts of which hash:NAME is wanted, too (uint64, of a null as well)."""
+
+    def __init__(self, schema: pa.Schema, hashed: Sequence[str] = ()):
         self.own = threading.local()  # what a thread parses with: a connection, and a file for blocks that lie in none
         columns = ", ".join(f"{_quoted(field.name)}: {_quoted(_sql_type(field.type))}" for field in schema)
-        self.query = (f"FROM read_json('%s', columns = {{{columns.replace('%', '%%')}}}, format = 'newline_delimited', "
+        hashes = "".join(f", {hash_of(_identifier(name))} AS {_identifier('hash:' + name)}" for name in hashed).replace("%", "%%")
+        self.query = (f"SELECT *{hashes} FROM read_json('%s', columns = {{{columns.replace('%', '%%')}}}, format = 'newline_delimited', "
                       f"compression = 'uncompressed', maximum_object_size = {LONGEST_LINE_BYTES})")
 
     def parse(self, block: Block) -> list[pa.RecordBatch] | None:
@@ -49,7 +49,7 @@ class CleanParser:
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self.own, "connection"):
-            self.own.connection = self.database.cursor()
+            self.own.connection = connect()
         return self.own.connection
 
     def _put(self, data: bytes) -> str:
@@ -63,10 +63,14 @@ class CleanParser:
 
 def _sql_type(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
-        return "STRUCT(" + ", ".join('"' + field.name.replace('"', '""') + '" ' + _sql_type(field.type) for field in kind) + ")"
+        return "STRUCT(" + ", ".join(_identifier(field.name) + " " + _sql_type(field.type) for field in kind) + ")"
     if pa.types.is_list(kind):
         return _sql_type(kind.value_type) + "[]"
     return {pa.string(): "VARCHAR", pa.float64(): "DOUBLE"}[kind]
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(text: str) -> str:

@@ -84,7 +84,7 @@ class ColumnReader:
             if not self.schema.is_settled:
                 self._settle(block, name)
             if self.schema.is_settled and not self.schema.has_entries:
-                self._parser = self._parser or CleanParser(pa.schema(list(self.schema.types.items())))
+                self._parser = self._parser or CleanParser(pa.schema(list(self.schema.types.items())), tuple(dict.fromkeys(self.schema.hashed.values())))
                 yield from map_ahead(itertools.chain([block], blocks), self._parser.parse, self._n_parsing)
             else:
                 yield block, None
@@ -126,7 +126,7 @@ class ColumnReader:
             yield from tables.read_csv(stream)
         elif kind == "parquet":
             names = self.wanted.fields()
-            yield from tables.read_parquet(stream, None if names is None else names | {tables.OVERFLOW})
+            yield from tables.read_parquet(stream, None if names is None else names | {tables.OVERFLOW}, self.wanted.as_stored)
         else:
             yield from tables.joined(tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream))
 
@@ -155,7 +155,7 @@ class ColumnReader:
             yield from self._read_records(records)
 
     def _flatten(self, batches: list[pa.RecordBatch]) -> pa.Table:
-        return self._count(pa.Table.from_batches(map(self.schema.flatten, batches), self.schema.arrow()))
+        return self._count(pa.Table.from_batches(list(map(self.schema.flatten, batches))) if batches else self.schema.arrow().empty_table())
 
     def _count(self, table: pa.Table) -> pa.Table:
         errors = table.column("error")

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.records.names import Named
+from doxa.records.stored import encode, is_encoded
 
 EXAMPLE = "such as topic=credit, source!=bot, sentiment.score>=0.8 or text~dividend"
 _PARTS = re.compile(r"(.*?)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", re.DOTALL)
@@ -34,7 +35,7 @@ class Condition:
         return self.text
 
     def holds(self, column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-        """Return booleans without nulls, one for each row of the column it names: string, list<string> or double.
+        """Return booleans without nulls, one for each row of the column it names: string, also as a dictionary, list<string> or double.
 
         `=` and `!=` compare numbers by value where both sides are numbers as JSON writes them, all else as text; `~` looks
         for the value inside the text, whatever the case; the orders hold for numbers alone, as doubles. A list is equal to
@@ -42,6 +43,9 @@ class Condition:
         """
         if pa.types.is_list(column.type):
             return self._holds_for_any(column)
+        if is_encoded(column.type):
+            whole = encode(column)
+            return pc.fill_null(self.holds(whole.dictionary).take(whole.indices), False)
         if pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), None, column)  # what cannot be compared is missing
             return pc.fill_null(self._compare_numbers(column), False)

@@ -62,11 +62,11 @@ class HeadColumns:
             row[f"model:{self.name}"] = as_text(entry.get("model"))
         return row
 
-    def flatten(self, entry: pa.Array | None, n: int) -> dict[str, pa.Array]:
-        """The columns of N entries; `entry` is their struct, None where there is none."""
+    def flatten(self, entry: pa.Array | None, n: int, is_stored: bool = False) -> dict[str, pa.Array]:
+        """The columns of N entries; `entry` is their struct, None where there is none. `is_stored` leaves labels in a dictionary that came in one."""
         columns: dict[str, pa.Array] = {}
         if self.kind != "number":
-            columns[self.main] = member(entry, self.kind, _FLAT_TYPES[self.kind], n)
+            columns[self.main] = member(entry, self.kind, _FLAT_TYPES[self.kind], n, is_stored)
         if self.kind == "label":  # a score without its label says nothing
             columns[f"score:{self.name}"] = pc.if_else(pc.is_valid(columns[self.main]), member(entry, "score", pa.float64(), n),
                                                       pa.scalar(None, pa.float64()))
@@ -125,13 +125,14 @@ def find_kind(entry: Iterable[str], kinds: Mapping[str, str]) -> str | None:
     return next((kind for key, kind in known.items() if key in entry), None)
 
 
-def member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int) -> pa.Array | None:
-    """A member of a struct column, null where the struct is; a column of nulls where there is none."""
+def member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int, is_stored: bool = False) -> pa.Array | None:
+    """A member of a struct column, null where the struct is; a column of nulls where there is none. Where `is_stored`, one may be a dictionary of the type."""
     if column is not None and pa.types.is_struct(column.type) and column.type.get_field_index(name) >= 0:
         found = pc.struct_field(column, name)
         if kind == pa.float64() and (pa.types.is_string(found.type) or pa.types.is_large_string(found.type)):
             return read_numbers(found)
-        return found if kind is None or found.type == kind else found.cast(kind)
+        may_stay = kind is None or found.type == kind or is_stored and pa.types.is_dictionary(found.type) and found.type.value_type == kind
+        return found if may_stay else found.cast(kind)
     return None if kind is None else pa.nulls(n, kind)
 
 

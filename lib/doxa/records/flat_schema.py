@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import UsageError
-from doxa.records import tables
 from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
 from doxa.records.names import Named, field_names, resolve_name
 from doxa.records.record import Record
+from doxa.records.stored import is_encoded, tell
 from doxa.records.text_fields import texts_in_words
 
 TIME_FIELDS = ("timestamp", "time", "created_at", "publish_time", "date")
@@ -26,7 +26,8 @@ class Wanted:
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
     `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
     number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
-    beside the gold label."""
+    beside the gold label. `as_stored` leaves columns of texts in the type they are stored in, where that is a dictionary, for ids also whole numbers, and for
+    times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
@@ -38,6 +39,7 @@ class Wanted:
     with_model: bool = False
     kinds: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
+    as_stored: bool = False
 
     def fields(self) -> set[str] | None:
         """The fields of a record that may be read; None where gold labels are, which any field may hold."""
@@ -86,6 +88,12 @@ class FlatSchema:
     def has_entries(self) -> bool:
         """Whether entries are kept whole, which have no columns: then records are read one by one, whatever they come in."""
         return any(isinstance(head, EntryColumn) for head in self._columns)
+
+    @property
+    def hashed(self) -> dict[str, str]:
+        """The columns of which hashes are wanted, and the fields that they are read from."""
+        fields = {"id": self.wanted.id_field, "text": self.wanted.text_field}
+        return {part: name for part, name in fields.items() if name} if self.wanted.as_stored else {}
 
     # --- which there are
 
@@ -206,23 +214,25 @@ class FlatSchema:
 
     def flatten(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns of a batch that holds `prediction` as a struct."""
-        n = batch.num_rows
+        n, is_stored = batch.num_rows, self.wanted.as_stored
         code = member(_column(batch, "error"), "code", pa.string(), n)
         prediction = _column(batch, "prediction")
         columns: dict[str, pa.Array] = {
-            "id": _text(_column(batch, self.wanted.id_field), n),
-            "time": _text(_column(batch, self._time_field), n),
-            "text": _text(_column(batch, self.wanted.text_field), n),
+            "id": _texts(_column(batch, self.wanted.id_field), n, is_stored, pa.types.is_integer),
+            "time": _texts(_column(batch, self._time_field), n, is_stored, _is_instant),
+            "text": _texts(_column(batch, self.wanted.text_field), n, is_stored),
         }
         has_any = pa.array(np.zeros(n, bool))
         for head in self._columns:
-            columns |= head.flatten(member(prediction, head.name, None, n), n)
+            columns |= head.flatten(member(prediction, head.name, None, n), n, is_stored)
             has_any = pc.or_(has_any, pc.is_valid(columns[head.main]))
         columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction", pa.string()))
         for name in self._fields:
-            columns[f"field:{name}"] = _text(_column(batch, name), n)
-        schema = self.arrow()
-        return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+            columns[f"field:{name}"] = _texts(_column(batch, name), n, is_stored)
+        hashes = {part: batch.schema.get_field_index(f"hash:{name}") for part, name in self.hashed.items()}
+        columns |= {f"hash:{part}": batch.column(index) for part, index in hashes.items() if index >= 0}
+        names = [name for name in (*self.arrow().names, "hash:id", "hash:text") if name in columns]
+        return pa.RecordBatch.from_arrays([columns[name] for name in names], names)
 
     def arrow(self) -> pa.Schema:
         fields = [(name, pa.string()) for name in ("error", "id", "time", "text")]
@@ -236,25 +246,17 @@ def error_code(record: Record) -> str | None:
     return record.get("error")["code"] if record.carries_error else None
 
 
-# Their texts in Arrow are those of `tables.python_values`, in one step.
-_CAST_AS_JSON = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_large_string, pa.types.is_string_view)
-
-
 def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:
     index = batch.schema.get_field_index(name) if name else -1
     return None if index < 0 else batch.column(index)
 
 
-def _text(column: pa.Array | None, n: int) -> pa.Array:
+def _texts(column: pa.Array | None, n: int, is_stored: bool, may_stay: Callable[[pa.DataType], bool] = is_encoded) -> pa.Array:
+    """The texts of a column, or where `is_stored` the column itself if it may stay as it is."""
     if column is None:
         return pa.nulls(n, pa.string())
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_string(column.type):
-        return column
-    if any(is_kind(column.type) for is_kind in _CAST_AS_JSON):
-        return column.cast(pa.string())
-    if pa.types.is_timestamp(column.type):
-        unzoned = column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))  # pyarrow writes these forty times as fast
-        return pc.binary_join_element_wise(pc.replace_substring(unzoned.cast(pa.string()), " ", "T"), "Z" if column.type.tz else "", "")
-    return pa.array([as_text(value) for value in tables.python_values(column)], pa.string())
+    return column if is_stored and (is_encoded(column.type) or may_stay(column.type)) else tell(column)
+
+
+def _is_instant(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) and kind.tz is not None

@@ -24,6 +24,7 @@ MARK = b"doxa"  # key in the schema metadata of what doxa wrote
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 OVERFLOW = "_more"  # JSON text of the fields of a record that fit no column
 BATCH_ROWS, LARGE_BATCH_ROWS = 4096, 1 << 16
+MOST_PLACE_BYTES = 8
 
 
 class RowFields:
@@ -201,17 +202,37 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
             raise _damaged(stream.name, "Arrow file", error) from None
 
 
-def read_parquet(stream: ByteStream, wanted: set[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a Parquet file, all columns or the wanted ones; pages with a check sum are verified."""
+def read_parquet(stream: ByteStream, wanted: set[str] | None = None, is_encoded: bool = False) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a Parquet file, all columns or the wanted ones; pages with a check sum are verified.
+
+    `is_encoded` leaves texts in the dictionaries that they are stored in; of one whole group of rows is a dictionary, hence no batch is of two."""
     with _seekable(stream) as place:
         try:
             with pq.ParquetFile(place, page_checksum_verification=True) as file:
-                columns = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
-                for batch in file.iter_batches(BATCH_ROWS if columns is None else LARGE_BATCH_ROWS, columns=columns):
-                    batch.validate(full=True)
-                    yield batch
+                metadata, names = file.metadata, file.schema_arrow.names
+            encoded = _encoded_columns(metadata) if is_encoded else []
+            columns = None if wanted is None else [name for name in names if name in wanted]
+            with pq.ParquetFile(place, page_checksum_verification=True, metadata=metadata, read_dictionary=encoded) as file:
+                for groups in [[i] for i in range(metadata.num_row_groups)] if encoded else [None]:
+                    for batch in file.iter_batches(BATCH_ROWS if columns is None else LARGE_BATCH_ROWS, row_groups=groups, columns=columns):
+                        batch.validate(full=True)
+                        yield batch
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(stream.name, "Parquet file", error) from None
+
+
+def _encoded_columns(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of texts, none of them in lists, that lie in dictionaries throughout: a place in one takes a few bytes a value."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    found = []
+    for place in range(metadata.num_columns):
+        column = metadata.schema.column(place)
+        chunks = [group.column(place) for group in groups]
+        is_text = column.logical_type.type == "STRING" and not column.max_repetition_level and column.path not in (OVERFLOW, "prediction")
+        if (is_text and chunks and all(chunk.has_dictionary_page for chunk in chunks)
+                and sum(chunk.total_uncompressed_size for chunk in chunks) <= MOST_PLACE_BYTES * metadata.num_rows):
+            found.append(column.path)
+    return found
 
 
 def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:

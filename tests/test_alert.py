@@ -73,7 +73,8 @@ def test_a_burst_is_told_once_and_resolved(state):
     assert 0.2 < alert["expected"] < 0.4 and alert["p"] < 1e-4 and alert["recurrence_s"] > 365 * 86_400
     negative = {record["id"] for record in make_days(40, 42, BURST) if record["prediction"]["sentiment"]["label"] == "negative"}
     assert len(alert["examples"]) == 3 and set(alert["examples"]) <= negative
-    assert lines_told[-1]["id"] == alert["id"] or any(line["id"] == alert["id"] for line in lines_told[1:])
+    resolved = next(line for line in lines_told if line["kind"] == "resolved" and line.get("series") == "credit")
+    assert resolved["alert"] == alert["id"] == "topic=credit|share|2026-02-14T00:00:00+00:00"
 
 
 def test_more_texts_are_told_as_such(state):
@@ -218,9 +219,77 @@ def test_prometheus_file(state, tmp_path):
     told(state, make_days(40, 42, BURST | {hostile: (30, 0.1)}), "--prometheus", path)
     text = path.read_text()
     assert 'doxa_alert_open{series="credit",measure="share"} 1' in text and "# TYPE doxa_texts gauge" in text
-    assert r'doxa_texts{series="a\"b\\c d{}"}' in text
+    assert r'doxa_texts{series="a\"b\\c\nd{}"}' in text
     for line in text.splitlines():
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
+
+
+def test_names_that_look_alike_stay_apart(tmp_path):
+    """All texts, a series called all, one without a name, and two that differ by a line break."""
+    names, path = ["all", "", "x\ny", "x y", "(empty)"], tmp_path / "names.db"
+    records = [record | {"source": name} for i, name in enumerate(names) for record in make_days(0, 40, {"credit": (9, 0.1)}, seed=i)]
+    burst = [record | {"source": name} for i, name in enumerate(names) for record in make_days(40, 42, {"credit": (90, 0.7)}, seed=i)]
+    burst += [record | {"source": name} for i, name in enumerate(names) for record in make_days(42, 49, {"credit": (9, 0.1)}, seed=i)]
+    for place, record in enumerate(records + burst):
+        record["id"] = place
+    told(path, records, *STRICT, "--by", "source")
+    lines_told = told(path, burst, "--prometheus", tmp_path / "doxa.prom")
+    ids = [line["id"] for line in lines_told]
+    assert len(ids) == len(set(ids)) and {line.get("series") for line in lines_told} == {None, *names}
+    assert {line["kind"] for line in lines_told} == {"alert", "resolved"} and all("source=: " not in line["text"] for line in lines_told)
+    samples = [line.rpartition(" ")[0] for line in (tmp_path / "doxa.prom").read_text().splitlines() if line[0] != "#"]
+    assert len([sample for sample in samples if sample.startswith("doxa_texts{")]) == 6
+    named = [sample for sample in samples if "(empty)" not in sample]  # which a series may be called as well
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("flags", [(), ("--by", "source"), ("--by", "head:topic", "--by", "source", "--where", "lang!=xx", "--where", "topic.score>=0.1")])
+def test_records_that_lack_what_a_state_counts_by_are_of_all_texts(tmp_path, flags):
+    path = tmp_path / "bare.db"
+    records = [record | {"source": "wire", "lang": "en"} for record in make_days(0, 5, CALM)]
+    told(path, records, "--every", "1d", *flags)
+    bare = [{key: value for key, value in record.items() if key not in ("source", "lang")} | {"prediction": {"sentiment": record["prediction"]["sentiment"]}}
+            for record in make_days(5, 6, CALM)]
+    assert told(path, bare) == []
+    n_before = len(records)
+    n = len(bare) if not flags or "--where" not in flags else 0  # no condition holds for what is missing
+    assert rows(path, "SELECT sum(n) FROM counts WHERE series = 0") == [(n_before + n,)]
+    assert rows(path, "SELECT sum(n) FROM counts WHERE series > 0") == [(n_before,)]
+
+
+def test_a_state_of_volume_alone_stays_one(tmp_path):
+    path = tmp_path / "volume.db"
+    records = make_days(0, 6, CALM)
+    without = [record | {"prediction": {"topic": record["prediction"]["topic"]}} for record in records if record["timestamp"] < "2026-01-10"]
+    told(path, without, "--every", "1d")
+    told(path, [record for record in records if record["timestamp"] >= "2026-01-10"])
+    assert rows(path, "SELECT sum(n), sum(watched) FROM counts WHERE series = 0") == [(len(records), 0)]
+
+
+def test_times_of_another_zone_are_no_flood(tmp_path):
+    """Local times of Beijing, written as if they were UTC, look like eight hours to come: they wait for their time."""
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    moments = [now - dt.timedelta(minutes=10 + 20 * i) for i in range(30 * 72)][::-1]
+    records = [{"id": i, "text": f"text {i}", "timestamp": moment.isoformat(), "prediction": {"sentiment": {"label": "neutral", "score": 0.9}}}
+               for i, moment in enumerate(moments)]
+    path, n, later = tmp_path / "zone.db", len(moments) - 90, dt.timedelta(hours=8)
+    shifted = [record | {"timestamp": (moment + later).isoformat()} for record, moment in zip(records, moments)]
+    told(path, shifted[:n], "--every", "1d", "--false-alarms", "1/day")
+    assert told(path, shifted[n:], err="24 records are stamped later than the clock here, and wait for their time") == []
+    assert rows(path, "SELECT sum(n) FROM counts") == [(len(records),)] and rows(path, "SELECT sum(n) FROM ahead") == [(24,)]
+    with sqlite3.connect(path) as database:  # as if eight hours had gone by, and nothing more had come
+        database.execute("UPDATE ahead SET time = time - 28801")
+        database.execute("UPDATE settings SET value = ? WHERE name = 'watermark'", (json.dumps(now.timestamp()),))
+    assert told(path, []) == [] and rows(path, "SELECT count(*) FROM ahead") == [(0,)]
+
+
+def test_a_state_of_the_first_schema_is_brought_up(state):
+    with sqlite3.connect(state) as database:
+        database.execute("DROP TABLE ahead")
+        database.execute("PRAGMA user_version = 1")
+    assert run("alert", "--state", state, "--show").code == 0
+    assert any(line["kind"] == "alert" for line in told(state, make_days(40, 42, BURST)))
+    assert rows(state, "PRAGMA user_version") == [(2,)]
 
 
 def test_hostile_names_and_texts_stay_harmless(state):
@@ -239,6 +308,14 @@ def test_show_tells_what_the_state_knows(state):
     figures = json.loads(run("alert", "--state", state, "--show", "--to", "jsonl").out)
     credit = next(row for row in figures["series"] if row["name"] == "credit")
     assert credit["open"].keys() >= {"share"} and 25 < credit["expected_n"] < 60
+
+
+def test_show_of_a_state_that_knows_nothing(tmp_path):
+    (tmp_path / "empty.db").write_bytes(b"")
+    assert run("alert", "--state", tmp_path / "new.db", stdin=b"").code == 0
+    for name in ("empty.db", "new.db"):
+        done = run("alert", "--state", tmp_path / name, "--show")
+        assert (done.code, done.out) == (0, b"no record was counted yet; the first ones settle what is watched, by what, per 1h (UTC)\n")
 
 
 def test_an_empty_feed(state):

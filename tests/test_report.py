@@ -297,6 +297,43 @@ def test_false_alarms_mark_what_alert_would_have_told(tmp_path, to):
         assert page.count('class="marks"') == with_alerts and "Alerts: share from 2026-02-14 00:00" in page
 
 
+def test_alerts_stand_in_csv_where_they_are(tmp_path):
+    path = tmp_path / "archive.jsonl"
+    path.write_bytes(lines(MOVED))
+    flags = ("--every", "1d", "--false-alarms", "1/year")
+    table = list(csv.DictReader(run("report", *flags, "--to", "csv", path).out.decode().splitlines()))
+    page = report(*flags, path)
+    told = {(alert.get("series"), alert["measure"], alert["since"][:10]) for alert in page["alerts"] if alert["kind"] == "alert"}
+    assert told and told <= {(row["group"] if row["kind"] == "value" else None, measure, row["start"][:10]) for row in table for measure in row["alerts"].split()}
+    assert sum(bool(row["alerts"]) for row in table) < len(table) / 4 and "alerts" not in run("report", "--to", "csv", path).out.decode().splitlines()[0]
+
+
+def test_overlapping_groups_that_are_not_shown_are_told_and_not_summed(tmp_path):
+    chance = random.Random(4)
+    records = [{"text": f"t {i}", "prediction": {"tags": {"labels": chance.sample([f"l{k}" for k in range(40)], 4)}}} for i in range(300)]
+    (tmp_path / "many.jsonl").write_bytes(lines(records))
+    page = report("--by", "tags", tmp_path / "many.jsonl")
+    sizes = sorted((sum(f"l{k}" in record["prediction"]["tags"]["labels"] for record in records) for k in range(40)), reverse=True)
+    assert [group["n"] for group in page["groups"]] == sizes[:20]
+    assert f"20 more groups are not shown, none of more than {sizes[20]} texts; see --top" in page["notes"]
+    for kind in ("terminal", "markdown", "html", "csv"):
+        assert run("report", "--by", "tags", "--to", kind, tmp_path / "many.jsonl").code == 0
+
+
+def test_a_text_that_is_told_over_and_over_is_among_the_examples_of_its_group(tmp_path):
+    records = [record | {"source": "a"} for record in make_days(0, 4, {"credit": (60, 0.3)})]
+    rumour = "The bank will close its doors on Friday, a friend who works there says"
+    for i, record in enumerate(records[::6]):
+        record["text"], record["prediction"]["sentiment"]["score"] = f"{rumour}{'!' * (i % 3)} {i}", 0.2
+    records += [record | {"id": f"b{i}", "source": "b"} for i, record in enumerate(records[::6][:3])]
+    (tmp_path / "rumour.jsonl").write_bytes(lines(records))
+    page = report("--by", "source", "--every", "1d", tmp_path / "rumour.jsonl")
+    told = {group["name"]: [(example["why"], example["count"]) for example in group["examples"] if rumour in example["text"]] for group in page["groups"]}
+    n = len(records[:-3][::6])
+    assert told["a"][0][0] == "told most often" and n / 2 < told["a"][0][1] <= n
+    assert [count for _, count in told["b"]] == [3]
+
+
 def test_what_moved_is_told_of_the_last_days_alone_by_all_that_went_before(tmp_path):
     path = tmp_path / "archive.jsonl"
     path.write_bytes(lines(MOVED))

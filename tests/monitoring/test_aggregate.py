@@ -7,6 +7,7 @@ from collections import Counter
 from zoneinfo import ZoneInfo
 
 import pytest
+from batches import count, row
 
 from doxa.errors import UsageError
 from doxa.monitoring.aggregate import aggregate
@@ -146,14 +147,25 @@ def test_times_of_every_spelling(tmp_path):
     assert assumed.n_untimed == {"no_time": 1, "bad_time": 2}
 
 
-def test_last_bucket_is_marked_incomplete(tmp_path):
+def test_first_and_last_bucket_are_marked_incomplete(tmp_path):
     def record(time):
         return {"text": "x", "timestamp": time, "prediction": {"sentiment": {"label": "negative", "score": 0.5}}}
 
     figures = report(tmp_path, [record("2024-01-01T10:00Z"), record("2024-01-03T09:00Z")], every=parse_every("1d"))
-    assert [bucket.is_complete for bucket in figures.groups[0].buckets] == [True, True, False]
+    assert [bucket.is_complete for bucket in figures.groups[0].buckets] == [False, True, False]
     assert [bucket.n for bucket in figures.groups[0].buckets] == [1, 0, 1]
     assert figures.groups[0].buckets[1].watched.share is None
+
+
+@pytest.mark.parametrize("hours, begins, is_complete", [
+    (range(24), 0, True), (range(24), 1, True), (range(24), 5, False),
+    (range(8, 18), 8, True), (range(8, 18), 12, False),  # nobody writes at night, so nothing is missing from one
+])
+def test_the_first_bucket_is_whole_where_it_lacks_little_of_a_usual_one(hours, begins, is_complete):
+    start = dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
+    rows = [row(0, time=(start + dt.timedelta(days=day, hours=hour)).isoformat()) for day in range(6) for hour in hours if day or hour >= begins]
+    figures = count(rows, every=parse_every("1d"))
+    assert [bucket.is_complete for bucket in figures.total.buckets] == [is_complete, True, True, True, True, False]
 
 
 def test_near_duplicates_are_shown_once_with_their_count(tmp_path):

@@ -89,7 +89,7 @@ def test_since_and_until_stand_in_the_figures():
 
 
 def test_until_in_the_past_completes_the_last_bucket():
-    rows = [row(0), row(1, time="2026-10-02T09:00:00Z")]
+    rows = [row(i, time=f"2026-10-{time}:00Z") for i, time in enumerate(("01T00:10", "01T09:00", "02T09:00"))]
     midnight, noon = (dt.datetime(2026, 10, 3 - (hour > 0), hour, tzinfo=UTC) for hour in (0, 12))
     def completeness(**settings):
         return [bucket.is_complete for bucket in count(rows, every=parse_every("1d"), **settings).total.buckets]

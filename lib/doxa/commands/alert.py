@@ -162,7 +162,8 @@ def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) 
 
     feed = Feed(store, asked, tells_at_once, dt.datetime.now(dt.UTC))
     named = [condition.name for condition in feed.intake.conditions] + [f"field:{name}" for name in TOLD_FIELDS]
-    reader = read_columns(source, replace(wanted, by=tuple(feed.values["by"] or ()), where=tuple(dict.fromkeys(named)), watch=feed.values["watch"]))
+    by = feed.values["by"] if feed.subject is None else feed.subject["by"]
+    reader = read_columns(source, replace(wanted, by=tuple(by or ()), where=tuple(dict.fromkeys(named)), watch=feed.values["watch"], is_known=feed.subject is not None))
     for table in reader:
         feed.add(table, reader)
     summary = feed.finish()
@@ -209,7 +210,7 @@ def _note(terminal, summary) -> None:
                       "alerts begin with the next run")
     if summary.is_learning and taken.n_counted >= 100 and not summary.n_watched:
         terminal.note("none of them holds the watched label; see --watch")
-    for n, words in ((taken.n_ahead, "are stamped later than the clock here"),
+    for n, words in ((taken.n_ahead, "are stamped later than the clock here, and wait for their time; is their zone right?"),
                      (taken.n_nameless, f"are of series beyond the {MOST_SERIES - 1:,} that a state watches, and count for all texts alone; take a --by with fewer values"),
                      (taken.n_late, "came after their time bucket had been judged; see --lateness")):
         if n:

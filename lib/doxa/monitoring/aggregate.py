@@ -14,7 +14,7 @@ from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.latest import LatestTime
-from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, watched_columns
+from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, text_keys, watched_columns
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import to_microseconds
@@ -134,7 +134,7 @@ class Counter:
         for tally in self.tallies:
             tally.add(table)
         self._span(us)
-        ids, texts = self._add_hashes(table, "id", self.ids), self._add_hashes(table, "text", self.texts)
+        ids, texts = self._add_hashes(table, "id", self.ids), self._add_hashes(table, "text", None if by else self.texts)
         labels, is_judged, is_watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
         portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, is_judged, is_watched, scores, us,
                           texts, ids, table.column("text").is_valid().to_numpy())
@@ -142,20 +142,24 @@ class Counter:
             if any(pa.types.is_list(table.schema.field(name).type) for name in by):  # groups overlap: their sum is not the total
                 self.counts.add(portion, ALL)
             portion = regroup(portion, by, self.names)
+            self.texts.add(text_keys(portion.hashes, portion.codes)[portion.has_text])
         self.counts.add(portion)
         if self.settings.n_examples:
             self.candidates.add(portion)
 
-    def _add_hashes(self, table: pa.Table, name: str, counts: HashCounts) -> np.ndarray:
-        """Count the texts of a column by their hashes, and return these, any for null."""
+    def _add_hashes(self, table: pa.Table, name: str, counts: HashCounts | None) -> np.ndarray:
+        """Return the hashes of the texts of a column, any for null, and count them if asked to."""
         column, known = table.column(name), f"hash:{name}"
         if not is_encoded(column.type):
             hashes = table.column(known).to_numpy() if known in table.schema.names else self._hash(column)
-            counts.add(hashes[column.is_valid().to_numpy()] if column.null_count else hashes)
+            if counts is not None:
+                counts.add(hashes[column.is_valid().to_numpy()] if column.null_count else hashes)
             return hashes
         encoded = encode(column)
-        hashes, n_each = self._hash(encoded.dictionary), np.bincount(encoded.indices.drop_null(), minlength=len(encoded.dictionary))
-        counts.add(hashes[n_each > 0], n_each[n_each > 0])
+        hashes = self._hash(encoded.dictionary)
+        if counts is not None:
+            n_each = np.bincount(encoded.indices.drop_null(), minlength=len(hashes))
+            counts.add(hashes[n_each > 0], n_each[n_each > 0])
         return np.append(hashes, np.uint64(0))[pc.fill_null(encoded.indices, len(hashes)).to_numpy()]
 
     def _hash(self, texts: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -13,6 +13,8 @@ from doxa.monitoring.settings import Settings, unknown_watch
 from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
 from doxa.records.groups import group_names, name_group
 
+MOST_MISSING = 0.05  # of a usual bucket's texts, that the first one may lack
+
 
 def conclude(counter, reader) -> Figures:
     """Return the figures of a counter that has seen the whole stream. Raises UsageError for too many buckets, and where no record has the watched head."""
@@ -24,7 +26,7 @@ def conclude(counter, reader) -> Figures:
     edges = bucket_edges(first, last, every, settings.zone) if first is not None else []
     _note_losses(counter, problems, notes)
     names = group_names(reader.schema.by)
-    total, groups = _groups(counter, edges, last, watch is not None, names)
+    total, groups = _groups(counter, edges, last, watch is not None, names, notes)
     return Figures(
         title=settings.title, n_records=counter.n_records, errors=dict(sorted(counter.errors.items(), key=lambda item: (-item[1], item[0]))),
         n_untimed=problems, n_duplicate_ids=counter.ids.n_repeats, first=first.astimezone(settings.zone) if first else None,
@@ -95,8 +97,9 @@ def _window(settings: Settings) -> str:
     return f"in the last {settings.last}" + (f" up to {settings.until.astimezone(settings.zone):%Y-%m-%d %H:%M}" if settings.until else "")
 
 
-def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list[str]) -> tuple[Group | None, list[Group]]:
-    """The group of all records, and the groups by size: the top, records without a value, all others in one."""
+def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list[str], notes: list[str]) -> tuple[Group | None, list[Group]]:
+    """The group of all records, and the groups by size: the top, records without a value, all others in one. Where groups overlap there is no such one:
+    how many records the others hold together is not known."""
     if not counter.n_counted:
         return None, []
     values, top = counter.names.values, counter.settings.top
@@ -106,10 +109,16 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list
     parts = [("", "all", [ALL] if counter.counts.is_overlapping else [code for code, _ in sizes])]
     parts += [(names[code], "value", [code]) for code in named[:top]]
     parts += [("", "none", [0])] if any(code == 0 for code, _ in sizes) else []
-    parts += [(f"{len(named) - top} others", "rest", named[top:])] if len(named) > top else []
+    if len(named) > top and counter.counts.is_overlapping:
+        most = next(size for code, size in sizes if code == named[top])
+        notes.append(f"{len(named) - top} more groups are not shown, none of more than {most:,} texts; see --top")
+    elif len(named) > top:
+        parts.append((f"{len(named) - top} others", "rest", named[top:]))
     folded = counter.counts.fold([codes for *_, codes in parts], np.array([to_microseconds(edge) for edge in edges], np.int64))
     picker = ExamplePicker(counter.candidates, counter.texts, counter.settings.n_examples) if counter.settings.n_examples else None
     spans = [(start, end, _is_complete(i, edges, last, counter.settings)) for i, (start, end) in enumerate(zip(edges, edges[1:]))]
+    if spans and counter.settings.since is None and counter.counts.share_before_first([to_microseconds(edge) for edge in edges]) > MOST_MISSING:
+        spans[0] = (*spans[0][:2], False)
     groups = [_group(part, i, folded, spans, counter.n_counted, is_watching) for i, part in enumerate(parts)]
     for group, (_, kind, codes) in zip(groups, parts):
         if kind in ("value", "none"):

@@ -66,6 +66,22 @@ class TimeCounts:
             {"at": microseconds // self.slice_us, "all": ALL, "overlapping": self.is_overlapping}).fetchall()[0]
         return row[0], row[1], None if row[2] is None else (row[2] + 1) * self.slice_us - 1
 
+    def share_before_first(self, edges_us: list[int]) -> float:
+        """Which part of their texts the other buckets have as early in them as the first one has none yet; where there is no other that is over, the part of
+        its time."""
+        self._add_up()
+        cells = self.database.execute("SELECT slice, sum(n)::BIGINT AS n FROM counts WHERE slice IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY slice",
+                                      {"overlapping": self.is_overlapping, "all": ALL}).fetchnumpy()
+        slices, n = np.asarray(cells["slice"]), np.asarray(cells["n"])
+        starts = np.array(edges_us) // self.slice_us
+        slices, n = slices[slices < starts[-1]], n[slices < starts[-1]]
+        gap = slices.min(initial=starts[-1]) - starts[0]
+        place = np.searchsorted(starts, slices, side="right") - 1
+        is_other = (place > 0) & (place < len(starts) - 2)
+        if not n[is_other].sum():
+            return float(gap / (starts[1] - starts[0]))
+        return float(n[is_other & (slices - starts[place] < gap)].sum() / n[is_other].sum())
+
     def fold(self, parts: list[list[int]], edges_us: np.ndarray) -> "FoldedCounts":
         """Sum up for each part (a list of group codes): labels, and records, judged and watched per bucket.
 

@@ -7,25 +7,27 @@ import numpy as np
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.figures import Example
 from doxa.monitoring.hashes import HashCounts
-from doxa.monitoring.portion import NO_TIME
+from doxa.monitoring.portion import NO_TIME, text_keys
 
 NEAR = 0.6
+MOST_COMPARED = 60  # of the newest texts of a group, by which it is told whether one story is told over and over
+LEAST_REPEATED, LARGE_PART = 5, 0.1
 _NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 
 
 class ExamplePicker:
-    """Picks from the candidates of a finished stream. `counts` tells how often each text was seen."""
+    """Picks from the candidates of a finished stream. `counts` tells how often each text was seen in its group, by `text_keys`."""
 
     def __init__(self, candidates: Candidates, counts: HashCounts, n_examples: int):
         candidates.settle()
         self.candidates, self.n_examples = candidates, n_examples
-        self.n_seen = counts.count(candidates.keys["hashes"])
+        self.n_seen = counts.count(text_keys(candidates.keys["hashes"], candidates.keys["codes"]))
 
     def pick(self, code: int | None, is_watching: bool) -> list[Example]:
-        """Watched texts by score, the newest text last (the newest alone where nothing is watched).
+        """Watched texts by score, then one that is told over and over, the newest text last (the newest alone where nothing is watched).
 
-        A text's count holds the same text anywhere in the stream, and near-duplicates among the group's candidates."""
+        A text's count holds the same text anywhere in the group, and near-duplicates among the group's candidates."""
         keys = self.candidates.keys
         rows = np.arange(len(keys["codes"])) if code is None else np.flatnonzero(keys["codes"] == code)
         if not len(rows):
@@ -35,9 +37,13 @@ class ExamplePicker:
         newest = list({keys["hashes"][rows[i]]: i for i in reversed(order)}.values())[::-1]
         best = sorted((i for i in newest if keys["is_watched"][rows[i]]), key=lambda i: -keys["scores"][rows[i]]) if is_watching else []
         sets = {}
-        n_best = max(1, self.n_examples - 1)
-        picked = _pick_different(best, table, n_best, sets, [])
+        repeated = _most_repeated(newest[:MOST_COMPARED], self.n_seen[rows], table, sets) if self.n_examples > 2 else []
+        picked = _pick_different(best, table, max(1, self.n_examples - 1 - len(repeated)), sets, [])
         whys = ["highest score"] * len(picked)
+        picked = _pick_different(repeated, table, len(picked) + 1, sets, picked)
+        whys += ["told most often"] * (len(picked) - len(whys))
+        picked = _pick_different(best, table, max(1, self.n_examples - 1), sets, picked)
+        whys += ["highest score"] * (len(picked) - len(whys))
         picked = _pick_different(newest, table, self.n_examples, sets, picked)
         whys += ["newest" if keys["us"][rows[i]] != NO_TIME else "without a usable time" for i in picked[len(whys) :]]
         counts = self._fold(newest, picked, rows, table, sets)
@@ -50,6 +56,17 @@ class ExamplePicker:
             if near is not None:
                 counts[near] += int(self.n_seen[rows[i]])
         return counts
+
+
+def _most_repeated(indices: list[int], n_seen: np.ndarray, table: list[dict], sets: dict) -> list[int]:
+    """The newest text of the story that most of some texts tell nearly alike, if it is a large part of them; else none."""
+    left, stories = list(indices), []
+    while left:
+        own = [i for i in left if i == left[0] or _are_near(i, left[0], table, sets)]
+        stories.append((int(n_seen[own].sum()), -len(stories), own[0]))
+        left = [i for i in left if i not in set(own)]
+    n, _, first = max(stories, default=(0, 0, 0))
+    return [first] if n >= LEAST_REPEATED and n >= LARGE_PART * n_seen[indices].sum() else []
 
 
 def _pick_different(indices: list[int], table: list[dict], most: int, sets: dict, picked: list[int]) -> list[int]:

@@ -140,8 +140,10 @@ class Figures:
 
     def alerts_of(self, group: Group) -> list[dict[str, Any]]:
         """The alerts of one group, or of all records together; of the rest and of records without a value there are none."""
-        name = {"value": group.name, "all": None}.get(group.kind, "")
-        return [told for told in self.alerts if told["kind"] == "alert" and told.get("series") == name] if name != "" else []
+        if group.kind not in ("value", "all"):
+            return []
+        name = group.name if group.kind == "value" else None
+        return [told for told in self.alerts if told["kind"] == "alert" and told.get("series") == name]
 
     @property
     def n_good(self) -> int:

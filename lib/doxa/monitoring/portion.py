@@ -12,6 +12,7 @@ from doxa.monitoring.times import read_instants
 from doxa.records.groups import GroupNames, spread_lists
 from doxa.records.stored import encode
 
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, and its bits are spread (Knuth, TAOCP 3, 6.4)
 NO_TIME = np.int64(-(2**62))  # stands for "without a time" among microseconds, before all of them
 
 
@@ -40,6 +41,11 @@ class Portion:
     hashes: np.ndarray
     ids: np.ndarray
     has_text: np.ndarray
+
+
+def text_keys(hashes: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Numbers (uint64) that are the same for the same text in the same group."""
+    return hashes ^ codes.astype(np.uint64) * GOLDEN
 
 
 def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from doxa.errors import UsageError
 from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
-from doxa.records.names import Named, field_names, resolve_name
+from doxa.records.names import Named, field_names, head_names, resolve_name
 from doxa.records.record import Record
 from doxa.records.stored import is_encoded, tell
 from doxa.records.text_fields import texts_in_words
@@ -27,7 +27,8 @@ class Wanted:
     `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
     number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
     beside the gold label. `as_stored` leaves columns of texts in the type they are stored in, where that is a dictionary, for ids also whole numbers, and for
-    times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way."""
+    times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way. `is_known` says that the names were understood before: those that mean nothing here are of heads (told as head:NAME)
+    and fields that none of these records has."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None
@@ -40,6 +41,7 @@ class Wanted:
     kinds: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
     as_stored: bool = False
+    is_known: bool = False
 
     def fields(self) -> set[str] | None:
         """The fields of a record that may be read; None where gold labels are, which any field may hold."""
@@ -158,12 +160,16 @@ class FlatSchema:
 
     def _choose(self, present: set[str]) -> None:
         """Settle everything else, `present` being the names of the fields that are there."""
+        if self.wanted.is_known:
+            for name in head_names((*self.wanted.by, *self.wanted.where)):
+                self.heads.setdefault(name, "label")
         self._time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
         is_judging = self.wanted.gold is not None
         flat = {head: kind for head, kind in self.heads.items() if kind in FLAT_KINDS}
         self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging or self.wanted.with_model)
                          if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head), self.wanted.checks.get(kind, "")) for head, kind in self.heads.items()]
         by = self.wanted.by or (("head:topic",) if "topic" in flat and not is_judging else ())
+        present = present | set(field_names(self.wanted.where)) if self.wanted.is_known else present
         self.by = tuple(resolve_name(name, "--by", flat, present) for name in by)
         for asked, named in zip(by, self.by):
             if named.part == "score":

@@ -34,6 +34,11 @@ def field_names(asked: Collection[str]) -> list[str]:
     return [name for scope, name in map(split_scope, asked) if scope != "head"]
 
 
+def head_names(asked: Collection[str]) -> list[str]:
+    """The heads that names of the scope head: mean."""
+    return [name for scope, name in map(split_scope, asked) if scope == "head"]
+
+
 def resolve_name(asked: str, flag: str, heads: Mapping[str, str], fields: Collection[str]) -> Named:
     """Find what `asked` means among `heads` (name -> label, labels, number) and the fields of the first records.
 

@@ -56,7 +56,8 @@ def _cause(cause: dict[str, Any]) -> str:
     if kind == "larger_share":
         return f"larger share: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
     if kind == "group":
-        return f"{cause['name']}: {cause['excess']:,.0f} more than usual (all series together: {cause['of']:,.0f})"
+        others = f", the other series together {cause['excess'] - cause['of']:,.0f} fewer" if cause["excess"] - cause["of"] >= 0.5 else f" of {cause['of']:,.0f} in all"
+        return f"{wording.value_name(cause['name'])}: {cause['excess']:,.0f} more than usual{others}"
     part = f"{cause['hits']} of {cause['n']} sampled texts ({cause['low']:.0%} to {cause['high']:.0%})"
     if kind == "near_duplicates":
         return f"nearly the same text: {part}: {wording.shorten(cause['text'], TEXT_CHARACTERS)}"
@@ -93,7 +94,7 @@ def describe_series(told: dict[str, Any]) -> str:
     """Which series: `topic=credit`, or all texts."""
     if told.get("series") is None:
         return "all texts"
-    name = wording.shorten(told["series"], TEXT_CHARACTERS)
+    name = wording.shorten(wording.value_name(told["series"]), TEXT_CHARACTERS)
     return name if ", " in told["by"] else f"{told['by']}={name}"
 
 
@@ -134,7 +135,7 @@ def render_prometheus(figures: dict[str, Any]) -> str:
 
 
 def _labels(row: dict[str, Any]) -> dict[str, str]:
-    return {"series": row["name"] if row["name"] is not None else ""}
+    return {"series": "" if row["name"] is None else wording.value_name(row["name"])}
 
 
 def _braces(labels: dict[str, str]) -> str:
@@ -145,18 +146,20 @@ def _braces(labels: dict[str, str]) -> str:
 
 
 def _escape(value: str) -> str:
-    return re.sub(r'[\\"\n]', lambda match: {"\\": r"\\", '"': r"\"", "\n": r"\n"}[match[0]], visible(value.replace("\n", " "), one_line=True))
+    return re.sub(r'[\\"\n]', lambda match: {"\\": r"\\", '"': r"\"", "\n": r"\n"}[match[0]], visible(value))
 
 
 def render_overview(figures: dict[str, Any]) -> str:
     """The state for people: what is watched, the promise, every series with what is usual and what is under way."""
+    if not figures["first"]:
+        return f"no record was counted yet; the first ones settle what is watched, by what, per {figures['every']} ({figures['time_zone']})\n"
     head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
             f"promise: at most {figures['promise']} false alarms on average, all series together; {figures['n_alerts']} alerts told so far",
             f"the figures are of the bucket that began {moment(figures['bucket'])}, the last that is over" if figures["bucket"] else "no bucket is over yet",
             f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]
     for row in figures["series"]:
-        rows.append((row["name"] if row["name"] is not None else "(all)", _number(row["n"]), _number(row["expected_n"]), _percent(row["share"]),
+        rows.append((wording.value_name(row["name"]) if row["name"] is not None else "(all)", _number(row["n"]), _number(row["expected_n"]), _percent(row["share"]),
                      _percent(row["expected_share"]), ", ".join(f"{measure} since {moment(since)}" for measure, since in row["open"].items())))
     cells = [[visible(wording.shorten(cell, 40), one_line=True) for cell in row] for row in rows]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(6)]

@@ -1,7 +1,9 @@
 """The trend as CSV for spreadsheets: a row for each group and time bucket."""
 
 import csv
+import datetime as dt
 import io
+from typing import Any
 
 from doxa.monitoring.counts import MOST_LABELS
 from doxa.monitoring.figures import Bucket, Figures, Group
@@ -16,19 +18,30 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 def render_csv(figures: Figures) -> str:
     """A row for each group and bucket, or one for each group where no record has a time. After what is counted comes a column `label.NAME` for each frequent
-    label of the watched head, with how many records have it; where several names are combined, a column `by.NAME` for each."""
+    label of the watched head, with how many records have it; where several names are combined, a column `by.NAME` for each; with a promise a column `alerts`, the
+    measures of which there was an alert at that time."""
     by = [name for group in figures.groups[:1] for name in group.values] if figures.by else []
     by = by if len(by) > 1 else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     labels = list(figures.total.labels)[:MOST_LABELS] if figures.total and figures.watch else []
-    writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"label.{label}") for label in labels), *(safe_cell(f"by.{name}") for name in by)])
+    writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"label.{label}") for label in labels), *(safe_cell(f"by.{name}") for name in by),
+                     *(["alerts"] if figures.promise else [])])
     shown = [figures.total, *figures.groups] if figures.total and figures.by else figures.groups
     for group in shown:
         for bucket in group.buckets or [None]:
             counts = (bucket or group).labels
-            writer.writerow([*_cells(group, bucket, figures), *(counts.get(label, 0) for label in labels), *(safe_cell(group.values.get(name) or "") for name in by)])
+            writer.writerow([*_cells(group, bucket, figures), *(counts.get(label, 0) for label in labels), *(safe_cell(group.values.get(name) or "") for name in by),
+                             *([_measures(bucket, figures.alerts_of(group))] if figures.promise else [])])
     return out.getvalue()
+
+
+def _measures(bucket: Bucket | None, alerts: list[dict[str, Any]]) -> str:
+    """Of what there were alerts that touch a bucket."""
+    if bucket is None:
+        return ""
+    return " ".join(sorted({told["measure"] for told in alerts if dt.datetime.fromisoformat(told["since"]) < bucket.end
+                            and dt.datetime.fromisoformat(told["until"]) > bucket.start}))
 
 
 def safe_cell(text: str) -> str:

@@ -49,7 +49,7 @@ def _head(head: HeadCounts) -> list[str]:
     shown, is_corrected = list(head.labels.items())[: wording.MOST_LABELS], bool(head.corrected)
     rows = [[escape(wording.shorten(label, wording.NAME_CHARACTERS)), f"{share.hits:,}", wording.percent_interval(share), wording.percent_interval(head.corrected[label]) if is_corrected else ""]
             for label, share in shown]
-    rows += [[f"and {len(head.labels) - len(shown)} more labels", "", "", ""]] if len(shown) < len(head.labels) else []
+    rows += [[wording.more_labels(len(head.labels) - len(shown)), "", "", ""]] if len(shown) < len(head.labels) else []
     table = [[escape(head.name), "n", "share (95 %)", "corrected (95 %)"], ["---", "---:", "---:", "---:"], *rows]
     return ["| " + " | ".join(row[: 3 + is_corrected]) + " |" for row in table] + [""]
 
@@ -59,7 +59,7 @@ def _groups(figures: Figures) -> list[str]:
     titles = [escape(figures.by or " "), "n", "of all"]
     titles += [f"{escape(figures.watch)} (95 %)"] if is_watched else []
     titles += ["corrected (95 %)"] if figures.correction else []
-    titles += [f"per {figures.every}" + ("" if figures.total.buckets[-1].is_complete else ", the last not over")] if has_trend else []
+    titles += [", ".join(filter(None, (f"per {figures.every}", wording.open_ends(figures.total.buckets))))] if has_trend else []
     titles += ["corrected"] if has_trend and figures.correction else []
     n_right = 2 + is_watched + bool(figures.correction)
     lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * n_right + "---|" * (len(titles) - 1 - n_right)]

@@ -65,7 +65,7 @@ def _head_table(head: HeadCounts, width: int) -> Table:
         shown = [share, *([head.corrected[label]] if head.corrected else [])]
         table.add_row(_plain(wording.shorten(label, wording.NAME_CHARACTERS)), f"{share.hits:,}", *(cell for one in shown for cell in (wording.percent(one), wording.interval(one))[: 1 + is_wide]))
     if len(head.labels) > wording.MOST_LABELS:
-        table.add_row(_plain(f"and {len(head.labels) - wording.MOST_LABELS} more labels", "italic"), *[""] * len(titles))
+        table.add_row(_plain(wording.more_labels(len(head.labels) - wording.MOST_LABELS), "italic"), *[""] * len(titles))
     return table
 
 
@@ -105,7 +105,7 @@ def _columns_width(figures: Figures, groups: list[Group], titles: list[str]) -> 
     """Characters that the columns before the trend take at most, with their gaps and the trend's own brackets."""
     names = [cell_len(visible(wording.one_line(wording.short_name(group)), one_line=True)) for group in groups]
     counts = max(len(f"{group.n:,}") for group in groups)
-    return max(8, *names, cell_len(figures.by or "")) + counts + sum(max(9, cell_len(title)) for title in titles[1:]) + 3 * len(titles) + 6
+    return max(8, *names, cell_len(figures.by or "")) + counts + sum(max(9, cell_len(title)) for title in titles[1:]) + 3 * len(titles) + 8
 
 
 def _trend(group: Group, figures: Figures, n_marks: int) -> Text:
@@ -124,7 +124,8 @@ def _legend(figures: Figures) -> str:
     words = f"trend: per {figures.every} from {wording.bucket_label(buckets[0], figures.every).removesuffix(' (incomplete)')} on, "
     which = "corrected share, counted share" if figures.correction else "share"
     words += f"{which} of {figures.watch} (▁ 0 to █ 100 %) above, texts below; " if figures.watch else "number of texts; "
-    return words + "· none" + ("" if buckets[-1].is_complete else "; (last) not over yet")
+    ends = wording.open_ends(buckets)
+    return words + "· none" + (f"; in brackets {ends}" if ends else "")
 
 
 def _print_alerts(console: Console, figures: Figures) -> None:

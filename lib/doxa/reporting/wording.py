@@ -61,22 +61,35 @@ def short_name(group: Group) -> str:
     return shorten(group_name(group), NAME_CHARACTERS)
 
 
+def value_name(name: str) -> str:
+    """A value of --by, also where it is an empty text."""
+    return name or "(empty)"
+
+
 def group_name(group: Group) -> str:
     if group.kind == "value":
-        return group.name
+        return value_name(group.name)
     return {"all": "all texts", "none": "(none)"}.get(group.kind) or f"({group.name})"
 
 
 def sparkline(buckets: list[Bucket], is_watched: bool, width: int = 40, is_corrected: bool = False) -> str:
     """Watched share of every bucket from 0 to 100 %, or its size where nothing is watched; a dot where it is empty or unknown.
 
-    Neighbours are put together where there are more than `width`. A last bucket that is not over stands in brackets."""
+    Neighbours are put together where there are more than `width`. A first or last bucket that is covered in part stands in brackets."""
     size = -(-len(buckets) // width) or 1
     pieces = [buckets[i : i + size] for i in range(0, len(buckets), size)]
     most = max((sum(bucket.n for bucket in piece) for piece in pieces), default=0)
     marks = "".join(_corrected_mark(piece) if is_corrected else _mark(piece, most, is_watched) for piece in pieces)
-    is_open = bool(buckets) and not buckets[-1].is_complete
-    return f"{marks[:-1]}({marks[-1]})" if is_open else marks
+    if not marks:
+        return ""
+    ends = {0: buckets[0], len(marks) - 1: buckets[-1]}  # of one mark alone, the last
+    return "".join(mark if i not in ends or ends[i].is_complete else f"({mark})" for i, mark in enumerate(marks))
+
+
+def open_ends(buckets: list[Bucket]) -> str:
+    """Which of the first and the last bucket are covered in part, in words; nothing where both are whole."""
+    words = ["the first not whole"] if len(buckets) > 1 and not buckets[0].is_complete else []
+    return ", ".join(words + (["the last not over"] if buckets and not buckets[-1].is_complete else []))
 
 
 def _mark(piece: list[Bucket], most: int, is_watched: bool) -> str:
@@ -91,6 +104,10 @@ def _corrected_mark(piece: list[Bucket]) -> str:
     known = [bucket.corrected for bucket in piece if bucket.corrected and bucket.corrected.share is not None]
     n = sum(corrected.n for corrected in known)
     return _BLOCKS[min(7, int(8 * sum(corrected.share * corrected.n for corrected in known) / n))] if n else _EMPTY
+
+
+def more_labels(n: int) -> str:
+    return f"and {n:,} more label{'s' if n > 1 else ''}"
 
 
 def span(figures: Figures) -> str:

@@ -133,16 +133,17 @@ class Intake:
             return
         series, rows = series[chosen], portion.rows[chosen]
         bucket = buckets[rows]
-        cells, place = np.unique(np.stack([series, bucket]), axis=1, return_inverse=True)
-        place = place.ravel()
-        sums = [np.bincount(place, values[chosen].astype(float)).astype(int) for values in (np.ones(len(portion.codes)), portion.is_judged, portion.is_watched)]
-        counted = list(zip(*cells.tolist(), *(values.tolist() for values in sums)))
+        counted, place = _cells(portion, chosen, series, bucket)
         execute = self.store.database.executemany
         names = {number: name for name, number in self.series.items()}
         execute("INSERT INTO series VALUES (?, ?, ?, 0, 0, 0) ON CONFLICT (id) DO UPDATE SET first_bucket = min(first_bucket, excluded.first_bucket)",
                 [(number, names.get(number), first) for number, first, *_ in counted])
-        execute("INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n, judged = judged + excluded.judged, "
-                "watched = watched + excluded.watched", counted)
+        add = "INSERT INTO {} VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n, judged = judged + excluded.judged, watched = watched + excluded.watched"
+        execute(add.format("counts"), counted)
+        second = -(-portion.us[chosen] // SECOND_US)
+        is_ahead = second > self.now_s
+        if is_ahead.any():
+            execute(add.format("ahead"), _cells(portion, chosen[is_ahead], series[is_ahead], second[is_ahead])[0])
         if self.next_bucket is not None:
             self.taken.late |= {(number, start) for number, start, *_ in counted if start < self.next_bucket}
         self._sample(portion, chosen, series, bucket, place)
@@ -175,6 +176,7 @@ class Intake:
         run = self.store.database.execute
         if self.watermark_s is not None:
             self.store.set("watermark", self.watermark_s)
+            run("DELETE FROM ahead WHERE time <= ?", (self.watermark_s,))
             run("DELETE FROM seen WHERE bucket < ?", (self.watermark_s - self.settings.remember_s - 2 * self.settings.bucket_s,))
             run("DELETE FROM samples WHERE bucket < ?", (int(self._sampled_from()),))
             if self.next_bucket is not None:  # else nothing is judged yet
@@ -185,6 +187,14 @@ class Intake:
                 "(PARTITION BY series, bucket ORDER BY key) AS rank FROM samples) WHERE rank > ?)", (self.settings.sampled,))
         run("DROP TABLE coming")
         return self.taken
+
+
+def _cells(portion: Portion, chosen: np.ndarray, series: np.ndarray, time: np.ndarray) -> tuple[list[tuple[int, ...]], np.ndarray]:
+    """Memberships as (series, time, n, judged, watched), those of a series and a time together, and which of these each of the chosen is in."""
+    cells, place = np.unique(np.stack([series, time]), axis=1, return_inverse=True)
+    place = place.ravel()
+    sums = [np.bincount(place, values[chosen].astype(float)).astype(int) for values in (np.ones(len(portion.codes)), portion.is_judged, portion.is_watched)]
+    return list(zip(*cells.tolist(), *(values.tolist() for values in sums))), place
 
 
 def record_keys(table: pa.Table) -> np.ndarray:

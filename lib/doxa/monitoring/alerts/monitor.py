@@ -53,6 +53,12 @@ class Monitor:
             at = place.get(bucket), series
             if at[0] is not None:  # a rule of the time zone may have changed since
                 history.n[at], history.judged[at], history.watched[at] = n, judged, watched
+        # A bucket that is under way is judged by what is stamped up to the watermark.
+        for series, time_s, *counted in run("SELECT * FROM ahead WHERE time > ?", (self.watermark_s,)):
+            index = int(np.searchsorted(edges, time_s, side="right")) - 1
+            if index < len(self.starts):
+                for values, n in zip((history.n, history.judged, history.watched), counted):
+                    values[index, series] -= n
         for series, bucket, measure, z, mean, scatter in run("SELECT * FROM scores WHERE bucket >= ?", (int(edges[0]),)):
             at = place.get(bucket), series, MEASURES.index(measure)
             if at[0] is not None:
@@ -111,7 +117,7 @@ class Monitor:
             history.drift[least:, measure], history.since[least:, measure] = 0.0, -1
             self.afresh[measure] = bucket
         since = iso(bucket, self.calendar.zone)
-        self.tell(Told(f"model|{now[:12]}", "new_model", None, since=since, until=iso(float(history.edges[index + 1]), self.calendar.zone),
+        self.tell(Told(f"model {now[:12]}|{since}", "new_model", None, since=since, until=iso(float(history.edges[index + 1]), self.calendar.zone),
                        reason=f"{before[:12]} before, {now[:12]} now"))
 
     def _elapsed(self, index: int) -> tuple[bool, float]:
@@ -173,7 +179,7 @@ class Monitor:
         until_s = min(self.watermark_s, float(history.edges[index + 1]))
         causes = find_causes(self.store, stretch, self.names, series, measure)
         return Told(
-            f"{self.names[series] or 'all'}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
+            f"{self._name(series)}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
             iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
             bucket_s * (verdict.gain if detector == "spike" else 1.0) / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
             causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes))
@@ -222,7 +228,7 @@ class Monitor:
         if episode.alert:
             said = json.loads(episode.alert)
             kind = "withdrawn" if status == WITHDRAWN else "resolved"
-            self.tell(Told(said["id"], kind, said.get("series"), said["measure"], since=said["since"], until=until,
+            self.tell(Told(f"{said['id']}|{kind}", kind, said.get("series"), said["measure"], since=said["since"], until=until, alert=said["id"],
                             reason=None if status == RESOLVED else status, by=said.get("by"), watch=said.get("watch")))
 
     def _withdraw(self, late: set[tuple[int, int]]) -> None:
@@ -257,8 +263,12 @@ class Monitor:
             if since:
                 zone, recent = self.calendar.zone, np.flatnonzero(n[-LEAST_BUCKETS:]) + max(0, len(n) - LEAST_BUCKETS)
                 came = int(self.starts[recent[0]])
-                self.tell(Told(f"{name}|new|{iso(came, zone)}", "new_series", name, since=iso(came, zone), n=int(n[recent].sum()), by=self.by,
+                self.tell(Told(f"{self._name(number)}|new|{iso(came, zone)}", "new_series", name, since=iso(came, zone), n=int(n[recent].sum()), by=self.by,
                                until=iso(float(self.history.edges[index + 1]), zone), examples=find_examples(self.store, number, came, 2**62, False)))
+
+    def _name(self, series: int) -> str:
+        """A name that no other series has, nor all texts."""
+        return "all" if series == ALL else f"{self.by}={self.names[series]}"
 
     def tell(self, told: Told) -> None:
         if self.tells:

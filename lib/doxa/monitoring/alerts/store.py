@@ -30,7 +30,10 @@ CREATE TABLE samples (series INTEGER, bucket INTEGER, key INTEGER, id TEXT, text
 CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL, is_handed INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX counts_by_bucket ON counts (bucket);
 CREATE INDEX seen_by_bucket ON seen (bucket);
-""",)
+""", """
+CREATE TABLE ahead (series INTEGER, time INTEGER, n INTEGER NOT NULL, judged INTEGER NOT NULL, watched INTEGER NOT NULL,
+                    PRIMARY KEY (series, time)) WITHOUT ROWID;
+""")
 
 
 class Store:

@@ -7,7 +7,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Told:
-    """One line. `kind`: alert, resolved, withdrawn (late records explain it away), new_series or new_model.
+    """One line. `kind`: alert, resolved, withdrawn (late records explain it away), new_series or new_model. No two lines have one `id`; `alert` is that of the
+    alert that is resolved or withdrawn.
 
     `measure` is volume or share. `since` is when it began, `until` the end of what was looked at (ISO 8601). For a share `observed` is `hits` of
     `n` and `expected`, `low`, `high` are shares; for a volume all are numbers of texts. `low` and `high` bound what is usual, 95 %. `p` is
@@ -34,6 +35,7 @@ class Told:
     watch: str | None = None
     causes: list[dict[str, Any]] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+    alert: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, [])}

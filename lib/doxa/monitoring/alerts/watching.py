@@ -87,12 +87,12 @@ class Summary:
 class Feed:
     """Brings records into a state, table by table, then judges and fills the outbox. Nothing is committed.
 
-    What the first records bring is only learnt from, unless `tells_at_once`. Raises UsageError for settings that do not fit the state or the records."""
+    What the first records bring is only learnt from, unless `tells_at_once`. `subject` is what the state is about, None where it is new. Raises UsageError for settings that do not fit the state or the records."""
 
     def __init__(self, store: Store, asked: Asked, tells_at_once: bool, now: dt.datetime):
         self.store, self.asked = store, asked
         self.settings, self.values = settle(store, asked)
-        self.is_first = store.get("watermark") is None
+        self.is_first, self.subject = store.get("watermark") is None, store.get("subject")
         self.is_learning = self.is_first and not tells_at_once
         self.calendar = Calendar(self.settings.every, self.settings.zone)
         self.intake = Intake(store, self.settings, self.calendar, parse_conditions(self.values["where"] or ()), now.timestamp())
@@ -103,7 +103,8 @@ class Feed:
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
         self.reader = reader
         if self.watch is None and reader.schema.heads:
-            self.watch = choose_watch(self.values["watch"], reader.schema.heads)
+            watches_nothing = self.subject is not None and self.subject["watch"] is None
+            self.watch = None if watches_nothing else choose_watch(self.values["watch"], reader.schema.heads)
             _keep_subject(self.store, self.values, reader, str(self.watch) if self.watch else None)
         if self.asked.model is None and self.watch is not None:
             self.models.add(table, self.watch.head, self.asked.assumed_zone)

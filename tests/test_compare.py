@@ -99,6 +99,32 @@ def test_an_error_record_leaves_its_partner_alone(write):
     assert pair["heads"]["sentiment"]["became_wrong"] == sum(is_right(a) and not is_right(b) for i, (a, b) in enumerate(zip(old, new)) if i != 10)
 
 
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("entry", [None, {"other": {"label": "x", "score": 0.5}}, {"sentiment": {"label": None}}])
+def test_records_that_one_side_does_not_judge_are_told(write, side, entry):
+    """The new model's mistakes left out would else make it perfect."""
+    whole, part = judged(300, right=0.8, draw=1), judged(300, right=0.8, draw=1)
+    lost = [record for record in part if not is_right(record)]
+    for record in lost:
+        record["prediction"] = {"topic": {"label": "a", "score": 0.5}, **(entry or {})}
+    files = [whole, part] if side else [part, whole]
+    paths = write(*files)
+    done = compare(paths)
+    says = f'head "sentiment": {len(lost)} records have a prediction beside their gold label in {paths[1 - side]} and none in {paths[side]}, and are left out'
+    assert done.code == 3 and says in done.err and says in " ".join(done.out.decode().split())
+    judged_alone = json.loads(compare(paths, "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["judged_alone"]
+    assert judged_alone == {"old": side * len(lost), "new": (1 - side) * len(lost)}
+
+
+def test_a_head_of_one_file_alone_is_told(write):
+    old, new = judged(60, draw=1), judged(60, draw=2)
+    for record in old:
+        record |= {"topic": "a", "prediction": record["prediction"] | {"topic": {"label": "a", "score": 0.9}}}
+    paths = write(old, new)
+    done = compare(paths)
+    assert done.code in (0, 4) and f'head "topic" is judged in {paths[0]} alone' in " ".join(done.out.decode().split())
+
+
 def test_refuses_another_gold(write):
     old, new = judged(80, draw=1), judged(80, draw=2)
     new[33]["sentiment"] = "positive" if new[33]["sentiment"] != "positive" else "negative"

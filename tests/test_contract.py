@@ -1070,11 +1070,15 @@ def test_sigterm_never_publishes_a_model(tiny_model, tmp_path):
 
 @pytest.mark.parametrize("key", ["input_ids", "tokenizer", "token_type_ids"])
 def test_own_key_is_there_already(key, flags):
-    """[15] A usage error at the first such record; a key is never written over."""
-    stdin = texts(1) + json.dumps({"id": 1, "text": "ok", key: None}).encode() + b"\n"
-    done = run("tokenize", *flags["tokenize"], "-q", stdin=stdin)
+    """[15] A usage error where it is the first record, else that of the record alone; a key is never written over."""
+    raw = json.dumps({"id": 1, "text": "ok", key: None}).encode() + b"\n"
+    done = run("tokenize", *flags["tokenize"], "-q", stdin=raw + texts(1))
     assert (done.code, done.out) == (2, b"")
-    assert says_one_line(done, "<stdin>:2", key)
+    assert says_one_line(done, "<stdin>:1", key)
+    done = run("tokenize", *flags["tokenize"], "-q", stdin=texts(1) + raw + texts(1))
+    good, bad, other = map(json.loads, done.lines)
+    assert done.code == 3 and "input_ids" in good and "input_ids" in other and bad["error"]["code"] == "already_there" and key in bad["error"]["message"]
+    assert bad[key] is None and "<stdin>" not in bad["error"]["message"]
 
 
 @pytest.fixture(scope="module")
@@ -1104,6 +1108,12 @@ def test_predict_refuses(fields, says, predictor):
 
     with pytest.raises(UsageError, match=says):
         predict_here(predictor, b'{"text": "ok", ' + fields + b"}\n")
+
+
+@pytest.mark.parametrize("fields", [b'"n_tokens": 5', b'"prediction": {"topic": {"label": "x"}}', b'"input_ids": [2, 5, 3], "tokenizer": "0123"'])
+def test_predict_lets_one_such_record_among_others_be(fields, predictor):
+    first, bad, last = predict_here(predictor, b'{"text": "ok"}\n{"text": "ok", ' + fields + b'}\n{"text": "ok"}\n')
+    assert first == last and json.loads(bad)["error"]["code"] == "already_there" and bad.startswith(b'{"text": "ok", ' + fields)
 
 
 def test_predict_refuses_as_a_process(flags):

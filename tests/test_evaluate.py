@@ -193,6 +193,35 @@ def test_a_part_without_mistakes_is_not_said_to_be_perfect():
     assert "resampling cannot tell" in done.out.decode().replace("\n", " ")
 
 
+def test_a_slice_without_mistakes_is_not_said_to_be_perfect():
+    records = judged(200)
+    for i, record in enumerate(records):
+        record["source"] = "abc"[i % 3]
+        if record["source"] == "a":
+            record["prediction"]["sentiment"]["label"] = record["sentiment"]
+    n = sum(record["source"] == "a" for record in records)
+    done = evaluate(records, "--by", "source")
+    assert f"no mistake in a (at least {n / (n + 1.959964**2):.3f} of {n} such records)" in " ".join(done.out.decode().split())
+
+
+def test_labels_that_look_the_same_are_told():
+    records = judged(40)
+    records[0]["sentiment"] = records[0]["prediction"]["sentiment"]["label"] + " "
+    label = records[0]["prediction"]["sentiment"]["label"]
+    told = " ".join(evaluate(records).out.decode().split())
+    assert "differ by white space alone" in told and f'"{label}"' in told and f'"{label} "' in told
+
+
+@pytest.mark.parametrize("entry, n_lost", [({}, 5), ({"sentiment": {"label": None}}, 5), ({"sentiment": None}, 5)])
+def test_gold_without_a_prediction_is_no_clean_end(entry, n_lost):
+    records = judged(100)
+    for record in records[:n_lost]:
+        record["prediction"] = {"topic": {"label": "a", "score": 0.5}, **entry}
+    done = evaluate(records, "--at-least", "accuracy=0.1")
+    assert done.code == 3 and f'{n_lost} of 100 good records have a gold label of head "sentiment" and no prediction of it' in done.err
+    assert evaluate(records, "--at-least", "accuracy=1.0").code == 4
+
+
 def test_texts_and_labels_stay_texts():
     records = judged(40)
     for record in records:

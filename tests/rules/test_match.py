@@ -107,6 +107,16 @@ def test_units(unit, bound, text, pieces):
     assert found(text, f"number = {{ {bound}{unit} }}") == [pieces]
 
 
+@pytest.mark.parametrize("text, rule, pieces", [
+    ("up 4%-6% this year", 'below = 0, unit = "%"', None), ("上涨4%-6%", 'below = 0, unit = "%"', None), ("3亿-5亿元", "below = 0", None),
+    ("100元-200元", "below = 0", None), ("5bps-7bps", "below = 0", None), ("1.5 %-2.5 %", 'below = 0, unit = "%"', None),
+    ("下跌5元，-3%", 'below = 0, unit = "%"', ["-3%"]), ("利润-3亿元", "below = 0", ["-3亿"]), ("Q3: -4%", 'below = 0, unit = "%"', ["-4%"]),
+    ("同比-5%，环比-6%", 'below = 0, unit = "%"', ["-5%", "-6%"]), ("fell 4%-6%", 'above = 5, unit = "%"', ["6%"]), ("3亿-5亿元", "above = 4e8", ["5亿"]),
+    ("2024年-3%的增长", 'below = 0, unit = "%"', ["-3%"])])
+def test_a_dash_between_two_numbers_of_one_unit_is_no_sign(text, rule, pieces):
+    assert found(text, f"number = {{ {rule} }}") == ([] if pieces is None else [pieces])
+
+
 def test_number_tells_both_places():
     assert found("Shares fell sharply, by 12%.", 'number = { near = ["fell"], above = 5, unit = "%" }') == [["fell", "12%"]]
 

@@ -67,6 +67,7 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
     comparisons = compare_all(sides, list(files), settings)
     write_page(render_comparison(comparisons, kind, *page_look(output)), output)
     terminal.explain(comparisons.signature)
+    failures += comparisons.one_sided
     worse = [f"{pair.new} is worse than {pair.old}: {head.head} {figure.name} {figure.old:.4f} -> {figure.new:.4f}" for pair, head, figure in comparisons.worse]
     if worse:
         raise GateRefused("; ".join([*worse, *failures]))

@@ -65,7 +65,7 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
                                             Grouping(group, positive) if group else None))
     missed = check_gates(evaluation, gates)
     write_page(render_evaluation(evaluation, kind, *page_look(output)), output)
-    failure = reader.tell_failed(seen.n_records)
+    failure = "; ".join(filter(None, (reader.tell_failed(seen.n_records), *seen.tell_unpredicted())))
     if failure and reader.n_failed == seen.n_records:
         raise DoxaError(failure)
     if missed:

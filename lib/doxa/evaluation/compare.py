@@ -7,7 +7,7 @@ import numpy as np
 from doxa import __version__
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.measures import is_defined, measure_both
-from doxa.evaluation.pairing import pair_head, pair_records
+from doxa.evaluation.pairing import judged_alone, pair_head, pair_records
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
@@ -81,6 +81,7 @@ class HeadComparison:
     slices: dict[str, list[tuple[int, Difference]]] = field(default_factory=dict)
     flips: list[Flip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    n_alone: tuple[int, int] = (0, 0)  # paired records of which the old file alone, or the new one, has a prediction and gold
 
 
 @dataclass
@@ -107,6 +108,13 @@ class Comparisons:
     by: str | None = None
 
     @property
+    def one_sided(self) -> list[str]:
+        """What either file judges alone, though the other holds the records as well."""
+        return [f'head "{head.head}": {n:,} records have a prediction beside their gold label in {name} and none in {other}, and are left out'
+                for pair in self.pairs for head in pair.heads
+                for n, name, other in zip(head.n_alone, (pair.old, pair.new), (pair.new, pair.old)) if n]
+
+    @property
     def worse(self) -> list[tuple[Comparison, HeadComparison, Difference]]:
         """What decides, and is worse beyond chance."""
         return [(pair, head, figure) for pair in self.pairs for head in pair.heads for figure in head.figures if figure.verdict == "worse"]
@@ -126,7 +134,14 @@ def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Compa
     where = [f"where:{condition}" for condition in settings.conditions]
     signature = " ".join([f"data:{seen[0].fingerprint}", *models, *where, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
                           f"holm:{len(deciding)}", f"test:paired-bootstrap{N_RESAMPLES}-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
-    return Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
+    found = Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
+    found.notes += [*found.one_sided, *(note for other, name in zip(seen[1:], names[1:]) for note in _heads_alone(seen[0], other, (names[0], name)))]
+    return found
+
+
+def _heads_alone(old: Seen, new: Seen, names: tuple[str, str]) -> list[str]:
+    return [f'head "{head}" is judged in {name} alone' for one, other, name in ((old, new, names[0]), (new, old, names[1])) for head in one.heads
+            if head not in other.heads]
 
 
 def _judge(gain: float, p: float, settings: Settings) -> str:
@@ -147,6 +162,7 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
         if not sides[0].n:
             raise DoxaError(f'no record of head "{head}" is in both {names[0]} and {names[1]}')
         heads.append(_compare_head(sides, (old, new), names, settings))
+        heads[-1].n_alone = judged_alone(old.heads[head], new.heads[head], first, second)
     return Comparison(*names, pairing.by, len(first), (old.n_good - len(first), new.n_good - len(second)), heads, pairing.note)
 
 

@@ -1,5 +1,6 @@
 """Predictions that also hold the gold label, to figures with intervals."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,14 @@ from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.signature import sign
-from doxa.evaluation.slices import cut_slices
+from doxa.evaluation.slices import FEW, cut_slices
 from doxa.metrics.bootstrap import estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
 from doxa.metrics.score_figures import N_BINS, bin_of
+
+
+MOST_TOLD = 5  # slices in a note
 
 
 @dataclass(frozen=True)
@@ -101,4 +105,26 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {", ".join(never[:10])}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
+    twins = _alike_labels([label.label for label in head.labels])
+    if twins:
+        notes.append(f'head "{head.head}": labels that differ by white space alone count as different ones: {twins}')
+    notes += [note for slicing in rows.slices if (note := _tell_flawless(rows, slicing))]
     return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
+
+
+def _alike_labels(labels: list[str]) -> str:
+    """Labels that look the same, in quotes."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        found.setdefault(" ".join(label.split()), []).append(label)
+    return ", ".join(" and ".join(json.dumps(label, ensure_ascii=False) for label in alike) for alike in found.values() if len(alike) > 1)
+
+
+def _tell_flawless(rows: HeadRows, slicing: str) -> str:
+    """What no mistake in a slice says, which no resample shows."""
+    is_right = rows.is_right()
+    if is_right is None:
+        return ""
+    sizes = {name: len(members) for name, members in rows.split(slicing) if len(members) >= FEW and is_right[members].all()}
+    told = ", ".join(f"{name} (at least {wilson(n, n)[0]:.3f} of {n:,} such records)" for name, n in list(sizes.items())[:MOST_TOLD])
+    return f'head "{rows.head}": no mistake in {told}{", ..." if len(sizes) > MOST_TOLD else ""}; what is right there is 95 % sure by Wilson' if sizes else ""

@@ -70,6 +70,12 @@ def pair_head(old: HeadRows, new: HeadRows, first: np.ndarray, second: np.ndarra
     return old, new
 
 
+def judged_alone(old: HeadRows, new: HeadRows, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
+    """Of the records that are paired, how many only the old file judges by this head, and how many only the new one."""
+    has_old, has_new = np.isin(first, old.records), np.isin(second, new.records)
+    return int((has_old & ~has_new).sum()), int((has_new & ~has_old).sum())
+
+
 def _move_slices(rows: HeadRows, taken: np.ndarray) -> dict:
     """The slices of some rows, in their order."""
     place = np.full(rows.n, -1)

@@ -29,3 +29,8 @@ class Seen:
     groups: pa.ChunkedArray | None = None
     fingerprint: str = ""
     text_print: str = ""
+
+    def tell_unpredicted(self) -> list[str]:
+        """Of which heads good records hold a gold label, but no prediction that can be judged."""
+        return [f'{n:,} of {self.n_good:,} good records have a gold label of head "{head}" and no prediction of it' for head, lost in self.lost.items()
+                if head in self.heads and (n := sum(count for why, count in lost.items() if "prediction" in why))]

@@ -10,7 +10,7 @@ from doxa.explaining.ruling import Ruling
 from doxa.inference.predictor import wait_for
 from doxa.records.outcome import Outcome, refuse_second_head
 from doxa.records.prefetch import gather
-from doxa.records.record import Record
+from doxa.records.record import Clashes, Record
 
 # Few, so that what is explained comes out soon: the steps of a single text already fill a batch on a CPU.
 WINDOW_RECORDS, GPU_WINDOW_RECORDS = 32, 512
@@ -32,7 +32,8 @@ class ExplainedStream:
         return f"model:{self._fingerprint()}"
 
     def explain(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
-        """Yield lists of outcomes in the order of the records. Raises UsageError when a record already explains one of the heads."""
+        """Yield lists of outcomes in the order of the records. Raises UsageError when the first record already explains one of the heads."""
+        self._clashes = Clashes(lambda record: refuse_second_head(record, self.explainer.wanted.heads, "explanation"))
         for window in gather(records, self.window_records):
             yield self._explain_window(window)
 
@@ -43,8 +44,8 @@ class ExplainedStream:
             record = outcome.record
             if record.is_error:
                 continue
-            refuse_second_head(record, self.explainer.wanted.heads, "explanation")
             try:
+                self._clashes.check(record)
                 questions.append(self.explainer.read(record))
             except RecordError as error:
                 outcome.error = error

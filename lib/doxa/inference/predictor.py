@@ -10,7 +10,7 @@ from doxa.inference.labeller import Answers
 from doxa.model.kinds.kind import Kind
 from doxa.records.outcome import Outcome, refuse_second_head
 from doxa.records.prefetch import LONGEST_SLEEP_S, gather
-from doxa.records.record import MISSING, Record, refuse_own_key
+from doxa.records.record import MISSING, Clashes, Record, refuse_own_key
 from doxa.records.signals import check_signals
 from doxa.records.text_fields import TextFields
 from doxa.text.question import Question
@@ -29,11 +29,13 @@ class Predictor:
         self.fields = fields
         self.window_records = window_records
         self.n_windows = self.n_remembered = 0
+        self._clashes = Clashes(self._refuse_clash)
 
     def predict(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
         """Yield lists of outcomes in the order of the records, while later ones are being read and computed.
 
-        Raises UsageError when a record already holds a key that is about to be added, or tokens of another tokenizer."""
+        Raises UsageError when the first record already holds a key that is about to be added, or one has tokens of another tokenizer."""
+        self._clashes = Clashes(self._refuse_clash)
         asked = map(self._ask, gather(records, self.window_records))
         for waiting in gather(asked, self.most_waiting, patience_s=0.0):
             for outcomes, positions, future in waiting:
@@ -52,8 +54,8 @@ class Predictor:
             record = outcome.record
             if record.is_error:
                 continue
-            self._refuse_clash(record)
             try:
+                self._clashes.check(record)
                 questions.append(self._question(record))
                 positions.append(position)
             except RecordError as error:
@@ -75,15 +77,15 @@ class Predictor:
         return outcomes
 
     def _question(self, record: Record) -> Question:
-        if self.kind.takes_ids and record.get("input_ids") not in (MISSING, None):
+        if self._has_ids(record):
             return Question(ids=self._given_ids(record))
         return self.kind.read_question(record, self.fields)
 
+    def _has_ids(self, record: Record) -> bool:
+        return self.kind.takes_ids and record.get("input_ids") not in (MISSING, None)
+
     def _given_ids(self, record: Record) -> tuple[list[int], list[int] | None]:
-        """The ids that `tokenize` left in a record, when they come from the model's own tokenizer."""
-        if record.get("tokenizer") != self.tokenizer.fingerprint:
-            raise UsageError(f"{record.place}: input_ids come from another tokenizer than the model's; "
-                             "tokenize with --base MODEL_DIR, or drop input_ids")
+        """The ids that `tokenize` left in a record."""
         ids = record.get("input_ids")
         types = record.get("token_type_ids")
         vocabulary_size = self.tokenizer.rust.get_vocab_size()
@@ -105,6 +107,9 @@ class Predictor:
             refuse_own_key(record, "n_tokens", "predict")
             refuse_own_key(record, "truncated", "predict")
         refuse_second_head(record, self.head_names)
+        if self._has_ids(record) and record.get("tokenizer") != self.tokenizer.fingerprint:
+            raise UsageError(f"{record.place}: input_ids come from another tokenizer than the model's; "
+                             "tokenize with --base MODEL_DIR, or drop input_ids")
 
 
 def wait_for(future: Future) -> Any:

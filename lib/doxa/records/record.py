@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -146,6 +147,23 @@ def unreadable(record: Record) -> dict:
     except UnicodeDecodeError:
         entry["raw_base64"] = base64.b64encode(raw).decode("ascii")
     return entry
+
+
+class Clashes:
+    """Finds records that hold what a command adds, by `refuse`, which raises UsageError. The first of a stream ends the command: it is used on what it made
+    already. A later one is an error of its own, raised as RecordError."""
+
+    def __init__(self, refuse: Callable[[Record], None]):
+        self.refuse, self._is_first = refuse, True
+
+    def check(self, record: Record) -> None:
+        try:
+            self.refuse(record)
+        except UsageError as error:
+            if self._is_first:
+                raise
+            raise RecordError("already_there", str(error).removeprefix(f"{record.place}: ")) from None
+        self._is_first = False
 
 
 def refuse_own_key(record: Record, key: str, command: str) -> None:

@@ -91,6 +91,7 @@ def _to_json(comparisons: Comparisons) -> str:
 
 def _head_json(head: HeadComparison) -> dict[str, Any]:
     return {"kind": head.kind, "n": head.n, "became_wrong": head.n_worse, "became_right": head.n_better, "p_mcnemar": head.p_mcnemar,
+            "judged_alone": {"old": head.n_alone[0], "new": head.n_alone[1]},
             "figures": {figure.name: _difference_json(figure) for figure in head.figures},
             "labels": {figure.name: _difference_json(figure) for figure in head.labels},
             "slices": {name: [{"value": figure.name, "n": n} | _difference_json(figure) for n, figure in parts] for name, parts in head.slices.items()},

@@ -18,6 +18,8 @@ _PERCENT = r"\s?(?:%|percentage points?\b|per ?cent\b|pct\b|pp\b|个?百分点|(
 _HAN_NUMBER = rf"(?<![{_HAN}])(?P<han>[{_HAN}]+)"  # whole runs only, so that a long one is looked at once
 _PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER}){_PERCENT}|百分之(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
 _FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+MOST_UNIT = 8  # characters
+_UNIT_BEFORE = regex.compile(r"\d\s?(?P<unit>[^\s\d.,;:!?()，。；：！？（）、+-]+)$")
 MOST_FIGURES = 30  # of a Chinese numeral; a longer run of figures is no number that somebody wrote
 _TENS = {"十": 10, "百": 100, "千": 1000}
 
@@ -50,7 +52,16 @@ def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
         if value is None:
             continue
         value *= _SCALES[groups["scale"]] if groups.get("scale") else 0.01 if groups.get("hundredth") else 1.0
-        yield Number(value, *match.span())
+        start, end = match.span()
+        if folded[start] == "-" and _ends_range(folded, start):
+            start, value = start + 1, -value
+        yield Number(value, start, end)
+
+
+def _ends_range(folded: str, dash: int) -> bool:
+    """Whether a dash stands between two numbers of one unit, as in 4%-6% or 3亿-5亿元, so that it is no sign."""
+    before = _UNIT_BEFORE.search(folded[max(0, dash - MOST_UNIT - 1) : dash])
+    return before is not None and regex.match(rf"[\d.,]+\s?{regex.escape(before['unit'])}", folded[dash + 1 : dash + 50]) is not None
 
 
 def read_han(text: str) -> float | None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from doxa.errors import RecordError
 from doxa.records.outcome import Outcome
 from doxa.records.prefetch import gather
-from doxa.records.record import Record, refuse_own_key
+from doxa.records.record import Clashes, Record, refuse_own_key
 from doxa.text.tokenizer import TextTokenizer
 
 ADDED_TYPES = {"input_ids": pa.list_(pa.int32()), "token_type_ids": pa.list_(pa.int32()), "tokenizer": pa.string()}
@@ -22,7 +22,8 @@ class TokenizedStream:
         self.n_tokens = self.n_unknown = 0
 
     def tokenize(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
-        """Yield lists of outcomes in order. Raises UsageError when a record already holds one of the keys."""
+        """Yield lists of outcomes in order. Raises UsageError when the first record already holds one of the keys."""
+        self._clashes = Clashes(self._refuse)
         for window in gather(records, WINDOW_RECORDS):
             yield self._tokenize_window(window)
 
@@ -34,9 +35,8 @@ class TokenizedStream:
             record = outcome.record
             if record.is_error:
                 continue
-            for key in ADDED_TYPES:
-                refuse_own_key(record, key, "tokenize")
             try:
+                self._clashes.check(record)
                 fresh = record.get_texts(self.text_field, self.text_pair_field)
             except RecordError as error:
                 outcome.error = error
@@ -48,6 +48,11 @@ class TokenizedStream:
         for index, outcome in enumerate(readable):
             outcome.added = self._added(*encoded[index * n_texts : (index + 1) * n_texts])
         return outcomes
+
+    @staticmethod
+    def _refuse(record: Record) -> None:
+        for key in ADDED_TYPES:
+            refuse_own_key(record, key, "tokenize")
 
     def _added(self, first: list[int], second: list[int] | None = None) -> dict:
         self.n_tokens += len(first) + len(second or ())

@@ -150,6 +150,8 @@ class Counter:
     def _add_hashes(self, table: pa.Table, name: str, counts: HashCounts | None) -> np.ndarray:
         """Return the hashes of the texts of a column, any for null, and count them if asked to."""
         column, known = table.column(name), f"hash:{name}"
+        if column.null_count == len(column):
+            return np.zeros(len(column), np.uint64)
         if not is_encoded(column.type):
             hashes = table.column(known).to_numpy() if known in table.schema.names else self._hash(column)
             if counts is not None:

@@ -10,7 +10,7 @@ from doxa.monitoring.hashes import HashCounts
 from doxa.monitoring.portion import NO_TIME, text_keys
 
 NEAR = 0.6
-MOST_COMPARED = 60  # of the newest texts of a group, by which it is told whether one story is told over and over
+MOST_COMPARED = 40  # of the newest texts of a group, by which it is told whether one story is told over and over
 LEAST_REPEATED, LARGE_PART = 5, 0.1
 _NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")

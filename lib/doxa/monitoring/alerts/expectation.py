@@ -83,12 +83,16 @@ def _count_scatter(counts: np.ndarray, weights: np.ndarray, expected: np.ndarray
     What small counts show beyond chance is clumping, what large ones show is dispersion: each is found with the other taken off."""
     excess = (counts - expected) ** 2 * _spared(weights.sum(axis=0), n_known) - expected
     mean = np.maximum(expected, 1e-9)
-    # A bucket's own estimate of d is excess / m^2; those of small counts are mostly noise and weigh less. That of c is excess / m.
-    of_dispersion, of_clumping = weights * (mean / (1.0 + 0.3 * mean)) ** 2, weights / (1.0 + 0.3 * mean) ** 2
+    # A bucket's own estimate of d is (excess - c m) / m^2; those of small counts are mostly noise and weigh less. That of c is (excess - d m^2) / m.
+    of_clumping = weights / (1.0 + 0.3 * mean) ** 2
+    of_dispersion = of_clumping * mean**2
+    n_clumping, n_dispersion = _carrying(of_clumping), _carrying(of_dispersion)
+    trusted, at_mean = of_clumping.sum(axis=0), (of_clumping * mean).sum(axis=0)
+    at_square, at_excess, at_ratio = of_dispersion.sum(axis=0), (of_clumping * excess).sum(axis=0), (of_clumping * excess / mean).sum(axis=0)
     clumping = np.zeros(counts.shape[1])
     for _ in range(N_ROUNDS):
-        dispersion, freedom = _lend((excess - clumping * mean) / mean**2, of_dispersion)
-        clumping, _ = _lend((excess - dispersion * mean**2) / mean, of_clumping)
+        dispersion, freedom = _lend(at_excess - clumping * at_mean, at_square, n_dispersion)
+        clumping, _ = _lend(at_ratio - dispersion * at_mean, trusted, n_clumping)
     return dispersion, freedom, clumping
 
 
@@ -97,12 +101,16 @@ def _spared(n_buckets: np.ndarray, n_known: np.ndarray) -> np.ndarray:
     return n_buckets / np.maximum(n_buckets - n_known, 0.5 * np.maximum(n_buckets, 1.0))
 
 
-def _lend(values: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted means of values (T, K) over time, drawn towards that of all series, never below 0; and the buckets that carry them."""
-    total = np.maximum(trust.sum(axis=0), 1e-12)
-    own = (trust * values).sum(axis=0) / total
-    all_of_them = max(0.0, float((trust * values).sum() / np.maximum(trust.sum(), 1e-12)))
-    n_own = total**2 / np.maximum((trust**2).sum(axis=0), 1e-12)  # buckets that carry the estimate
+def _carrying(trust: np.ndarray) -> np.ndarray:
+    """How many buckets carry a mean over time that is weighted by (T, K)."""
+    return np.maximum(trust.sum(axis=0), 1e-12) ** 2 / np.maximum((trust**2).sum(axis=0), 1e-12)
+
+
+def _lend(sums: np.ndarray, trusts: np.ndarray, n_own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted means over time, from weighted sums and sums of weights (K,), drawn towards that of all series, never below 0; and the buckets that carry them,
+    of which `n_own` are the series' own."""
+    own = sums / np.maximum(trusts, 1e-12)
+    all_of_them = max(0.0, float(sums.sum() / np.maximum(trusts.sum(), 1e-12)))
     return (n_own * np.maximum(own, 0.0) + LENT_BUCKETS * all_of_them) / (n_own + LENT_BUCKETS), n_own + LENT_BUCKETS
 
 
@@ -151,10 +159,15 @@ def _share_level(hits: np.ndarray, n: np.ndarray, weights: np.ndarray, offsets: 
     spread = float(np.average((own - centre) ** 2 - centre * (1 - centre) / (size + 1.0), weights=trusted))
     lent = float(np.clip(centre * (1 - centre) / max(spread, 1e-9) - 1.0, LENT_RECORDS, MOST_LENT_RECORDS))
     level = logit(np.clip((seen + lent * centre) / (size + lent), 1e-6, 1 - 1e-6))
+    if not offsets.any():  # then that is where Newton's steps would lead
+        return level
+    trusted = trust * n
     for _ in range(N_ROUNDS):  # Newton's steps for the level beside the calendar's offsets
         shares = expit(level + offsets)
-        slope = (trust * n * shares * (1 - shares)).sum(axis=0) + lent * centre * (1 - centre)
-        pull = (trust * (hits - n * shares)).sum(axis=0) + lent * (centre - expit(level))
+        expected = trusted * shares
+        sums = expected.sum(axis=0)
+        slope = sums - (expected * shares).sum(axis=0) + lent * centre * (1 - centre)
+        pull = seen - sums + lent * (centre - expit(level))
         level = level + np.clip(pull / np.maximum(slope, 1e-9), -1.0, 1.0)
     return level
 
@@ -167,7 +180,7 @@ def _share_correlation(hits: np.ndarray, n: np.ndarray, weights: np.ndarray, sha
     more = np.maximum(n - 1.0, 1e-9)
     # Small expected counts scatter widely, and so do their estimates.
     trust = usable * (more / (1.0 + more * np.maximum(before, 0.003))) ** 2 * np.minimum(1.0, n * shares * (1 - shares))
-    correlation, freedom = _lend((squares - 1.0) / more, trust)
+    correlation, freedom = _lend((trust * (squares - 1.0) / more).sum(axis=0), trust.sum(axis=0), _carrying(trust))
     return np.minimum(0.5, correlation), freedom
 
 

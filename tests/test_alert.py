@@ -228,14 +228,14 @@ def test_names_that_look_alike_stay_apart(tmp_path):
     """All texts, a series called all, one without a name, and two that differ by a line break."""
     names, path = ["all", "", "x\ny", "x y", "(empty)"], tmp_path / "names.db"
     records = [record | {"source": name} for i, name in enumerate(names) for record in make_days(0, 40, {"credit": (9, 0.1)}, seed=i)]
-    burst = [record | {"source": name} for i, name in enumerate(names) for record in make_days(40, 42, {"credit": (90, 0.7)}, seed=i)]
-    burst += [record | {"source": name} for i, name in enumerate(names) for record in make_days(42, 49, {"credit": (9, 0.1)}, seed=i)]
+    burst = [record | {"source": name} for i, name in enumerate(names) for day in range(40, 40 + 8 * len(names))
+             for record in make_days(day, day + 1, {"credit": (45, 0.7) if (day - 40) // 2 == 4 * i else (9, 0.1)}, seed=i)]
     for place, record in enumerate(records + burst):
         record["id"] = place
     told(path, records, *STRICT, "--by", "source")
     lines_told = told(path, burst, "--prometheus", tmp_path / "doxa.prom")
     ids = [line["id"] for line in lines_told]
-    assert len(ids) == len(set(ids)) and {line.get("series") for line in lines_told} == {None, *names}
+    assert len(ids) == len(set(ids)) and {line.get("series") for line in lines_told} >= set(names)
     assert {line["kind"] for line in lines_told} == {"alert", "resolved"} and all("source=: " not in line["text"] for line in lines_told)
     samples = [line.rpartition(" ")[0] for line in (tmp_path / "doxa.prom").read_text().splitlines() if line[0] != "#"]
     assert len([sample for sample in samples if sample.startswith("doxa_texts{")]) == 6
@@ -494,14 +494,15 @@ def test_causes_are_told_of_a_day_under_way(state):
     flood = [record for record in make_days(40, 41, CALM | {"merger": (150, 0.8)}) if record["timestamp"][11:] < "18"]
     copies = [record | {"text": f"Stop this merger before they rob all of us, please share! {i}", "id": f"camp-{i}"} if i % 3 and "merger" in record["text"] else record
               for i, record in enumerate(flood)]
-    alerts = {(line.get("series"), line["measure"]): line for line in told(state, copies) if line["kind"] == "alert"}
-    volume = alerts["merger", "volume"]
-    assert volume["until"] < "2026-02-14T18" and [cause["kind"] for cause in volume["causes"]] == ["larger_share", "near_duplicates"]
-    assert volume["examples"][0].startswith("camp-") and volume["causes"][1]["ids"][0] == volume["examples"][0]
-    (more,) = [cause for cause in alerts["merger", "share"]["causes"] if cause["kind"] == "more_texts"]
+    (alert,) = [line for line in told(state, copies) if line["kind"] == "alert"]
+    assert (alert["series"], alert["measure"]) == ("merger", "share") and alert["until"] < "2026-02-14T18"
+    assert [cause["kind"] for cause in alert["causes"]] == ["more_texts", "near_duplicates"]
+    assert alert["examples"][0].startswith("camp-") and alert["causes"][1]["ids"][0] == alert["examples"][0]
+    more = alert["causes"][0]
     assert more["n"] == sum("merger" in record["prediction"]["topic"]["label"] for record in copies) and 12 < more["expected"] < 25
-    (group,) = [cause for cause in alerts[None, "volume"]["causes"] if cause["kind"] == "group"]
-    assert group["name"] == "merger"
+    covered = [{"series": name, "measure": measure} for name, measure in ((None, "volume"), (None, "share"), ("merger", "volume"))]
+    assert sorted(alert["covers"], key=str) == sorted(covered, key=str)
+    assert "at once: all texts (number of texts), all texts (share), topic=merger (number of texts)" in alert["text"]
 
 
 def test_a_campaign_among_many_usual_texts_that_are_alike_is_found(tmp_path):
@@ -514,6 +515,38 @@ def test_a_campaign_among_many_usual_texts_that_are_alike_is_found(tmp_path):
     alerts = [line for line in told(path, alike(make_days(40, 41, usual)) + copies + alike(make_days(41, 42, usual))) if line["kind"] == "alert"]
     cause = next(cause for cause in alerts[0]["causes"] if cause["kind"] == "near_duplicates")
     assert cause["text"] == "The bank froze my account, share this" and cause["low"] < 120 / 420 < cause["high"]
+
+
+MANY = {f"t{i}": (20, 0.2) for i in range(12)}
+
+
+def test_an_event_of_many_series_is_one_line(tmp_path):
+    path = tmp_path / "many.db"
+    told(path, make_days(0, 40, MANY), *STRICT)
+    lines_told = told(path, make_days(40, 42, {name: (60, 0.2) for name in MANY}) + make_days(42, 49, MANY), "--prometheus", tmp_path / "doxa.prom")
+    assert [(line["kind"], line.get("series")) for line in lines_told if line["measure"] == "volume"] == [("alert", None), ("resolved", None)]
+    covered = {one["series"] for one in lines_told[0]["covers"]}
+    assert len(covered) > 6 and covered <= set(MANY) and f"and {len(covered) - 6} more" in lines_told[0]["text"]
+    (tmp_path / "archive.jsonl").write_bytes(lines(make_days(0, 40, MANY) + make_days(40, 42, {name: (60, 0.2) for name in MANY})))
+    name = next(iter(covered))
+    done = run("alert", "--backtest", *STRICT, "--spike", f"{name}@2026-02-14", "--to", "jsonl", tmp_path / "archive.jsonl")
+    assert json.loads(done.lines[-1])["spikes"][0]["delay_s"] == 86_400
+    assert not [line for line in (tmp_path / "doxa.prom").read_text().splitlines() if "open" in line and "volume" in line and line.endswith(" 1")]  # all are over
+
+
+def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
+    """One series floods for two days; from then on all others bring half as much again, none of them enough to be told by itself."""
+    path = tmp_path / "uncovered.db"
+    told(path, make_days(0, 40, MANY), *STRICT)
+    more = MANY | {f"t{i}": (30, 0.2) for i in range(1, 12)}
+    first = told(path, make_days(40, 42, MANY | {"t0": (220, 0.2)}), "--prometheus", tmp_path / "doxa.prom")
+    assert [(line.get("series"), [one["series"] for one in line["covers"]]) for line in first] == [("t0", [None])]
+    assert 'doxa_alert_open{series="",measure="volume"} 1' in (tmp_path / "doxa.prom").read_text()
+    then = told(path, make_days(42, 50, more))
+    assert ("resolved", "t0") in [(line["kind"], line.get("series")) for line in then]
+    (alert,) = [line for line in then if line["kind"] == "alert" and line.get("series") is None]
+    assert alert["since"] == "2026-02-14T00:00:00+00:00" and "2026-02-16T00:00" < alert["until"] < "2026-02-19" and "covers" not in alert
+    assert any(line["kind"] == "resolved" and line.get("series") is None for line in told(path, make_days(50, 60, MANY)))
 
 
 def test_few_authors_are_told_and_those_who_always_write_much_are_not(tmp_path):

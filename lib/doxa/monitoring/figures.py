@@ -139,11 +139,14 @@ class Figures:
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     def alerts_of(self, group: Group) -> list[dict[str, Any]]:
-        """The alerts of one group, or of all records together; of the rest and of records without a value there are none."""
+        """The alerts of one group, or of all records together, those among them that cover it by the measure of its own; of the rest and of records without a
+        value there are none."""
         if group.kind not in ("value", "all"):
             return []
         name = group.name if group.kind == "value" else None
-        return [told for told in self.alerts if told["kind"] == "alert" and told.get("series") == name]
+        alerts = [told for told in self.alerts if told["kind"] == "alert"]
+        covering = [told | {"measure": covered["measure"]} for told in alerts for covered in told.get("covers", ()) if covered["series"] == name]
+        return sorted([told for told in alerts if told.get("series") == name] + covering, key=lambda told: told["since"])
 
     @property
     def n_good(self) -> int:

@@ -11,6 +11,7 @@ from doxa.reporting.json import dump
 from doxa.terminal import visible
 
 TEXT_CHARACTERS = 80
+MOST_COVERED = 6  # named in a sentence
 MOST_ALERTS = 30  # on a page for people
 _SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
 FORMATS = ("terminal", "jsonl")
@@ -43,10 +44,18 @@ def describe_finding(told: dict[str, Any]) -> str:
 
 def describe_more(told: dict[str, Any]) -> list[str]:
     """What moved, a sentence each, and which records to see."""
-    words = [_cause(cause) for cause in told.get("causes", ())]
+    words = [_covered(told, told["covers"])] if told.get("covers") else []
+    words += [_cause(cause) for cause in told.get("causes", ())]
     if told.get("examples"):
         words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
     return words
+
+
+def _covered(told: dict[str, Any], covers: list[dict[str, Any]]) -> str:
+    """What was as surprising at once."""
+    words = [f"{describe_series({'series': covered['series'], 'by': told.get('by')})} ({'share' if covered['measure'] == 'share' else 'number of texts'})"
+             for covered in covers[:MOST_COVERED]]
+    return "at once: " + ", ".join(words) + (f" and {len(covers) - MOST_COVERED} more" if len(covers) > MOST_COVERED else "")
 
 
 def _cause(cause: dict[str, Any]) -> str:

@@ -45,7 +45,8 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
     promise = summary.settings.promise
     found = []
     for spike in spikes:
-        ends = [dt.datetime.fromisoformat(told["until"]) for told in alerts if spike.series in (None, told.get("series"))]
+        ends = [dt.datetime.fromisoformat(told["until"]) for told in alerts
+                if spike.series in (None, told.get("series"), *(covered["series"] for covered in told.get("covers", ())))]
         end = min((end for end in ends if end > spike.moment), default=None)
         found.append({"series": spike.series, "spike": spike.moment.isoformat(), "told": end.isoformat() if end else None,
                       "delay_s": (end - spike.moment).total_seconds() if end else None} | ({} if end else {"because": _why_not(store, spike.series, new)}))

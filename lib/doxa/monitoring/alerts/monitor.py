@@ -6,8 +6,9 @@ import numpy as np
 
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.causes import Stretch, find_causes, find_examples
+from doxa.monitoring.alerts.covering import Surprise, cover, is_still_covered, name_covered, root_of
 from doxa.monitoring.alerts.detect import Verdict, judge
-from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
+from doxa.monitoring.alerts.episodes import COVERED, NEW_LEVEL, OPEN, RESOLVED, UNDER_WAY, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.models import Changes
@@ -72,7 +73,7 @@ class Monitor:
                 history.is_usual[:, number, measure] = (self.starts > first) & (self.starts >= froms[measure]) & bool(is_told or number == ALL)
         self.episodes = load_episodes(self.store, int(edges[0]))
         for episode in self.episodes:
-            if episode.status in (OPEN, RESOLVED):
+            if episode.status in (*UNDER_WAY, RESOLVED):
                 ended = episode.ended if episode.ended is not None else np.inf
                 history.is_usual[(self.starts >= episode.since) & (self.starts < ended), episode.series, episode.measure] = False
         history.leave_out_outages()
@@ -146,21 +147,51 @@ class Monitor:
     def _is_quiet(self) -> np.ndarray:
         quiet = np.zeros((len(self.series), 2), bool)
         for episode in self.episodes:
-            if episode.status == OPEN:
+            if episode.status in UNDER_WAY:
                 quiet[episode.series, episode.measure] = True
         return quiet
 
     def _open_episodes(self, index: int, verdict: Verdict) -> None:
-        for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist():
-            is_spike = bool(verdict.is_spike[series, measure])
-            first = index if is_spike else max(0, int(self.history.since[series, measure]))
-            told = self._describe(index, first, series, measure, verdict, "spike" if is_spike else "drift")
-            line = json.dumps(told.to_json(), ensure_ascii=False)
-            self.episodes.append(add_episode(self.store, series, measure, int(self.starts[first]), int(self.starts[index]), line if self.tells else None))
-            self.history.is_usual[first : index + 1, series, measure] = False
-            self.tell(told)
+        """For every surprise that is to be told, and for those that come with it and are not."""
+        history = self.history
+        found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
+        firsts = {one: index if verdict.is_spike[one] else max(0, int(history.since[one])) for one in found}
+        told, _ = self._under_way()
+        covered = cover(found, told, self._named(), lambda measure: Stretch.of(history, verdict, firsts[ALL, measure], index).excess(measure))
+        roots = {one: root_of(one, covered) for one in found}
+        for one in sorted(found, key=lambda one: one in covered):
+            alert = None
+            if one not in covered:
+                line = self._describe(index, firsts[one], *one, verdict, "spike" if verdict.is_spike[one] else "drift", [other for other in covered if roots[other] == one])
+                alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
+                self.tell(line)
+            status = COVERED if one in covered else OPEN
+            self.episodes.append(add_episode(self.store, *one, int(self.starts[firsts[one]]), int(self.starts[index]), alert, status))
+            history.is_usual[firsts[one] : index + 1, *one] = False
+        self._tell_uncovered(index, verdict)
 
-    def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str) -> Told:
+    def _tell_uncovered(self, index: int, verdict: Verdict) -> None:
+        """What goes on when the event that covered it is over has a line of its own."""
+        excess = Stretch.of(self.history, verdict, index, index).excess
+        for at, episode in enumerate(self.episodes):
+            one = episode.series, episode.measure
+            if episode.status == COVERED and verdict.is_rare[one] and not is_still_covered(one, *self._under_way(but=episode), excess):
+                line = self._describe(index, self.place.get(episode.since, 0), *one, verdict, "spike", [])
+                alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
+                self.episodes[at] = change_episode(self.store, episode, status=OPEN, bucket=int(self.starts[index]), alert=alert)
+                self.tell(line)
+
+    def _under_way(self, but: Episode | None = None) -> tuple[set[Surprise], set[Surprise]]:
+        """Of which there is an episode that has a line, and of which one that is covered."""
+        return tuple({(episode.series, episode.measure) for episode in self.episodes if episode.status == status and episode is not but} for status in UNDER_WAY)
+
+    def _named(self) -> dict[int, set[int]]:
+        """The series that the alerts of all texts which are under way name as their causes."""
+        places = {name: series for series, name in enumerate(self.names)}
+        return {episode.measure: {places[cause["name"]] for cause in json.loads(episode.alert).get("causes", []) if cause["kind"] == "group" and cause["name"] in places}
+                for episode in self.episodes if episode.status == OPEN and episode.series == ALL and episode.alert}
+
+    def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str, covered: list[Surprise]) -> Told:
         history, part, stretch = self.history, slice(first, index + 1), Stretch.of(self.history, verdict, first, index)
         means = stretch.mean[:, series, measure]
         scatter = float(verdict.scatter[series, measure])
@@ -182,13 +213,13 @@ class Monitor:
             f"{self._name(series)}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
             iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
             bucket_s * (verdict.gain if detector == "spike" else 1.0) / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
-            causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes))
+            causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes), covers=name_covered(covered, self.names))
 
     def _close_episodes(self, index: int) -> None:
         """After a bucket that is over: usual ones in a row end an episode; one that lasts half of the baseline is the level from then on."""
         history, zone = self.history, self.calendar.zone
         for at, episode in enumerate(self.episodes):
-            if episode.status != OPEN or episode.bucket >= self.starts[index]:
+            if episode.status not in UNDER_WAY or episode.bucket >= self.starts[index]:
                 continue
             z = history.z[index, episode.series, episode.measure]
             is_calm = bool(np.isnan(z) or z < CALM_Z)

@@ -16,7 +16,7 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
     counts = {series: row for series, *row in run("SELECT series, n, judged, watched FROM counts WHERE bucket = ?", (last,))}
     means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ? AND z IS NOT NULL", (last,))}
     open_since: dict[int, dict[str, str]] = {}
-    for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL"):
+    for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL OR status = 'covered'"):
         open_since.setdefault(series, {})[measure] = iso(since, calendar.zone)
     rows = []
     for number, name in run("SELECT id, name FROM series ORDER BY id").fetchall():

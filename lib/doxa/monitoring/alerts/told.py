@@ -13,7 +13,7 @@ class Told:
     `measure` is volume or share. `since` is when it began, `until` the end of what was looked at (ISO 8601). For a share `observed` is `hits` of
     `n` and `expected`, `low`, `high` are shares; for a volume all are numbers of texts. `low` and `high` bound what is usual, 95 %. `p` is
     the chance of so much in a usual bucket (spike) or of such a sum per bucket (drift); `recurrence_s`: how often, on average, all series
-    and detectors together would bring that by chance."""
+    and detectors together would bring that by chance. `covers` are the series and measures that were as surprising at once and have no line of their own."""
 
     id: str
     kind: str
@@ -36,6 +36,7 @@ class Told:
     causes: list[dict[str, Any]] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     alert: str | None = None
+    covers: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, [])}

@@ -8,11 +8,12 @@ from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.causes import Stretch, find_causes, find_examples
 from doxa.monitoring.alerts.covering import Surprise, cover, is_still_covered, name_covered, root_of
 from doxa.monitoring.alerts.detect import Verdict, judge
+from doxa.monitoring.alerts.ending import is_gone
 from doxa.monitoring.alerts.episodes import COVERED, NEW_LEVEL, OPEN, RESOLVED, UNDER_WAY, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
-from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.models import Changes
 from doxa.monitoring.alerts.promise import newly_spent
+from doxa.monitoring.alerts.recall import read_series, recall
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_SPAN_S, MEASURES, SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.tails import count_interval, count_tail, share_interval, share_tail
@@ -21,7 +22,6 @@ from doxa.monitoring.buckets import HOUR_S
 
 CALM_Z = 1.2815515655446004  # nine usual buckets in ten lie below
 EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn
-GONE_P = 0.05  # at its own level, an episode would bring so little no more often
 KEPT_FOR_LATE = 0.2  # of a bucket's chances, where late records are waited for
 TOLD_OF_SERIES = 20  # texts that a series must have to be told as one
 
@@ -44,39 +44,13 @@ class Monitor:
 
     def load(self) -> None:
         """Read the history that judgement needs."""
-        run, edges = self.store.database.execute, self.calendar.edges(self.first_s, max(self.watermark_s, self.next_bucket))
-        self.series = run("SELECT id, name, first_bucket, is_told, volume_from, share_from FROM series ORDER BY id").fetchall()
+        edges = self.calendar.edges(self.first_s, max(self.watermark_s, self.next_bucket))
+        self.series = read_series(self.store)
         self.names = [name for _, name, *_ in self.series]
-        history = self.history = History.empty(edges, self.calendar.zone, len(self.series))
         self.starts = edges[:-1]
-        place = self.place = {int(start): i for i, start in enumerate(self.starts)}
-        for series, bucket, n, judged, watched in run("SELECT * FROM counts WHERE bucket >= ?", (int(edges[0]),)):
-            at = place.get(bucket), series
-            if at[0] is not None:  # a rule of the time zone may have changed since
-                history.n[at], history.judged[at], history.watched[at] = n, judged, watched
-        # A bucket that is under way is judged by what is stamped up to the watermark.
-        for series, time_s, *counted in run("SELECT * FROM ahead WHERE time > ?", (self.watermark_s,)):
-            index = int(np.searchsorted(edges, time_s, side="right")) - 1
-            if index < len(self.starts):
-                for values, n in zip((history.n, history.judged, history.watched), counted):
-                    values[index, series] -= n
-        for series, bucket, measure, z, mean, scatter in run("SELECT * FROM scores WHERE bucket >= ?", (int(edges[0]),)):
-            at = place.get(bucket), series, MEASURES.index(measure)
-            if at[0] is not None:
-                history.z[at], history.mean[at], history.scatter[at] = np.nan if z is None else z, mean, scatter
-        for series, measure, total, since in run("SELECT * FROM drifts"):
-            at = series, MEASURES.index(measure)
-            history.drift[at], history.since[at] = total, place.get(since, 0) if total > 0 else -1
-        for number, _, first, is_told, *froms in self.series:
-            for measure in (VOLUME, SHARE):
-                # A series' first bucket began before it; one that nobody was told of has no usual yet.
-                history.is_usual[:, number, measure] = (self.starts > first) & (self.starts >= froms[measure]) & bool(is_told or number == ALL)
+        self.place = {int(start): i for i, start in enumerate(self.starts)}
         self.episodes = load_episodes(self.store, int(edges[0]))
-        for episode in self.episodes:
-            if episode.status in (*UNDER_WAY, RESOLVED):
-                ended = episode.ended if episode.ended is not None else np.inf
-                history.is_usual[(self.starts >= episode.since) & (self.starts < ended), episode.series, episode.measure] = False
-        history.leave_out_outages()
+        self.history = recall(self.store, edges, self.calendar.zone, self.series, self.episodes, self.watermark_s)
 
     def run(self, late: set[tuple[int, int]], changes: Changes) -> None:
         """Judge all that is due; `late` are (series, bucket) that grew after they were over, `changes` the models that come up."""
@@ -226,7 +200,7 @@ class Monitor:
             history.is_usual[index, episode.series, episode.measure] = False
             calm = episode.calm + 1 if is_calm else 0
             first_calm = index + 1 - calm
-            if calm >= self.settings.cooldown and self._is_gone(episode, first_calm, index):
+            if calm >= self.settings.cooldown and is_gone(history, episode, first_calm, index):
                 history.is_usual[first_calm : index + 1, episode.series, episode.measure] = True
                 self._end(at, episode, RESOLVED, int(self.starts[first_calm]), iso(int(self.starts[first_calm]), zone))
             elif self.starts[index] - episode.since >= self.settings.n_baseline / 2 * self.settings.bucket_s:
@@ -236,23 +210,6 @@ class Monitor:
                 self._end(at, episode, NEW_LEVEL, int(history.edges[index + 1]), iso(int(history.edges[index + 1]), zone))
             else:
                 self.episodes[at] = change_episode(self.store, episode, calm=calm)
-
-    def _is_gone(self, episode: Episode, first_calm: int, index: int) -> bool:
-        """Whether the calm buckets hold less than the episode's own level would bring: a quiet night tells nothing of that."""
-        history, series = self.history, episode.series
-        before, calm = slice(int(np.searchsorted(self.starts, episode.since)), first_calm), slice(first_calm, index + 1)
-        mean, scatter = history.mean[calm, series, episode.measure], np.nanmean(history.scatter[calm, series, episode.measure])
-        usual = np.nansum(history.mean[before, series, episode.measure])
-        if before.start >= before.stop or not np.isfinite(mean).all() or usual <= 0:
-            return True
-        if episode.measure == VOLUME:
-            level = float(history.n[before, series].sum() / usual)
-            seen, expected = history.n[calm, series].sum(), level * mean.sum()
-            return level <= 1 or bool(1 - count_tail(np.array([seen + 1]), np.array([expected]), np.array([scatter / len(mean)])).p[0] <= GONE_P)
-        n = history.judged[calm, series].sum()
-        level = float(np.clip(history.watched[before, series].sum() / max(1, history.judged[before, series].sum()), 1e-6, 1 - 1e-6))
-        seen = history.watched[calm, series].sum()
-        return bool(1 - share_tail(np.array([seen + 1]), np.array([n]), np.array([level]), np.array([scatter])).p[0] <= GONE_P)
 
     def _end(self, at: int, episode: Episode, status: str, ended_s: int, until: str) -> None:
         self.episodes[at] = change_episode(self.store, episode, status=status, ended=ended_s, calm=0)

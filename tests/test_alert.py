@@ -188,6 +188,29 @@ def test_an_archive_of_two_models_is_told_as_it_would_have_been(tmp_path):
     assert page.code == 0 and "another model from 2026-02-14" in page.out.decode().replace("\\", "") and "a spike" not in page.out.decode()
 
 
+@pytest.mark.parametrize("size", ["run", "record"])
+def test_two_models_that_speak_by_turns_are_learnt_once(state, size):
+    """A feed of two machines, one of which has another model: what both say is usual after a while, and what is not is told."""
+    assert told(state, stamped(make_days(40, 41, CALM), "aaaa")) == []
+    kinds = []
+    for day in range(41, 75):
+        records = make_days(day, day + 1, CALM | ({"credit": (40, 0.95)} if day >= 72 else {}))
+        names = ["aaaa", "bbbb"]
+        records = stamped(records, names[day % 2]) if size == "run" else [stamped([record], names[i % 2])[0] for i, record in enumerate(records)]
+        kinds += [(line["kind"], day) for line in told(state, records)]
+    changes = [day for kind, day in kinds if kind == "new_model"]
+    assert 1 <= len(changes) <= 2 and max(changes) <= 43, kinds
+    assert [kind for kind, day in kinds if day >= 72] == ["alert"] and not [day for kind, day in kinds if kind == "alert" and day < 72], kinds
+
+
+def test_a_third_model_is_another_one(state):
+    for day, model in ((40, "aaaa"), (41, "bbbb"), (42, "aaaa"), (43, "bbbb"), (44, "aaaa")):
+        lines_told = told(state, stamped(make_days(day, day + 1, CALM), model))
+        assert [line["kind"] for line in lines_told] == (["new_model"] if day in (41, 42) else [])
+    assert [line["reason"] for line in told(state, stamped(make_days(45, 46, CALM), "cccc"))] == ["aaaa before, cccc now"]
+    assert [line["reason"] for line in told(state, stamped(make_days(46, 47, CALM), "aaaa"))] == ["cccc before, aaaa now"]
+
+
 def test_a_late_record_of_the_model_before_changes_nothing(state):
     assert told(state, stamped(make_days(40, 41, CALM), "aaaa")) == []
     assert [line["kind"] for line in told(state, stamped(make_days(41, 43, CALM), "bbbb"))] == ["new_model"]

@@ -125,11 +125,16 @@ class Feed:
         monitor = Monitor(store, self.settings, self.calendar, ", ".join(subject["names"]) or None, store.get("watch"), not self.is_learning)
         is_by_head = any(by.startswith("head:") for by in subject["by"])
         last = self.asked.model or self.models.last
-        begins = {last: -np.inf} if self.asked.model else self.models.begins_s
-        changes = Changes.of(store.get("model"), begins, last, monitor.next_bucket, (VOLUME, SHARE) if is_by_head else (SHARE,))
+        spans = {last: (-np.inf, -np.inf)} if self.asked.model else self.models.spans_s
+        before = store.get("models", {})
+        changes = Changes.of(store.get("model"), set(store.get("mixed", [])), spans, before, last, monitor.next_bucket, self.settings,
+                             (VOLUME, SHARE) if is_by_head else (SHARE,))
         monitor.run(taken.late, changes)
         if last is not None:
             store.set("model", last)
+            store.set("mixed", sorted(changes.mixed))
+            seen = before | {model: max(end, before.get(model, end)) for model, (_, end) in self.models.spans_s.items()}
+            store.set("models", {model: end for model, end in seen.items() if end >= (self.intake.watermark_s or 0) - self.settings.remember_s})
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
         return Summary(taken, n_series, n_watched, self.is_learning, self.settings, self.calendar)

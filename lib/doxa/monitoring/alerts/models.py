@@ -52,11 +52,11 @@ class Changes:
     def of(cls, current: str | None, mixed: set[str], spans_s: dict[str, tuple[float, float]], before_s: dict[str, float], last: str | None, from_s: float | None,
            settings: AlertSettings, measures: tuple[int, ...]) -> "Changes":
         """`spans_s` says when each model of a run was there first and last, `before_s` when it was there last in earlier runs. `last` is the model that was read
-        last; any other that speaks of times before `from_s` alone came late. A pair speaks by turns where both are there for a bucket, or one comes back
+        last; any other that speaks of times before `from_s` alone came late. A pair speaks by turns where both are there for half a bucket, or one comes back
         as long as its records are remembered."""
         coming = sorted((first, model) for model, (first, _) in spans_s.items() if model != current and (model == last or from_s is None or first >= from_s))
         by_turns = {frozenset((one, other)) for one, (first, end) in spans_s.items() for other, (other_first, other_end) in spans_s.items()
-                    if one != other and min(end, other_end) - max(first, other_first) >= settings.bucket_s}
+                    if one != other and min(end, other_end) - max(first, other_first) >= settings.bucket_s / 2}
         by_turns |= {frozenset((current, model)) for first, model in coming
                      if current is not None and first - before_s.get(model, -np.inf) <= settings.remember_s}
         return cls(current, coming, measures, mixed, by_turns)

@@ -27,8 +27,8 @@ class Wanted:
     `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
     number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
     beside the gold label. `as_stored` leaves columns of texts in the type they are stored in, where that is a dictionary, for ids also whole numbers, and for
-    times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way. `is_known` says that the names were understood before: those that mean nothing here are of heads (told as head:NAME)
-    and fields that none of these records has."""
+    times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way. `is_known` says that the names were understood before: those
+    that mean nothing here are of heads (told as head:NAME) and fields that none of these records has."""
 
     by: tuple[str, ...] = ()
     time_field: str | None = None

@@ -22,7 +22,8 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 class Verdict:
     """What was made of a bucket, all arrays (K, 2) for volume and share. `z`: its normal score, NaN for a series that has not told enough of itself;
     `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_rare`: what the promise lets be told;
-    `is_spike` and `is_drift`: what is to be told where no episode is under way. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
+    `is_spike` and `is_drift`: what is to be told where no episode is under way. `n_tests` is among how many tests the bucket's chances are shared out, `gain`
+    the part of them that this look spends."""
 
     z: np.ndarray
     p: np.ndarray

@@ -138,7 +138,8 @@ class Intake:
         names = {number: name for name, number in self.series.items()}
         execute("INSERT INTO series VALUES (?, ?, ?, 0, 0, 0) ON CONFLICT (id) DO UPDATE SET first_bucket = min(first_bucket, excluded.first_bucket)",
                 [(number, names.get(number), first) for number, first, *_ in counted])
-        add = "INSERT INTO {} VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n, judged = judged + excluded.judged, watched = watched + excluded.watched"
+        add = ("INSERT INTO {} VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n, judged = judged + excluded.judged, "
+               "watched = watched + excluded.watched")
         execute(add.format("counts"), counted)
         second = -(-portion.us[chosen] // SECOND_US)
         is_ahead = second > self.now_s

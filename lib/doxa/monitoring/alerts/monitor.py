@@ -136,7 +136,8 @@ class Monitor:
         for one in sorted(found, key=lambda one: one in covered):
             alert = None
             if one not in covered:
-                line = self._describe(index, firsts[one], *one, verdict, "spike" if verdict.is_spike[one] else "drift", [other for other in covered if roots[other] == one])
+                detector, covers = "spike" if verdict.is_spike[one] else "drift", [other for other in covered if roots[other] == one]
+                line = self._describe(index, firsts[one], *one, verdict, detector, covers)
                 alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
                 self.tell(line)
             status = COVERED if one in covered else OPEN

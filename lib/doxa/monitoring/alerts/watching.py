@@ -87,7 +87,8 @@ class Summary:
 class Feed:
     """Brings records into a state, table by table, then judges and fills the outbox. Nothing is committed.
 
-    What the first records bring is only learnt from, unless `tells_at_once`. `subject` is what the state is about, None where it is new. Raises UsageError for settings that do not fit the state or the records."""
+    What the first records bring is only learnt from, unless `tells_at_once`. `subject` is what the state is about, None where it is new. Raises UsageError for
+    settings that do not fit the state or the records."""
 
     def __init__(self, store: Store, asked: Asked, tells_at_once: bool, now: dt.datetime):
         self.store, self.asked = store, asked

@@ -557,6 +557,14 @@ def test_an_event_of_many_series_is_one_line(tmp_path):
     assert not [line for line in (tmp_path / "doxa.prom").read_text().splitlines() if "open" in line and "volume" in line and line.endswith(" 1")]  # all are over
 
 
+def test_what_was_only_learnt_covers_nothing(tmp_path):
+    """The first records end in a burst of one series, which is learnt from in silence; where it becomes a flood of all texts, that is told."""
+    path = tmp_path / "learnt.db"
+    assert told(path, make_days(0, 40, MANY) + make_days(40, 42, MANY | {"t0": (60, 0.2)}), *STRICT) == []
+    lines_told = told(path, make_days(42, 44, MANY | {"t0": (300, 0.2)}))
+    assert [(line["kind"], line.get("series")) for line in lines_told if line["measure"] == "volume"] == [("alert", None)]
+
+
 def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
     """One series floods for two days; from then on all others bring half as much again, none of them enough to be told by itself."""
     path = tmp_path / "uncovered.db"

@@ -131,7 +131,7 @@ class Monitor:
         found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
         firsts = {one: index if verdict.is_spike[one] else max(0, int(history.since[one])) for one in found}
         told, _ = self._under_way()
-        covered = cover(found, told, self._named(), lambda measure: Stretch.of(history, verdict, firsts[ALL, measure], index).excess(measure))
+        covered = cover(found, told, self._named(index), lambda measure: Stretch.of(history, verdict, firsts[ALL, measure], index).excess(measure))
         roots = {one: root_of(one, covered) for one in found}
         for one in sorted(found, key=lambda one: one in covered):
             alert = None
@@ -157,14 +157,15 @@ class Monitor:
                 self.tell(line)
 
     def _under_way(self, but: Episode | None = None) -> tuple[set[Surprise], set[Surprise]]:
-        """Of which there is an episode that has a line, and of which one that is covered."""
-        return tuple({(episode.series, episode.measure) for episode in self.episodes if episode.status == status and episode is not but} for status in UNDER_WAY)
+        """Of which there is an episode that has a line, and of which one that is covered. What was only learnt from has none, so it covers nothing later."""
+        going = [episode for episode in self.episodes if episode is not but and (episode.alert or episode.status == COVERED or not self.tells)]
+        return tuple({(episode.series, episode.measure) for episode in going if episode.status == status} for status in UNDER_WAY)
 
-    def _named(self) -> dict[int, set[int]]:
-        """The series that the alerts of all texts which are under way name as their causes."""
-        places = {name: series for series, name in enumerate(self.names)}
+    def _named(self, index: int) -> dict[int, set[int]]:
+        """The series that alerts of all texts, told of this bucket or the one before it, name as their causes."""
+        places, since = {name: series for series, name in enumerate(self.names)}, self.starts[max(0, index - 1)]
         return {episode.measure: {places[cause["name"]] for cause in json.loads(episode.alert).get("causes", []) if cause["kind"] == "group" and cause["name"] in places}
-                for episode in self.episodes if episode.status == OPEN and episode.series == ALL and episode.alert}
+                for episode in self.episodes if episode.status == OPEN and episode.series == ALL and episode.alert and episode.bucket >= since}
 
     def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str, covered: list[Surprise]) -> Told:
         history, part, stretch = self.history, slice(first, index + 1), Stretch.of(self.history, verdict, first, index)

@@ -574,10 +574,52 @@ def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
     assert [(line.get("series"), [one["series"] for one in line["covers"]]) for line in first] == [("t0", [None])]
     assert 'doxa_alert_open{series="",measure="volume"} 1' in (tmp_path / "doxa.prom").read_text()
     then = told(path, make_days(42, 50, more))
-    assert ("resolved", "t0") in [(line["kind"], line.get("series")) for line in then]
-    (alert,) = [line for line in then if line["kind"] == "alert" and line.get("series") is None]
-    assert alert["since"] == "2026-02-14T00:00:00+00:00" and "2026-02-16T00:00" < alert["until"] < "2026-02-19" and "covers" not in alert
-    assert any(line["kind"] == "resolved" and line.get("series") is None for line in told(path, make_days(50, 60, MANY)))
+    (over,) = [line for line in then if line["kind"] == "resolved" and line["series"] == "t0"]
+    assert over["alert"] == first[0]["id"] and over["goes_on"] == [{"series": None, "measure": "volume"}]
+    assert over["text"].endswith("It goes on: all texts (number of texts)")
+    (last,) = [line for line in told(path, make_days(50, 60, MANY)) if line["kind"] == "resolved" and line.get("series") is None]
+    assert last["alert"] == first[0]["id"] and last["id"] == "all|volume|2026-02-14T00:00:00+00:00|resolved" and "goes_on" not in last
+
+
+def test_what_a_withdrawn_line_covered_has_its_end(state):
+    """A series floods with negative texts; late ones of it that are neutral make its share a usual one, and not its number."""
+    (first,) = [line for line in told(state, make_days(40, 41, CALM | {"credit": (160, 0.8)})) if line["kind"] == "alert"]
+    covered = {(part["series"], part["measure"]) for part in first["covers"]}
+    assert (first["series"], first["measure"]) == ("credit", "share") and covered == {("credit", "volume"), (None, "volume"), (None, "share")}
+    told(state, make_days(41, 42, CALM))
+    late = make_days(40, 41, {"credit": (420, 0.0)}, seed=5)
+    kinds = {(line["kind"], line.get("series"), line["measure"]) for line in told(state, [record | {"id": f"late-{i}"} for i, record in enumerate(late)])}
+    assert ("withdrawn", "credit", "share") in kinds
+    ends = told(state, make_days(42, 50, CALM))
+    assert {(line["series"], line["alert"]) for line in ends if line["kind"] == "resolved" and line["measure"] == "volume" and line.get("series")} == {("credit", first["id"])}
+    assert rows(state, "SELECT count(*) FROM episodes WHERE status = 'open'") == [(0,)]
+
+
+def test_a_model_that_is_stamped_ahead_is_told_when_its_time_comes(tmp_path):
+    path, now = tmp_path / "ahead.db", dt.datetime.now(dt.UTC)
+    records = [{"id": i, "text": f"text {i}", "timestamp": (now - dt.timedelta(minutes=10 + 20 * i)).isoformat(),
+                "prediction": {"sentiment": {"label": "neutral", "score": 0.9, "model": "aaaa"}}} for i in range(30 * 72)]
+    told(path, records, "--every", "1d")
+    later = [record | {"id": f"b{i}", "timestamp": (now + dt.timedelta(hours=2, minutes=i)).isoformat(),
+                       "prediction": {"sentiment": {"label": "neutral", "score": 0.9, "model": "bbbb"}}} for i, record in enumerate(records[:30])]
+    told(path, later)
+    assert json.loads(rows(path, "SELECT value FROM settings WHERE name = 'model'")[0][0]) == ("aaaa" if (now + dt.timedelta(hours=2)).date() > now.date() else "bbbb")
+
+
+def test_an_event_that_is_seen_bit_by_bit_has_few_lines(tmp_path):
+    """Twelve series double, looked at every hour: all texts have a line, three series beside them, and the end is one line or, for what lasts longer, its own."""
+    path = tmp_path / "cron.db"
+    told(path, make_days(0, 40, MANY), *STRICT)
+    day = make_days(40, 41, {name: (60, 0.2) for name in MANY})
+    alerts = []
+    for hour in range(24):
+        part = [record for record in day if int(record["timestamp"][11:13]) == hour]
+        alerts += [line for line in told(path, part) if line["kind"] == "alert" and line["measure"] == "volume"]
+    assert alerts[0].get("series") is None and 1 <= len(alerts) <= 5, [(line.get("series"), line["until"]) for line in alerts]
+    ends = told(path, make_days(41, 50, MANY))
+    assert [line for line in ends if line["kind"] == "resolved" and line.get("series") is None]
+    assert len([line for line in ends if line["kind"] == "resolved"]) <= 6
+    assert rows(path, "SELECT count(*) FROM episodes WHERE status = 'open'") == [(0,)]
 
 
 def test_few_authors_are_told_and_those_who_always_write_much_are_not(tmp_path):

@@ -11,7 +11,7 @@ from doxa.reporting.json import dump
 from doxa.terminal import visible
 
 TEXT_CHARACTERS = 80
-MOST_COVERED = 6  # named in a sentence
+MOST_PARTS = 6  # of an event, named in a sentence
 MOST_ALERTS = 30  # on a page for people
 _SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
 FORMATS = ("terminal", "jsonl")
@@ -44,18 +44,18 @@ def describe_finding(told: dict[str, Any]) -> str:
 
 def describe_more(told: dict[str, Any]) -> list[str]:
     """What moved, a sentence each, and which records to see."""
-    words = [_covered(told, told["covers"])] if told.get("covers") else []
+    words = ["at once: " + _parts(told, told["covers"])] if told.get("covers") else []
     words += [_cause(cause) for cause in told.get("causes", ())]
     if told.get("examples"):
         words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
     return words
 
 
-def _covered(told: dict[str, Any], covers: list[dict[str, Any]]) -> str:
-    """What was as surprising at once."""
-    words = [f"{describe_series({'series': covered['series'], 'by': told.get('by')})} ({'share' if covered['measure'] == 'share' else 'number of texts'})"
-             for covered in covers[:MOST_COVERED]]
-    return "at once: " + ", ".join(words) + (f" and {len(covers) - MOST_COVERED} more" if len(covers) > MOST_COVERED else "")
+def _parts(told: dict[str, Any], parts: list[dict[str, Any]]) -> str:
+    """Series and measures of an event."""
+    words = [f"{describe_series({'series': part['series'], 'by': told.get('by')})} ({'share' if part['measure'] == 'share' else 'number of texts'})"
+             for part in parts[:MOST_PARTS]]
+    return ", ".join(words) + (f" and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else "")
 
 
 def _cause(cause: dict[str, Any]) -> str:
@@ -80,12 +80,16 @@ def _cause(cause: dict[str, Any]) -> str:
 def _resolved(told: dict[str, Any]) -> str:
     what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
     if told.get("reason"):
-        return f"RESOLVED {describe_series(told)}: {what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
-    return f"RESOLVED {describe_series(told)}: {what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}"
+        return f"RESOLVED {describe_series(told)}: {what} stays where it is since {moment(told['since'])}; that is taken for usual from here on{_going(told)}"
+    return f"RESOLVED {describe_series(told)}: {what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}{_going(told)}"
 
 
 def _withdrawn(told: dict[str, Any]) -> str:
-    return f"WITHDRAWN {describe_series(told)}: late records make the {told['measure']} of {moment(told['since'])} a usual one"
+    return f"WITHDRAWN {describe_series(told)}: late records make the {told['measure']} of {moment(told['since'])} a usual one{_going(told)}"
+
+
+def _going(told: dict[str, Any]) -> str:
+    return f". It goes on: {_parts(told, told['goes_on'])}" if told.get("goes_on") else ""
 
 
 def _new_series(told: dict[str, Any]) -> str:

@@ -21,14 +21,12 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 @dataclass(frozen=True)
 class Verdict:
     """What was made of a bucket, all arrays (K, 2) for volume and share. `z`: its normal score, NaN for a series that has not told enough of itself;
-    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_rare`: what the promise lets be told;
-    `is_spike` and `is_drift`: what is to be told where no episode is under way. `n_tests` is among how many tests the bucket's chances are shared out, `gain`
-    the part of them that this look spends."""
+    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the
+    promise lets be told. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
 
     z: np.ndarray
     p: np.ndarray
     drift_p: np.ndarray
-    is_rare: np.ndarray
     is_spike: np.ndarray
     is_drift: np.ndarray
     mean: np.ndarray
@@ -69,8 +67,7 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
         drift_p, is_drift = _add_up(history, index, z / spread / memory, adds_up, bound_for(chance))
         history.z[index], history.mean[index] = z, np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
-    is_rare = is_ready & (p < chance * gain)
-    return Verdict(z, p, drift_p, is_rare, is_rare & ~is_quiet, is_drift,
+    return Verdict(z, p, drift_p, is_ready & ~is_quiet & (p < chance * gain), is_drift,
                    np.stack([volume.mean * due, share.mean], axis=1), scatters, n_tests, gain)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.causes import Stretch, find_causes, find_examples
-from doxa.monitoring.alerts.covering import Surprise, cover, is_still_covered, name_covered, root_of
+from doxa.monitoring.alerts.covering import Surprise, cover, name_surprises, root_of
 from doxa.monitoring.alerts.detect import Verdict, judge
 from doxa.monitoring.alerts.ending import is_gone
-from doxa.monitoring.alerts.episodes import COVERED, NEW_LEVEL, OPEN, RESOLVED, UNDER_WAY, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
+from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode, load_episodes
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.models import Changes
 from doxa.monitoring.alerts.promise import newly_spent
@@ -121,51 +121,41 @@ class Monitor:
     def _is_quiet(self) -> np.ndarray:
         quiet = np.zeros((len(self.series), 2), bool)
         for episode in self.episodes:
-            if episode.status in UNDER_WAY:
+            if episode.status == OPEN:
                 quiet[episode.series, episode.measure] = True
         return quiet
 
     def _open_episodes(self, index: int, verdict: Verdict) -> None:
-        """For every surprise that is to be told, and for those that come with it and are not."""
+        """For every surprise; those that are one event have one line."""
         history = self.history
         found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
         firsts = {one: index if verdict.is_spike[one] else max(0, int(history.since[one])) for one in found}
-        told, _ = self._under_way()
-        covered = cover(found, told, self._named(index), lambda measure: Stretch.of(history, verdict, firsts[ALL, measure], index).excess(measure))
+        going = {(episode.series, episode.measure): episode for episode in self.episodes if episode.status == OPEN and episode.alert}
+        covered = cover(found, set(going), self._beside(going), lambda measure: Stretch.of(history, verdict, firsts.get((ALL, measure), index), index).excess(measure))
         roots = {one: root_of(one, covered) for one in found}
+        events = {one: episode.event for one, episode in going.items()}
         for one in sorted(found, key=lambda one: one in covered):
-            alert = None
+            detector, event = "spike" if verdict.is_spike[one] else "drift", events.get(roots[one])
+            line = self._describe(index, firsts[one], *one, verdict, detector, [other for other in covered if roots[other] == one]) if one not in covered else (
+                self._name_part(firsts[one], *one, detector, event))
             if one not in covered:
-                detector, covers = "spike" if verdict.is_spike[one] else "drift", [other for other in covered if roots[other] == one]
-                line = self._describe(index, firsts[one], *one, verdict, detector, covers)
-                alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
+                events[one] = line.id
                 self.tell(line)
-            status = COVERED if one in covered else OPEN
-            self.episodes.append(add_episode(self.store, *one, int(self.starts[firsts[one]]), int(self.starts[index]), alert, status))
+            alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
+            self.episodes.append(add_episode(self.store, *one, int(self.starts[firsts[one]]), int(self.starts[index]), alert))
             history.is_usual[firsts[one] : index + 1, *one] = False
-        self._tell_uncovered(index, verdict)
 
-    def _tell_uncovered(self, index: int, verdict: Verdict) -> None:
-        """What goes on when the event that covered it is over has a line of its own."""
-        excess = Stretch.of(self.history, verdict, index, index).excess
-        for at, episode in enumerate(self.episodes):
-            one = episode.series, episode.measure
-            if episode.status == COVERED and verdict.is_rare[one] and not is_still_covered(one, *self._under_way(but=episode), excess):
-                line = self._describe(index, self.place.get(episode.since, 0), *one, verdict, "spike", [])
-                alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
-                self.episodes[at] = change_episode(self.store, episode, status=OPEN, bucket=int(self.starts[index]), alert=alert)
-                self.tell(line)
+    def _beside(self, going: dict[Surprise, Episode]) -> dict[int, int]:
+        """How many series have had a line since all texts are surprising, by measure."""
+        since = {measure: episode.since for (series, measure), episode in going.items() if series == ALL}
+        own = [measure for (series, measure), episode in going.items() if series != ALL and episode.has_line and episode.bucket >= since.get(measure, np.inf)]
+        return {measure: own.count(measure) for measure in since}
 
-    def _under_way(self, but: Episode | None = None) -> tuple[set[Surprise], set[Surprise]]:
-        """Of which there is an episode that has a line, and of which one that is covered. What was only learnt from has none, so it covers nothing later."""
-        going = [episode for episode in self.episodes if episode is not but and (episode.alert or episode.status == COVERED or not self.tells)]
-        return tuple({(episode.series, episode.measure) for episode in going if episode.status == status} for status in UNDER_WAY)
-
-    def _named(self, index: int) -> dict[int, set[int]]:
-        """The series that alerts of all texts, told of this bucket or the one before it, name as their causes."""
-        places, since = {name: series for series, name in enumerate(self.names)}, self.starts[max(0, index - 1)]
-        return {episode.measure: {places[cause["name"]] for cause in json.loads(episode.alert).get("causes", []) if cause["kind"] == "group" and cause["name"] in places}
-                for episode in self.episodes if episode.status == OPEN and episode.series == ALL and episode.alert and episode.bucket >= since}
+    def _name_part(self, first: int, series: int, measure: int, detector: str, event: str | None) -> Told:
+        """What is kept of a surprise that the line of another event tells of."""
+        since = iso(int(self.starts[first]), self.calendar.zone)
+        return Told(f"{self._name(series)}|{MEASURES[measure]}|{since}", "alert", self.names[series], MEASURES[measure], detector, since, by=self.by,
+                    watch=self.watch if measure == SHARE else None, alert=event)
 
     def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str, covered: list[Surprise]) -> Told:
         history, part, stretch = self.history, slice(first, index + 1), Stretch.of(self.history, verdict, first, index)
@@ -189,13 +179,13 @@ class Monitor:
             f"{self._name(series)}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
             iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
             bucket_s * (verdict.gain if detector == "spike" else 1.0) / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
-            causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes), covers=name_covered(covered, self.names))
+            causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes), covers=name_surprises(covered, self.names))
 
     def _close_episodes(self, index: int) -> None:
         """After a bucket that is over: usual ones in a row end an episode; one that lasts half of the baseline is the level from then on."""
         history, zone = self.history, self.calendar.zone
-        for at, episode in enumerate(self.episodes):
-            if episode.status not in UNDER_WAY or episode.bucket >= self.starts[index]:
+        for at, episode in sorted(enumerate(self.episodes), key=lambda item: item[1].has_line):  # the parts of an event before it
+            if episode.status != OPEN or episode.bucket >= self.starts[index]:
                 continue
             z = history.z[index, episode.series, episode.measure]
             is_calm = bool(np.isnan(z) or z < CALM_Z)
@@ -214,12 +204,14 @@ class Monitor:
                 self.episodes[at] = change_episode(self.store, episode, calm=calm)
 
     def _end(self, at: int, episode: Episode, status: str, ended_s: int, until: str) -> None:
+        """End an episode. It is told with what goes on of its event; what is part of another's event only if that is over."""
         self.episodes[at] = change_episode(self.store, episode, status=status, ended=ended_s, calm=0)
-        if episode.alert:
-            said = json.loads(episode.alert)
-            kind = "withdrawn" if status == WITHDRAWN else "resolved"
-            self.tell(Told(f"{said['id']}|{kind}", kind, said.get("series"), said["measure"], since=said["since"], until=until, alert=said["id"],
-                            reason=None if status == RESOLVED else status, by=said.get("by"), watch=said.get("watch")))
+        going = [other for other in self.episodes if other.status == OPEN and other.event == episode.event]
+        if episode.alert and (episode.has_line or not any(other.has_line for other in going)):
+            said, kind = episode.told, "withdrawn" if status == WITHDRAWN else "resolved"
+            parts = [(other.series, other.measure) for other in going] if episode.has_line else []
+            self.tell(Told(f"{said['id']}|{kind}", kind, said.get("series"), said["measure"], since=said["since"], until=until, alert=episode.event,
+                           reason=None if status == RESOLVED else status, by=said.get("by"), watch=said.get("watch"), goes_on=name_surprises(parts, self.names)))
 
     def _withdraw(self, late: set[tuple[int, int]]) -> None:
         """Alerts of a bucket that late records make a usual one."""

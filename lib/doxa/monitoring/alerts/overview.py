@@ -16,7 +16,7 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
     counts = {series: row for series, *row in run("SELECT series, n, judged, watched FROM counts WHERE bucket = ?", (last,))}
     means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ? AND z IS NOT NULL", (last,))}
     open_since: dict[int, dict[str, str]] = {}
-    for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL OR status = 'covered'"):
+    for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL"):
         open_since.setdefault(series, {})[measure] = iso(since, calendar.zone)
     rows = []
     for number, name in run("SELECT id, name FROM series ORDER BY id").fetchall():
@@ -25,6 +25,6 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
                      "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
     return {
         "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
-        "n_alerts": run("SELECT count(*) FROM episodes WHERE alert IS NOT NULL").fetchone()[0], "watermark_s": watermark,
+        "n_alerts": run("SELECT count(*) FROM episodes WHERE json_extract(alert, '$.id') IS NOT NULL AND json_extract(alert, '$.alert') IS NULL").fetchone()[0], "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
         "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from doxa.monitoring.alerts.episodes import RESOLVED, UNDER_WAY, Episode
+from doxa.monitoring.alerts.episodes import OPEN, RESOLVED, Episode
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.settings import MEASURES, SHARE, VOLUME
@@ -42,7 +42,7 @@ def recall(store: Store, edges: np.ndarray, zone: ZoneInfo, series: list[tuple],
             # A series' first bucket began before it; one that nobody was told of has no usual yet.
             history.is_usual[:, number, measure] = (starts > first) & (starts >= froms[measure]) & bool(is_told or number == ALL)
     for episode in episodes:
-        if episode.status in (*UNDER_WAY, RESOLVED):
+        if episode.status in (OPEN, RESOLVED):
             ended = episode.ended if episode.ended is not None else np.inf
             history.is_usual[(starts >= episode.since) & (starts < ended), episode.series, episode.measure] = False
     history.leave_out_outages()

@@ -8,12 +8,13 @@ from typing import Any
 @dataclass(frozen=True)
 class Told:
     """One line. `kind`: alert, resolved, withdrawn (late records explain it away), new_series or new_model. No two lines have one `id`; `alert` is that of the
-    alert that is resolved or withdrawn.
+    alert that told of what is resolved or withdrawn.
 
     `measure` is volume or share. `since` is when it began, `until` the end of what was looked at (ISO 8601). For a share `observed` is `hits` of
     `n` and `expected`, `low`, `high` are shares; for a volume all are numbers of texts. `low` and `high` bound what is usual, 95 %. `p` is
     the chance of so much in a usual bucket (spike) or of such a sum per bucket (drift); `recurrence_s`: how often, on average, all series
-    and detectors together would bring that by chance. `covers` are the series and measures that were as surprising at once and have no line of their own."""
+    and detectors together would bring that by chance. `covers` are the series and measures that an alert tells of as well, `goes_on` those of
+    its event that are not over with it."""
 
     id: str
     kind: str
@@ -37,6 +38,7 @@ class Told:
     examples: list[str] = field(default_factory=list)
     alert: str | None = None
     covers: list[dict[str, Any]] = field(default_factory=list)
+    goes_on: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, [])}

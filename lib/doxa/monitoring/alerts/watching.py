@@ -132,7 +132,7 @@ class Feed:
                              (VOLUME, SHARE) if is_by_head else (SHARE,))
         monitor.run(taken.late, changes)
         if last is not None:
-            store.set("model", last)
+            store.set("model", changes.current)  # one that is stamped ahead of the clock is yet to come
             store.set("mixed", sorted(changes.mixed))
             seen = before | {model: max(end, before.get(model, end)) for model, (_, end) in self.models.spans_s.items()}
             store.set("models", {model: end for model, end in seen.items() if end >= (self.intake.watermark_s or 0) - self.settings.remember_s})

@@ -110,7 +110,7 @@ def test_records_that_one_side_does_not_judge_are_told(write, side, entry):
     files = [whole, part] if side else [part, whole]
     paths = write(*files)
     done = compare(paths)
-    says = f'head "sentiment": {len(lost)} records have a prediction beside their gold label in {paths[1 - side]} and none in {paths[side]}, and are left out'
+    says = f'head "sentiment": {len(lost)} records have both a prediction and a gold label in {paths[1 - side]} but not in {paths[side]}, and are left out'
     assert done.code == 3 and says in done.err and says in " ".join(done.out.decode().split())
     judged_alone = json.loads(compare(paths, "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["judged_alone"]
     assert judged_alone == {"old": side * len(lost), "new": (1 - side) * len(lost)}

@@ -204,6 +204,26 @@ def test_a_slice_without_mistakes_is_not_said_to_be_perfect():
     assert f"no mistake in a (at least {n / (n + 1.959964**2):.3f} of {n} such records)" in " ".join(done.out.decode().split())
 
 
+def test_the_interval_of_the_calibration_error_holds_that_of_the_model():
+    """Of a model whose scores are right, and of one that is sure of too much, by draws of 300."""
+    n_held, generator = [0, 0], np.random.default_rng(3)
+    for draw in range(12):
+        score = generator.uniform(0.4, 1.0, 300)
+        for which, truth in enumerate((score, score - 0.2)):
+            is_right = generator.random(300) < truth
+            records = [{"sentiment": "a" if right else "b", "prediction": {"sentiment": {"label": "a", "score": round(float(one), 6)}}} for one, right in zip(score, is_right)]
+            found = figures(records)["figures"]["calibration_error"]
+            n_held[which] += found["low"] <= (0.0, 0.2)[which] <= found["high"]
+    assert min(n_held) >= 9, n_held
+
+
+def test_a_figure_that_is_not_defined_passes_no_gate():
+    records = [{"rating": i % 5, "prediction": {"rating": {"score": 2.0}}} for i in range(50)]
+    done = evaluate(records, "--at-least", "spearman=0.1")
+    assert done.code == 4 and "rating: spearman is not defined by these records" in done.err
+    assert evaluate(records, "--at-least", "nothing=0.1").code == 2
+
+
 def test_labels_that_look_the_same_are_told():
     records = judged(40)
     records[0]["sentiment"] = records[0]["prediction"]["sentiment"]["label"] + " "

@@ -110,7 +110,7 @@ class Comparisons:
     @property
     def one_sided(self) -> list[str]:
         """What either file judges alone, though the other holds the records as well."""
-        return [f'head "{head.head}": {n:,} records have a prediction beside their gold label in {name} and none in {other}, and are left out'
+        return [f'head "{head.head}": {n:,} records have both a prediction and a gold label in {name} but not in {other}, and are left out'
                 for pair in self.pairs for head in pair.heads
                 for n, name, other in zip(head.n_alone, (pair.old, pair.new), (pair.new, pair.old)) if n]
 

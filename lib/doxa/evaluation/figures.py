@@ -39,7 +39,8 @@ class Slice:
 
 @dataclass
 class HeadEvaluation:
-    """One head. `headline` is the figure that decides, `small` are those of a slice; of `lower_is_better` less is better. `confusion` counts gold (rows) by predicted (columns) over `labels`; of a head of many labels it is None."""
+    """One head. `headline` is the figure that decides, `small` are those of a slice; of `lower_is_better` less is better. `confusion` counts gold (rows) by predicted (columns) over `labels`; of a head of many labels it is None.
+    `undefined` are figures that these records do not define, as a correlation of numbers that are all alike."""
 
     head: str
     kind: str
@@ -55,6 +56,7 @@ class HeadEvaluation:
     slices: dict[str, list[Slice]] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     signature: str = ""
+    undefined: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -49,8 +49,10 @@ def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
         heads = [head for head in evaluation.heads if gate.head in (None, head.head)]
         if not heads:
             raise UsageError(f'{flag} {gate.asked}: no head "{gate.head}" was judged; there are: {", ".join(h.head for h in evaluation.heads)}')
+        undefined = [head for head in heads if gate.figure in head.undefined]
+        missed += [f"{head.head}: {gate.figure} is not defined by these records" for head in undefined]
         having = [head for head in heads if gate.figure in head.figures]
-        if not having or gate.head and len(having) < len(heads):
+        if not undefined and (not having or gate.head and len(having) < len(heads)):
             known = ", ".join(dict.fromkeys(name for head in heads for name in head.figures))
             raise UsageError(f"{flag} {gate.asked}: there is no such figure; there are: {known}")
         for head in having:

@@ -68,8 +68,9 @@ def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
         yield generator.multinomial(n, counts / max(1, n), size=min(step, N_RESAMPLES - start)).astype(float)
 
 
-def estimate(value: float, resampled: np.ndarray) -> Estimate:
-    """A figure with its 95 % percentile interval; `resampled` (1 + R) is the figure on Draws.
+def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False) -> Estimate:
+    """A figure with its 95 % percentile interval; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and that chance makes larger, as it
+    does each resample once more (`is_inflated`), has the basic interval instead, which takes that off (Davison and Hinkley 1997, section 5.2).
 
     Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows'. Resamples on which the
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
@@ -77,4 +78,7 @@ def estimate(value: float, resampled: np.ndarray) -> Estimate:
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanpercentile(resampled[1:], (2.5, 97.5))
     shift = value - resampled[0]
-    return Estimate(float(value), float(min(low + shift, value)), float(max(high + shift, value)))
+    low, high = low + shift, high + shift
+    if is_inflated:
+        low, high = max(0.0, 2 * value - high), 2 * value - low
+    return Estimate(float(value), float(min(low, value)), float(max(high, value)))

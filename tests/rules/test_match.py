@@ -10,6 +10,7 @@ from doxa.errors import DoxaError
 from doxa.rules.beside import beside
 from doxa.rules.format import parse_rules
 from doxa.rules.match import MOST_TIMEOUTS, RuleBook
+from doxa.rules.numbers import find_numbers, number_pattern
 from doxa.rules.words import fold
 
 
@@ -115,6 +116,18 @@ def test_units(unit, bound, text, pieces):
     ("2024年-3%的增长", 'below = 0, unit = "%"', ["-3%"])])
 def test_a_dash_between_two_numbers_of_one_unit_is_no_sign(text, rule, pieces):
     assert found(text, f"number = {{ {rule} }}") == ([] if pieces is None else [pieces])
+
+
+@pytest.mark.parametrize("text, unit, values", [
+    ("up .5%", "%", [0.5]), ("v1.5.2%", "%", []), ("百分之负五", "%", [-5]), ("负5%", "%", [-5]), ("4.5-6%", "%", [4.5, 6]), ("25–50 bps", "%", [0.25, 0.5]), ("6%-2pct", "%", [6, -2]),
+    ("净利润三亿五千万元", "元", [3.5e8]), ("1亿2000万元", "元", [1.2e8]), ("3万亿5000亿元", "元", [3.5e12]), ("10万-20万元", "元", [1e5, 2e5]), ("1000-2000万元", "元", [1e7, 2e7]),
+    ("615万元-889万元", "万元", [615, 889]), ("615万元-889万元", "元", [6.15e6, 8.89e6]), ("三亿元", "元", [3e8]),
+    ("net -$3 billion", "$", [-3e9]), ("$-3 billion", "$", [-3e9]), ("$3-5 billion", "$", [3e9, 5e9]), ("$3bn-$5bn", "$", [3e9, 5e9]), ("(US$3)", "$", [3]),
+    ("EUR500 million", "EUR", [5e8]), ("USD 500", "USD", [500]), ("BUSD500", "USD", []), ("3亿-5亿", None, [3e8, 5e8]), ("1万5千", None, [15000]), ("2021-05-06", None, [2021, 5, 6]),
+])
+def test_values(text, unit, values):
+    folded = fold(text)
+    assert [number.value for number in find_numbers(number_pattern(unit), folded)] == pytest.approx(values)
 
 
 def test_number_tells_both_places():

@@ -70,7 +70,8 @@ def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
 
 def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False) -> Estimate:
     """A figure with its 95 % percentile interval; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and that chance makes larger, as it
-    does each resample once more (`is_inflated`), has the basic interval instead, which takes that off (Davison and Hinkley 1997, section 5.2).
+    does each resample once more (`is_inflated`), has the basic interval of its square instead, which takes that off (Davison and Hinkley 1997, section 5.2): what
+    chance adds to a distance adds up in squares.
 
     Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows'. Resamples on which the
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
@@ -80,5 +81,5 @@ def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False) -> 
     shift = value - resampled[0]
     low, high = low + shift, high + shift
     if is_inflated:
-        low, high = max(0.0, 2 * value - high), 2 * value - low
+        low, high = max(0.0, 2 * value**2 - high**2) ** 0.5, max(0.0, 2 * value**2 - low**2) ** 0.5
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))

@@ -10,15 +10,22 @@ from doxa.rules.words import UNSPACED, fold
 PERCENT = "%"
 _SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9, "b": 1e9, "trillion": 1e12, "tn": 1e12,
            "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8, "十亿": 1e9, "百亿": 1e10, "千亿": 1e11, "万亿": 1e12}
-_DIGITS = rf"(?<![^\W{UNSPACED}])(?<!\d[.,])(?P<digits>(?:(?<![\w)])[-+]|(?<=[{UNSPACED}])[-+])?(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)|\d++)(?:\.\d++)?)"
+_FIGURE = r"(?:(?:\d{1,3}(?:,\d{3})++(?!\d)|(?<!\.)\d++)(?:\.\d++)?|\.\d++)"
+_SIGNED = rf"(?<!\d[.,])(?P<digits>(?:(?<![\w)])[-+]|(?<=[{UNSPACED}])[-+])?{_FIGURE})"
+_DIGITS = rf"(?<![^\W{UNSPACED}]){_SIGNED}"
 _HAN = "零〇一二两三四五六七八九十百千点"
 _SCALE = (r"(?:\s?(?P<scale>" + "|".join(sorted((name for name in _SCALES if name.isascii()), key=len, reverse=True)) + r")\b|(?P<scale>"
           + "|".join(sorted((name for name in _SCALES if not name.isascii()), key=len, reverse=True)) + r"))?")
 _PERCENT = r"\s?(?:%|percentage points?\b|per ?cent\b|pct\b|pp\b|个?百分点|(?P<hundredth>basis points?\b|bps?\b|个?基点))"
 _HAN_NUMBER = rf"(?<![{_HAN}])(?P<han>[{_HAN}]+)"  # whole runs only, so that a long one is looked at once
-_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER}){_PERCENT}|百分之(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
+_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER}){_PERCENT}|百分之负?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
 _FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 MOST_UNIT = 8  # characters
+_DASH = r"\s?[-–—~～至到]\s?"
+_LOWER_END = regex.compile(rf"(?<![\w.,])(?P<low>[-+]?{_FIGURE})(?P<scale>[百千万亿]+)?{_DASH}$")
+_UPPER_END = regex.compile(rf"{_DASH}(?P<high>{_FIGURE}){_SCALE[:-1]}")
+_LARGER_PART = regex.compile(rf"(?:(?<![\w.,])(?P<digits>{_FIGURE})|(?<![{_HAN}])(?P<han>[{_HAN}]+))(?P<scale>万亿|亿|万)$")
+_MINUS_BEFORE = regex.compile(r"(?:(?<![\w)])-\s?[^\w\s.,]{1,2}\s?|负)$")
 _UNIT_BEFORE = regex.compile(r"\d\s?(?P<unit>[^\s\d.,;:!?()，。；：！？（）、+-]+)$")
 MOST_FIGURES = 30  # of a Chinese numeral; a longer run of figures is no number that somebody wrote
 _TENS = {"十": 10, "百": 100, "千": 1000}
@@ -40,22 +47,49 @@ def number_pattern(unit: str | None) -> regex.Pattern:
     if unit == PERCENT:
         return _PERCENT_NUMBER
     own = fold(unit.strip())
+    starts_word = r"\b" if own[0].isalnum() and own[0].isascii() else ""
     literal, ends_word = regex.escape(own), r"\b" if own[-1].isalnum() and own[-1].isascii() else ""
-    return regex.compile(rf"(?:{_DIGITS}{_SCALE}|{_HAN_NUMBER}(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={literal}\s?){_DIGITS}{_SCALE}")
+    return regex.compile(rf"(?:{_DIGITS}{_SCALE}|{_HAN_NUMBER}(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={starts_word}{literal}\s?){_SIGNED}{_SCALE}")
 
 
 def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
-    """The numbers of a folded text in order. A percentage is its own value: `5%` is 5."""
+    """The numbers of a folded text in order, either end of a range too. A percentage is its own value: `5%` is 5."""
+    found: dict[int, Number] = {}  # by where they end
     for match in pattern.finditer(folded):
         groups = match.groupdict()
         value = float(groups["digits"].replace(",", "")) if groups["digits"] else read_han(groups["han"])
         if value is None:
             continue
-        value *= _SCALES[groups["scale"]] if groups.get("scale") else 0.01 if groups.get("hundredth") else 1.0
+        scale = groups.get("scale")
+        factor = _SCALES[scale] if scale else 0.01 if groups.get("hundredth") else 1.0
         start, end = match.span()
         if folded[start] == "-" and _ends_range(folded, start):
             start, value = start + 1, -value
-        yield Number(value, start, end)
+        own, (start, value) = start, _add_larger(folded, start, value * factor, factor)
+        before = folded[max(0, start - MOST_FIGURES) : start]
+        value *= -1.0 if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(before) else 1.0
+        if folded[start].isdigit() and (low := _LOWER_END.search(before)):
+            lower = float(low["low"].replace(",", "")) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor)
+            low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("scale" if low["scale"] else "low")))
+            found.setdefault(low_end, Number(lower, low_start, low_end))
+        if folded[end - 1].isdigit() and (high := _UPPER_END.match(folded, end)):  # $3-5 billion
+            value *= _SCALES[high["scale"]]
+            found[high.end()] = Number(float(high["high"].replace(",", "")) * _SCALES[high["scale"]], high.start("high"), high.end())
+        if start != own:
+            found.pop(own, None)  # what was added
+        found[end] = Number(value, start, end)
+    yield from sorted(found.values(), key=lambda number: number.start)
+
+
+def _add_larger(folded: str, start: int, value: float, factor: float) -> tuple[int, float]:
+    """With the larger parts right before a number, as in 三亿五千万 and 1亿2000万."""
+    while factor > 1 and (part := _LARGER_PART.search(folded[max(0, start - MOST_FIGURES) : start])):
+        larger = float(part["digits"].replace(",", "")) if part["digits"] else read_han(part["han"])
+        if larger is None or _SCALES[part["scale"]] <= factor:
+            break
+        factor = _SCALES[part["scale"]]
+        start, value = start - len(part[0]), value + larger * factor
+    return start, value
 
 
 def _ends_range(folded: str, dash: int) -> bool:

@@ -306,3 +306,10 @@ def test_so_does_a_table_of_others_alone(tmp_path):
     for name in ("predicted.csv", "predicted.parquet"):
         done = run("report", tmp_path / name)
         assert done.code == 2 and 'evaluate and compare read "right" (choice)' in done.err
+
+
+def test_the_gravest_mistakes_of_texts_are_those_that_the_model_was_sure_of():
+    """Their score is a perplexity, 1 at the least."""
+    records = [{"id": i, "text": "t", "reply": "a b", "prediction": {"reply": {"text": "x", "score": score}}} for i, score in enumerate((3.0, 1.5, 40.0))]
+    mistakes = json.loads(run("evaluate", "--to", "json", "--errors", "2", stdin=lines(records)).out)["heads"]["reply"]["mistakes"]
+    assert [mistake["id"] for mistake in mistakes] == ["1", "0"]

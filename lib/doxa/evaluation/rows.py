@@ -113,14 +113,18 @@ class HeadRows(ABC):
         return [] if was is None or is_right is None else self._by_score(was & ~is_right, most)
 
     def wrong(self, most: int) -> list[tuple[int, float]]:
-        """The rows that are wrong, those with the highest score first, and their weight."""
+        """The rows that are wrong, the surest first, and their weight."""
         is_right = self.is_right()
         return [] if is_right is None else self._by_score(~is_right, most)
 
+    def sureness(self) -> np.ndarray:
+        """What the surest rows have most of."""
+        return self.score
+
     def _by_score(self, mask: np.ndarray, most: int) -> list[tuple[int, float]]:
-        """The rows of a mask and their score, 0 for those without one, which come last."""
+        """The rows of a mask and their score, the surest first, 0 for those without one, which come last."""
         rows = np.flatnonzero(mask)
-        order = np.argsort(-np.nan_to_num(self.score[rows], nan=-np.inf), kind="stable")[:most]
+        order = np.argsort(-np.nan_to_num(self.sureness()[rows], nan=-np.inf), kind="stable")[:most]
         return [(row, float(np.nan_to_num(self.score[row], nan=0.0))) for row in rows[order].tolist()]
 
     # --- words

@@ -99,7 +99,8 @@ class TalliedIntake(HeadIntake):
         return TalliedRows(
             head=self.name, kind=self.kind, records=np.concatenate(self.records)[kept], score=np.array([score_of(said[row]) for row in kept]),
             models=tuple(sorted(self.models)), tallied=tallied, counts=counts, right=right, golds=golds, entries=entries, places=kept,
-            needs_gold=self.judge.needs_gold, made=tuple(f"{name}:{how}" for name, how in tallied.signatures([self.golds[row] for row in kept]).items()))
+            needs_gold=self.judge.needs_gold, is_score_doubt=self.judge.is_score_doubt,
+            made=tuple(f"{name}:{how}" for name, how in tallied.signatures([self.golds[row] for row in kept]).items()))
 
     def joined_slices(self) -> dict[str, np.ndarray]:
         place = np.full(len(self.golds), -1)

@@ -18,7 +18,7 @@ from doxa.metrics.tallied import Tallied
 class TalliedRows(HeadRows):
     """`counts` (N, S) are what `tallied` makes figures of, `right` (N,) whether a row is wholly right. `golds` and `entries` are the gold
     values and entries of `prediction` as JSON text, of more rows than these: `places` (N,) says which are theirs. `made` says how some
-    figures were made."""
+    figures were made, `is_score_doubt` whether a higher score is less sure."""
 
     tallied: Tallied
     counts: np.ndarray
@@ -28,6 +28,10 @@ class TalliedRows(HeadRows):
     places: np.ndarray
     needs_gold: bool = True
     made: tuple[str, ...] = ()
+    is_score_doubt: bool = False
+
+    def sureness(self) -> np.ndarray:
+        return -self.score if self.is_score_doubt else self.score
 
     @property
     def headline(self) -> str:

@@ -95,6 +95,7 @@ class Kind(ABC):
     learns_from: str = "a text and a label"
     checked_by: str = ""
     marks: tuple[str, ...] = ()  # keys by which an entry of `prediction` is known to be of this kind
+    is_score_doubt: bool = False  # whether a higher score is less sure, as a perplexity is
     is_explained: bool = False  # `weigh` says what there is to explain
     claims_key: str | None = None  # of an entry that makes several claims, the key of their list
 

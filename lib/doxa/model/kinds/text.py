@@ -41,6 +41,7 @@ class Text(Kind):
     writes = True
     learns_from = "a text and what is to be written for it"
     marks = ("text",)
+    is_score_doubt = True
     is_explained = True
     settings = ("max_new_tokens", "beams", "sample", "temperature", "top_p", "seed", "stop")
 

@@ -26,6 +26,6 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
                      "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
     return {
         "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
-        "n_alerts": sum(episode.has_line for episode in load_episodes(store, -1)), "watermark_s": watermark,
+        "n_alerts": sum(episode.has_line for episode in load_episodes(store, float("-inf"))), "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
         "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

@@ -193,14 +193,14 @@ def test_two_models_that_speak_by_turns_are_learnt_once(state, size, n_changes):
     """A feed of two machines, one of which has another model: what both say is usual after a while, and what is not is told."""
     assert told(state, stamped(make_days(40, 41, CALM), "aaaa")) == []
     kinds = []
-    for day in range(41, 75):
-        records = make_days(day, day + 1, CALM | ({"credit": (40, 0.95)} if day >= 72 else {}))
+    for day in range(41, 62):
+        records = make_days(day, day + 1, CALM | ({"credit": (40, 0.95)} if day >= 60 else {}))
         names = ["aaaa", "bbbb"]
         records = stamped(records, names[day % 2]) if size == "run" else [stamped([record], names[i % 2])[0] for i, record in enumerate(records)]
         kinds += [(line["kind"], day) for line in told(state, records)]
     changes = [day for kind, day in kinds if kind == "new_model"]
     assert len(changes) == n_changes and max(changes) <= 43, kinds
-    assert [kind for kind, day in kinds if day >= 72] == ["alert"] and not [day for kind, day in kinds if kind == "alert" and day < 72], kinds
+    assert [kind for kind, day in kinds if day >= 60] == ["alert"] and not [day for kind, day in kinds if kind == "alert" and day < 60], kinds
 
 
 def test_a_third_model_is_another_one(state):
@@ -607,13 +607,13 @@ def test_a_model_that_is_stamped_ahead_is_told_when_its_time_comes(tmp_path):
 
 
 def test_an_event_that_is_seen_bit_by_bit_has_few_lines(tmp_path):
-    """Twelve series double, looked at every hour: all texts have a line, three series beside them, and the end is one line or, for what lasts longer, its own."""
+    """Twelve series double, looked at every three hours: all texts have a line, three series beside them, and the end is one line or, for what lasts longer, its own."""
     path = tmp_path / "cron.db"
     told(path, make_days(0, 40, MANY), *STRICT)
     day = make_days(40, 41, {name: (60, 0.2) for name in MANY})
     alerts = []
-    for hour in range(24):
-        part = [record for record in day if int(record["timestamp"][11:13]) == hour]
+    for hour in range(0, 24, 3):
+        part = [record for record in day if hour <= int(record["timestamp"][11:13]) < hour + 3]
         alerts += [line for line in told(path, part) if line["kind"] == "alert" and line["measure"] == "volume"]
     assert alerts[0].get("series") is None and 1 <= len(alerts) <= 5, [(line.get("series"), line["until"]) for line in alerts]
     ends = told(path, make_days(41, 50, MANY))

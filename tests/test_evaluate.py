@@ -207,14 +207,14 @@ def test_a_slice_without_mistakes_is_not_said_to_be_perfect():
 def test_the_interval_of_the_calibration_error_holds_that_of_the_model():
     """Of a model whose scores are right, and of one that is sure of too much, by draws of 300."""
     n_held, generator = [0, 0], np.random.default_rng(3)
-    for draw in range(12):
+    for draw in range(6):
         score = generator.uniform(0.4, 1.0, 300)
         for which, truth in enumerate((score, score - 0.2)):
             is_right = generator.random(300) < truth
             records = [{"sentiment": "a" if right else "b", "prediction": {"sentiment": {"label": "a", "score": round(float(one), 6)}}} for one, right in zip(score, is_right)]
             found = figures(records)["figures"]["calibration_error"]
             n_held[which] += found["low"] <= (0.0, 0.2)[which] <= found["high"]
-    assert min(n_held) >= 9, n_held
+    assert min(n_held) >= 5, n_held
 
 
 def test_a_figure_that_is_not_defined_passes_no_gate():

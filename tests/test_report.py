@@ -170,9 +170,9 @@ STORED = {
         field.with_type(pa.large_string()) if field.type == pa.string() else field for field in table.schema])), path),
 }
 ODD_TIMES = ["2026-10-03T07:00:00", "2026-10-03 08:00:00.5+02:00", "yesterday", None, "1760000000", "2026-10-03T09:00:00.123456789Z", "0001-01-01T00:00:00Z"]
-WAYS = ("--every 1d", "--by source --by tags --where text~dividend --assume-time-zone Asia/Shanghai", "--where id=17 --watch tags=a",
-        "--by text --since 2026-10-03 --where source!=bot --examples 0", "--last 3d --by field:retweets", "--false-alarms 1/week --watch topic=deals",
-        "--time-field text --by id --top 3")
+WAYS = ("--by source --by tags --where text~dividend --assume-time-zone Asia/Shanghai --every 1d", "--by text --since 2026-10-03 --where source!=bot --examples 0",
+        "--last 3d --by field:retweets --watch tags=a", "--false-alarms 1/week --watch topic=deals --where id!=17", "--time-field text --by id --top 3")
+
 
 
 def stored_records(is_odd):

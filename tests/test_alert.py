@@ -188,7 +188,7 @@ def test_an_archive_of_two_models_is_told_as_it_would_have_been(tmp_path):
     assert page.code == 0 and "another model from 2026-02-14" in page.out.decode().replace("\\", "") and "a spike" not in page.out.decode()
 
 
-@pytest.mark.parametrize("size, n_changes", [("run", 2), ("record", 1)])
+@pytest.mark.parametrize("size, n_changes", [pytest.param("run", 2, marks=pytest.mark.slow), ("record", 1)])
 def test_two_models_that_speak_by_turns_are_learnt_once(state, size, n_changes):
     """A feed of two machines, one of which has another model: what both say is usual after a while, and what is not is told."""
     assert told(state, stamped(make_days(40, 41, CALM), "aaaa")) == []

@@ -60,7 +60,7 @@ class Picked(Tallied):
 
 
 class Pick:
-    name, marks, needs_gold, checked_by = "pick", ("pick",), True, ""
+    name, marks, needs_gold, checked_by, is_score_doubt = "pick", ("pick",), True, "", False
 
     def read_gold(self, value):
         if not isinstance(value, str):

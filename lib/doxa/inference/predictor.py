@@ -34,7 +34,7 @@ class Predictor:
     def predict(self, records: Iterator[Record]) -> Iterator[list[Outcome]]:
         """Yield lists of outcomes in the order of the records, while later ones are being read and computed.
 
-        Raises UsageError when the first record already holds a key that is about to be added, or one has tokens of another tokenizer."""
+        Raises UsageError when the first record already holds a key that is about to be added, or tokens of another tokenizer."""
         self._clashes = Clashes(self._refuse_clash)
         asked = map(self._ask, gather(records, self.window_records))
         for waiting in gather(asked, self.most_waiting, patience_s=0.0):

@@ -117,7 +117,7 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list
     folded = counter.counts.fold([codes for *_, codes in parts], np.array([to_microseconds(edge) for edge in edges], np.int64))
     picker = ExamplePicker(counter.candidates, counter.texts, counter.settings.n_examples) if counter.settings.n_examples else None
     spans = [(start, end, _is_complete(i, edges, last, counter.settings)) for i, (start, end) in enumerate(zip(edges, edges[1:]))]
-    if spans and counter.settings.since is None and counter.counts.share_before_first([to_microseconds(edge) for edge in edges]) > MOST_MISSING:
+    if spans and counter.settings.since is None and folded.share_before_first() > MOST_MISSING:
         spans[0] = (*spans[0][:2], False)
     groups = [_group(part, i, folded, spans, counter.n_counted, is_watching) for i, part in enumerate(parts)]
     for group, (_, kind, codes) in zip(groups, parts):

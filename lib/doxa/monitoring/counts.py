@@ -66,22 +66,6 @@ class TimeCounts:
             {"at": microseconds // self.slice_us, "all": ALL, "overlapping": self.is_overlapping}).fetchall()[0]
         return row[0], row[1], None if row[2] is None else (row[2] + 1) * self.slice_us - 1
 
-    def share_before_first(self, edges_us: list[int]) -> float:
-        """Which part of their texts the other buckets have as early in them as the first one has none yet; where there is no other that is over, the part of
-        its time."""
-        self._add_up()
-        cells = self.database.execute("SELECT slice, sum(n)::BIGINT AS n FROM counts WHERE slice IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY slice",
-                                      {"overlapping": self.is_overlapping, "all": ALL}).fetchnumpy()
-        slices, n = np.asarray(cells["slice"]), np.asarray(cells["n"])
-        starts = np.array(edges_us) // self.slice_us
-        slices, n = slices[slices < starts[-1]], n[slices < starts[-1]]
-        gap = slices.min(initial=starts[-1]) - starts[0]
-        place = np.searchsorted(starts, slices, side="right") - 1
-        is_other = (place > 0) & (place < len(starts) - 2)
-        if not n[is_other].sum():
-            return float(gap / (starts[1] - starts[0]))
-        return float(n[is_other & (slices - starts[place] < gap)].sum() / n[is_other].sum())
-
     def fold(self, parts: list[list[int]], edges_us: np.ndarray) -> "FoldedCounts":
         """Sum up for each part (a list of group codes): labels, and records, judged and watched per bucket.
 
@@ -119,8 +103,11 @@ class FoldedCounts:
         np.add.at(self.totals, part, values)
         self.starts, self.n_buckets = starts, max(0, len(starts) - 1)
         self.buckets = np.zeros((n_parts, self.n_buckets, 3), np.int64)
-        place, inside = self._places(rows.column("slice").fill_null(np.iinfo(np.int64).min).to_numpy())
+        slices = rows.column("slice").fill_null(np.iinfo(np.int64).min).to_numpy()
+        place, inside = self._places(slices)
         np.add.at(self.buckets, (part[inside], place[inside]), values[inside])
+        of_first = inside & (part == 0)
+        self._first_part = slices[of_first], place[of_first], values[of_first, 0]
         self.frequent, self._keys, self._sums = frequent, np.empty(0, np.int64), np.empty(0, np.int64)
         if cells is not None and self.n_buckets:
             number = {label: i for i, label in enumerate(frequent)}
@@ -128,6 +115,16 @@ class FoldedCounts:
             keys = ((np.asarray(cells["part"]) * self.n_buckets + place) * len(frequent) + own)[inside]
             self._keys, at = np.unique(keys, return_inverse=True)
             self._sums = np.bincount(at, np.asarray(cells["n"])[inside], len(self._keys)).astype(np.int64)
+
+    def share_before_first(self) -> float:
+        """Which part of their texts the other buckets of the first part have as early in them as the first one has none yet; where there is no other that is
+        over, the part of its time."""
+        slices, place, n = self._first_part
+        gap = slices.min(initial=self.starts[-1]) - self.starts[0]
+        is_other = (place > 0) & (place < self.n_buckets - 1)
+        if not n[is_other].sum():
+            return float(gap / (self.starts[1] - self.starts[0]))
+        return float(n[is_other & (slices - self.starts[place] < gap)].sum() / n[is_other].sum())
 
     def labels_of(self, part: int) -> list[dict[str, int]]:
         """How many records of each bucket of a part have which of the frequent labels, those that none has left out."""

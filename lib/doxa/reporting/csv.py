@@ -29,10 +29,11 @@ def render_csv(figures: Figures) -> str:
                      *(["alerts"] if figures.promise else [])])
     shown = [figures.total, *figures.groups] if figures.total and figures.by else figures.groups
     for group in shown:
+        alerts = figures.alerts_of(group)
         for bucket in group.buckets or [None]:
             counts = (bucket or group).labels
             writer.writerow([*_cells(group, bucket, figures), *(counts.get(label, 0) for label in labels), *(safe_cell(group.values.get(name) or "") for name in by),
-                             *([_measures(bucket, figures.alerts_of(group))] if figures.promise else [])])
+                             *([_measures(bucket, alerts)] if figures.promise else [])])
     return out.getvalue()
 
 

@@ -57,7 +57,7 @@ def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
     found: dict[int, Number] = {}  # by where they end
     for match in pattern.finditer(folded):
         groups = match.groupdict()
-        value = float(groups["digits"].replace(",", "")) if groups["digits"] else read_han(groups["han"])
+        value = _read(groups)
         if value is None:
             continue
         scale = groups.get("scale")
@@ -69,12 +69,12 @@ def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
         before = folded[max(0, start - MOST_FIGURES) : start]
         value *= -1.0 if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(before) else 1.0
         if folded[start].isdigit() and (low := _LOWER_END.search(before)):
-            lower = float(low["low"].replace(",", "")) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor)
+            lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor)
             low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("scale" if low["scale"] else "low")))
             found.setdefault(low_end, Number(lower, low_start, low_end))
         if folded[end - 1].isdigit() and (high := _UPPER_END.match(folded, end)):  # $3-5 billion
             value *= _SCALES[high["scale"]]
-            found[high.end()] = Number(float(high["high"].replace(",", "")) * _SCALES[high["scale"]], high.start("high"), high.end())
+            found[high.end()] = Number(_read_digits(high["high"]) * _SCALES[high["scale"]], high.start("high"), high.end())
         if start != own:
             found.pop(own, None)  # what was added
         found[end] = Number(value, start, end)
@@ -84,12 +84,20 @@ def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
 def _add_larger(folded: str, start: int, value: float, factor: float) -> tuple[int, float]:
     """With the larger parts right before a number, as in 三亿五千万 and 1亿2000万."""
     while factor > 1 and (part := _LARGER_PART.search(folded[max(0, start - MOST_FIGURES) : start])):
-        larger = float(part["digits"].replace(",", "")) if part["digits"] else read_han(part["han"])
+        larger = _read(part.groupdict())
         if larger is None or _SCALES[part["scale"]] <= factor:
             break
         factor = _SCALES[part["scale"]]
         start, value = start - len(part[0]), value + larger * factor
     return start, value
+
+
+def _read(groups: dict[str, str | None]) -> float | None:
+    return _read_digits(groups["digits"]) if groups["digits"] else read_han(groups["han"])
+
+
+def _read_digits(text: str) -> float:
+    return float(text.replace(",", ""))
 
 
 def _ends_range(folded: str, dash: int) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from doxa.monitoring.alerts.settings import MEASURES
@@ -25,7 +26,7 @@ class Episode:
     status: str
     alert: str | None
 
-    @property
+    @cached_property
     def told(self) -> dict[str, Any]:
         return json.loads(self.alert) if self.alert else {}
 

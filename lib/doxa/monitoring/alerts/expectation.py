@@ -86,9 +86,9 @@ def _count_scatter(counts: np.ndarray, weights: np.ndarray, expected: np.ndarray
     # A bucket's own estimate of d is (excess - c m) / m^2; those of small counts are mostly noise and weigh less. That of c is (excess - d m^2) / m.
     of_clumping = weights / (1.0 + 0.3 * mean) ** 2
     of_dispersion = of_clumping * mean**2
-    n_clumping, n_dispersion = _carrying(of_clumping), _carrying(of_dispersion)
     trusted, at_mean = of_clumping.sum(axis=0), (of_clumping * mean).sum(axis=0)
     at_square, at_excess, at_ratio = of_dispersion.sum(axis=0), (of_clumping * excess).sum(axis=0), (of_clumping * excess / mean).sum(axis=0)
+    n_clumping, n_dispersion = _carrying(of_clumping, trusted), _carrying(of_dispersion, at_square)
     clumping = np.zeros(counts.shape[1])
     for _ in range(N_ROUNDS):
         dispersion, freedom = _lend(at_excess - clumping * at_mean, at_square, n_dispersion)
@@ -101,9 +101,9 @@ def _spared(n_buckets: np.ndarray, n_known: np.ndarray) -> np.ndarray:
     return n_buckets / np.maximum(n_buckets - n_known, 0.5 * np.maximum(n_buckets, 1.0))
 
 
-def _carrying(trust: np.ndarray) -> np.ndarray:
-    """How many buckets carry a mean over time that is weighted by (T, K)."""
-    return np.maximum(trust.sum(axis=0), 1e-12) ** 2 / np.maximum((trust**2).sum(axis=0), 1e-12)
+def _carrying(trust: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """How many buckets carry a mean over time that is weighted by (T, K), which add up to `total`."""
+    return np.maximum(total, 1e-12) ** 2 / np.maximum((trust**2).sum(axis=0), 1e-12)
 
 
 def _lend(sums: np.ndarray, trusts: np.ndarray, n_own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +151,8 @@ def expect_shares(hits: np.ndarray, n: np.ndarray, is_usual: np.ndarray, cycles:
 def _share_level(hits: np.ndarray, n: np.ndarray, weights: np.ndarray, offsets: np.ndarray, correlation: np.ndarray) -> np.ndarray:
     """The logit of each series' share (K,), drawn towards that of all as their spread asks for."""
     trust = weights / (1.0 + np.maximum(n - 1.0, 0.0) * correlation)
-    seen, size = (trust * hits).sum(axis=0), (trust * n).sum(axis=0)
+    counted = trust * n
+    seen, size = (trust * hits).sum(axis=0), counted.sum(axis=0)
     centre = (seen.sum() + 0.5) / (size.sum() + 1.0)
     own = (seen + centre) / (size + 1.0)
     # The variance between series by moments: what it is short of that of chance is the weight of the common share, in records.
@@ -161,10 +162,9 @@ def _share_level(hits: np.ndarray, n: np.ndarray, weights: np.ndarray, offsets: 
     level = logit(np.clip((seen + lent * centre) / (size + lent), 1e-6, 1 - 1e-6))
     if not offsets.any():  # then that is where Newton's steps would lead
         return level
-    trusted = trust * n
     for _ in range(N_ROUNDS):  # Newton's steps for the level beside the calendar's offsets
         shares = expit(level + offsets)
-        expected = trusted * shares
+        expected = counted * shares
         sums = expected.sum(axis=0)
         slope = sums - (expected * shares).sum(axis=0) + lent * centre * (1 - centre)
         pull = seen - sums + lent * (centre - expit(level))
@@ -180,7 +180,8 @@ def _share_correlation(hits: np.ndarray, n: np.ndarray, weights: np.ndarray, sha
     more = np.maximum(n - 1.0, 1e-9)
     # Small expected counts scatter widely, and so do their estimates.
     trust = usable * (more / (1.0 + more * np.maximum(before, 0.003))) ** 2 * np.minimum(1.0, n * shares * (1 - shares))
-    correlation, freedom = _lend((trust * (squares - 1.0) / more).sum(axis=0), trust.sum(axis=0), _carrying(trust))
+    total = trust.sum(axis=0)
+    correlation, freedom = _lend((trust * (squares - 1.0) / more).sum(axis=0), total, _carrying(trust, total))
     return np.minimum(0.5, correlation), freedom
 
 

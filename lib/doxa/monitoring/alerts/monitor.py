@@ -129,16 +129,19 @@ class Monitor:
         """For every surprise; those that are one event have one line."""
         history = self.history
         found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
+        if not found:
+            return
         firsts = {one: index if verdict.is_spike[one] else max(0, int(history.since[one])) for one in found}
         going = {(episode.series, episode.measure): episode for episode in self.episodes if episode.status == OPEN and episode.alert}
         covered = cover(found, set(going), self._beside(going), lambda measure: Stretch.of(history, verdict, firsts.get((ALL, measure), index), index).excess(measure))
         roots = {one: root_of(one, covered) for one in found}
         events = {one: episode.event for one, episode in going.items()}
         for one in sorted(found, key=lambda one: one in covered):
-            detector, event = "spike" if verdict.is_spike[one] else "drift", events.get(roots[one])
-            line = self._describe(index, firsts[one], *one, verdict, detector, [other for other in covered if roots[other] == one]) if one not in covered else (
-                self._name_part(firsts[one], *one, detector, event))
-            if one not in covered:
+            detector = "spike" if verdict.is_spike[one] else "drift"
+            if one in covered:
+                line = self._name_part(firsts[one], *one, detector, events.get(roots[one]))
+            else:
+                line = self._describe(index, firsts[one], *one, verdict, detector, [other for other in covered if roots[other] == one])
                 events[one] = line.id
                 self.tell(line)
             alert = json.dumps(line.to_json(), ensure_ascii=False) if self.tells else None
@@ -154,7 +157,7 @@ class Monitor:
     def _name_part(self, first: int, series: int, measure: int, detector: str, event: str | None) -> Told:
         """What is kept of a surprise that the line of another event tells of."""
         since = iso(int(self.starts[first]), self.calendar.zone)
-        return Told(f"{self._name(series)}|{MEASURES[measure]}|{since}", "alert", self.names[series], MEASURES[measure], detector, since, by=self.by,
+        return Told(self._id(series, measure, since), "alert", self.names[series], MEASURES[measure], detector, since, by=self.by,
                     watch=self.watch if measure == SHARE else None, alert=event)
 
     def _describe(self, index: int, first: int, series: int, measure: int, verdict: Verdict, detector: str, covered: list[Surprise]) -> Told:
@@ -176,7 +179,7 @@ class Monitor:
         until_s = min(self.watermark_s, float(history.edges[index + 1]))
         causes = find_causes(self.store, stretch, self.names, series, measure)
         return Told(
-            f"{self._name(series)}|{MEASURES[measure]}|{iso(first_s, zone)}", "alert", self.names[series], MEASURES[measure], detector,
+            self._id(series, measure, iso(first_s, zone)), "alert", self.names[series], MEASURES[measure], detector,
             iso(first_s, zone), iso(until_s, zone), hits, n, observed, expected, low, high, p,
             bucket_s * (verdict.gain if detector == "spike" else 1.0) / (max(p, 1e-300) * verdict.n_tests), None, self.by, self.watch if measure == SHARE else None,
             causes, find_examples(self.store, series, first_s, last_s, measure == SHARE, causes), covers=name_surprises(covered, self.names))
@@ -184,9 +187,8 @@ class Monitor:
     def _close_episodes(self, index: int) -> None:
         """After a bucket that is over: usual ones in a row end an episode; one that lasts half of the baseline is the level from then on."""
         history, zone = self.history, self.calendar.zone
-        for at, episode in sorted(enumerate(self.episodes), key=lambda item: item[1].has_line):  # the parts of an event before it
-            if episode.status != OPEN or episode.bucket >= self.starts[index]:
-                continue
+        due = [(at, episode) for at, episode in enumerate(self.episodes) if episode.status == OPEN and episode.bucket < self.starts[index]]
+        for at, episode in sorted(due, key=lambda item: item[1].has_line):  # the parts of an event before it
             z = history.z[index, episode.series, episode.measure]
             is_calm = bool(np.isnan(z) or z < CALM_Z)
             history.is_usual[index, episode.series, episode.measure] = False
@@ -251,6 +253,9 @@ class Monitor:
     def _name(self, series: int) -> str:
         """A name that no other series has, nor all texts."""
         return "all" if series == ALL else f"{self.by}={self.names[series]}"
+
+    def _id(self, series: int, measure: int, since: str) -> str:
+        return f"{self._name(series)}|{MEASURES[measure]}|{since}"
 
     def tell(self, told: Told) -> None:
         if self.tells:

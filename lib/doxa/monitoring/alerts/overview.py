@@ -3,7 +3,8 @@
 from typing import Any
 
 from doxa.monitoring.alerts.calendar import Calendar
-from doxa.monitoring.alerts.episodes import load_episodes
+from doxa.monitoring.alerts.episodes import OPEN, load_episodes
+from doxa.monitoring.alerts.settings import MEASURES
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.told import iso
 
@@ -16,9 +17,10 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
     last = run("SELECT max(bucket) FROM scores").fetchone()[0]
     counts = {series: row for series, *row in run("SELECT series, n, judged, watched FROM counts WHERE bucket = ?", (last,))}
     means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ? AND z IS NOT NULL", (last,))}
-    open_since: dict[int, dict[str, str]] = {}
-    for series, measure, since in run("SELECT series, measure, since FROM episodes WHERE status = 'open' AND alert IS NOT NULL"):
-        open_since.setdefault(series, {})[measure] = iso(since, calendar.zone)
+    episodes, open_since = load_episodes(store, float("-inf")), {}
+    for episode in episodes:
+        if episode.status == OPEN and episode.alert:
+            open_since.setdefault(episode.series, {})[MEASURES[episode.measure]] = iso(episode.since, calendar.zone)
     rows = []
     for number, name in run("SELECT id, name FROM series ORDER BY id").fetchall():
         n, judged, watched = counts.get(number, (0, 0, 0))
@@ -26,6 +28,6 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
                      "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
     return {
         "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
-        "n_alerts": sum(episode.has_line for episode in load_episodes(store, float("-inf"))), "watermark_s": watermark,
+        "n_alerts": sum(episode.has_line for episode in episodes), "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
         "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

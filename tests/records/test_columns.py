@@ -94,7 +94,7 @@ def check_fast_equals_careful(path, lines, by, where=()):
     with fast_sizes.context() as patch:
         patch.setattr(columns, "BLOCK_BYTES", 1500)
         patch.setattr(columns, "SMALLEST_SPLIT_BYTES", 200)
-        patch.setattr("doxa.records.strict.CHUNK_BYTES", 64)
+        patch.setattr("doxa.records.pieces.PIECE_BYTES", 64)
         fast = read(path, by, where)
         patch.setattr(columns.CleanParser, "parse", lambda self, block: None)
         careful = read(path, by, where)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from doxa.records.database import connect, hash_of
 from doxa.records.lines import Block
+from doxa.records.pieces import find_control_characters
 from doxa.records.place import open_nameless_file
 from doxa.records.strict import is_strict
 
@@ -80,7 +81,7 @@ def _quoted(text: str) -> str:
 def _ends_of_braced_lines(characters: np.ndarray) -> np.ndarray | None:
     """Where the lines end (a last one without a newline where the input does), when every one begins with an opening brace and ends with
     a closing one, and nothing but newlines is a control character."""
-    ends = np.flatnonzero(characters < 0x20)
+    ends = find_control_characters(characters)
     if not (characters[ends] == ord("\n")).all():
         return None
     if characters[-1] != ord("\n"):

@@ -13,7 +13,8 @@ from doxa.records import tables
 from doxa.records.clean import CleanParser, halves, sample_lines
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction
 from doxa.records.flat_schema import FlatSchema, Wanted, error_code
-from doxa.records.lines import Block, count_newlines, parse_block
+from doxa.records.lines import Block, parse_block
+from doxa.records.pieces import count_newlines
 from doxa.records.placed import read_placed_blocks
 from doxa.records.prefetch import map_ahead
 from doxa.records.reader import Source, open_streams

@@ -7,6 +7,7 @@ import numpy as np
 
 from doxa.errors import DoxaError, RecordError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
+from doxa.records.pieces import count_newlines
 from doxa.records.place import Place
 from doxa.records.record import Record, parse_object
 
@@ -73,11 +74,6 @@ def cut_blocks(stream: ByteStream, max_record_bytes: int, at_least_bytes: int, n
             del data
     if pieces and not is_skipping:
         yield from _split_long(b"".join(pieces), number, max_record_bytes)
-
-
-def count_newlines(data: bytes | memoryview) -> int:
-    """`data.count(b"\\n")`, four times as fast."""
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == 0x0A))
 
 
 def _split_long(data: bytes, number: int, max_record_bytes: int) -> Iterator[Block]:

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterator
 
 from doxa.records.compressed import ByteStream
-from doxa.records.lines import Block, count_newlines, cut_blocks, skip_mark
+from doxa.records.lines import Block, cut_blocks, skip_mark
+from doxa.records.pieces import count_newlines
 from doxa.records.place import Place
 
 

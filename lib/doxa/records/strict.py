@@ -3,9 +3,8 @@
 import numpy as np
 
 from doxa.errors import RecordError
+from doxa.records.pieces import cut_pieces
 from doxa.records.record import MOST_NESTED, parse_object
-
-CHUNK_BYTES = 1 << 18  # what stays in the cache while it is looked at; even
 
 
 def is_strict(characters: np.ndarray, ends: np.ndarray) -> bool:
@@ -26,8 +25,7 @@ def is_strict(characters: np.ndarray, ends: np.ndarray) -> bool:
 
 def _suspects(characters: np.ndarray) -> np.ndarray:
     """Places where something may be that is no JSON to the careful reader."""
-    pairs = np.concatenate([2 * np.flatnonzero(_is_rare(characters[first : first + CHUNK_BYTES])) + first
-                            for start in range(0, len(characters), CHUNK_BYTES) for first in (start, start + 1)])
+    pairs = np.concatenate([2 * np.flatnonzero(_is_rare(piece[first:])) + start + first for start, piece in cut_pieces(characters, 1) for first in (0, 1)])
     return np.concatenate([pairs[_is_suspect(characters, pairs)], _long_numbers(characters)])
 
 
@@ -37,8 +35,7 @@ def _is_rare(characters: np.ndarray) -> np.ndarray:
     found = folded == _pair(b"NA")
     found |= folded == _pair(b"NF")
     found |= (folded & 0xFFF3) == _pair(b"\x00]")  # a comma or a space before a bracket; also `$` or `(`
-    found |= (folded & 0xF0FF) == _pair(b"E\x10")  # an exponent without a sign
-    found |= (folded & 0xF9FF) == _pair(b"E\x09")  # with one
+    found |= (folded & 0xFFF0) == _pair(b"\x10E")  # a digit before an exponent
     return found
 
 
@@ -47,19 +44,20 @@ def _pair(characters: bytes) -> int:
 
 
 def _is_suspect(characters: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Which of the places of rare pairs hold a comma or a space before a bracket; NaN, Inf or Infinity in any case, where a value may stand;
-    an exponent of three digits or more."""
+    """Which of the places of rare pairs hold a comma, and perhaps spaces, before a bracket; NaN, Inf or Infinity in any case, where a value may
+    stand; a digit before an exponent of three digits or more."""
     def at(offset: int) -> np.ndarray:
         return characters[np.clip(places + offset, 0, len(characters) - 1)]
 
     def digit(offset: int) -> np.ndarray:
         return at(offset) - ord("0") < 10
 
-    first, second = at(0) | 0x20, at(1) | 0x20
+    first, second = at(0), at(1) | 0x20
+    is_comma = (second == ord("}")) & ((first == ord(",")) | (first == ord(" ")) & _AFTER_COMMA[at(-1)])
     is_nan = (second == ord("a")) & (at(2) | 0x20 == ord("n")) & _BEFORE_VALUE[at(-1)] & _AFTER_LITERAL[at(3)]
     is_infinity = (second == ord("f")) & (at(-1) | 0x20 == ord("i")) & _BEFORE_VALUE[at(-2)] & _AFTER_LITERAL[at(2)]
-    is_power = (first == ord("e")) & digit(2) & digit(3) & (digit(1) | _SIGN[at(1)] & digit(4))
-    return (second == ord("}")) | is_nan | is_infinity | is_power
+    is_power = (second == ord("e")) & digit(3) & digit(4) & (digit(2) | _SIGN[at(2)] & digit(5))
+    return is_comma | is_nan | is_infinity | is_power
 
 
 def _long_numbers(characters: np.ndarray) -> np.ndarray:
@@ -75,7 +73,7 @@ def _among(characters: bytes) -> np.ndarray:
     return np.isin(np.arange(256), list(characters))
 
 
-_BEFORE_VALUE, _AFTER_LITERAL, _SIGN = _among(b":,[ -"), _among(b",]} iI\n"), _among(b"+-")
+_BEFORE_VALUE, _AFTER_LITERAL, _SIGN, _AFTER_COMMA = _among(b":,[ -"), _among(b",]} iI\n"), _among(b"+-"), _among(b", ")
 
 
 def _deep_lines(characters: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -1165,3 +1165,26 @@ def test_ids_of_another_tokenizer_are_refused(flags, tmp_path):
     done = shell(f"tokenize --base minilm -q | predict --model {flags['predict'][1]}; echo ${{PIPESTATUS[1]}}", stdin=texts(1))
     assert done.out == b"2\n"
     assert says_one_line(done, "another tokenizer", "--base MODEL_DIR")
+
+
+@pytest.mark.parametrize("command", ("predict", *READERS))
+def test_a_person_sees_how_far_it_is_and_nothing_stays_of_it(flags, command):
+    person, terminal = os.openpty()
+    process = start(command, *flags[command], stderr=terminal)
+    os.close(terminal)
+    process.stdin.write(b"".join(PREDICTED.replace(b"prediction", b"guessed" if command == "predict" else b"prediction") % i for i in range(3)))
+    process.stdin.close()
+    shown = b""
+    while piece := read_terminal(person):
+        shown += piece
+    os.close(person)
+    assert process.stdout.read() and process.wait() == 0
+    assert b"3 records" in shown and (b"buckets judged" in shown) == (command == "alert")
+    assert shown.endswith(b"\r\x1b[K") and b"\n" not in shown
+
+
+def read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:  # how Linux says that nobody writes to it any more
+        return b""

@@ -163,10 +163,13 @@ def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) 
     feed = Feed(store, asked, tells_at_once, dt.datetime.now(dt.UTC))
     named = [condition.name for condition in feed.intake.conditions] + [f"field:{name}" for name in TOLD_FIELDS]
     by = feed.values["by"] if feed.subject is None else feed.subject["by"]
-    reader = read_columns(source, replace(wanted, by=tuple(by or ()), where=tuple(dict.fromkeys(named)), watch=feed.values["watch"], is_known=feed.subject is not None))
-    for table in reader:
-        feed.add(table, reader)
-    summary = feed.finish()
+    wanted = replace(wanted, by=tuple(by or ()), where=tuple(dict.fromkeys(named)), watch=feed.values["watch"], is_known=feed.subject is not None)
+    with terminal.progress("records") as progress:
+        reader = read_columns(source, wanted, progress.advance)
+        for table in reader:
+            feed.add(table, reader)
+    with terminal.progress("time buckets judged") as progress:
+        summary = feed.finish(lambda n_left: progress.advance(1, n_left=n_left))
     if not summary.taken.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
     _note(terminal, summary)

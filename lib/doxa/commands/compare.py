@@ -57,8 +57,9 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
     wanted = want_evidence(by, by_length, conditions, gold, text_field, id_field)
     sides, failures = [], []
     for file in files:
-        reader = read_columns(_options.source((file,), from_format, max_record_bytes), wanted)
-        sides.append(read_evidence(reader, heads, conditions, by_length, keep_texts=True))
+        with terminal.progress("records") as progress:
+            reader = read_columns(_options.source((file,), from_format, max_record_bytes), wanted, progress.advance)
+            sides.append(read_evidence(reader, heads, conditions, by_length, keep_texts=True))
         if not sides[-1].n_good:
             raise DoxaError(f"{file} holds no record to compare")
         if reader.n_failed:

@@ -57,8 +57,9 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     kind = choose_page(output, to, FORMATS)
     gates = [parse_gate(text) for text in at_least] + [parse_gate(text, True) for text in at_most]
     conditions = parse_conditions(where)
-    reader = read_columns(source, want_evidence(by, by_length, conditions, gold, text_field, id_field, group))
-    seen = read_evidence(reader, heads, conditions, by_length, n_mistakes, group=group)
+    with terminal.progress("records") as progress:
+        reader = read_columns(source, want_evidence(by, by_length, conditions, gold, text_field, id_field, group), progress.advance)
+        seen = read_evidence(reader, heads, conditions, by_length, n_mistakes, group=group)
     if not seen.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
     evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), seed,

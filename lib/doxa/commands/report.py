@@ -91,8 +91,8 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     wanted = Wanted(by, time_field, text_field if examples or promise else None, id_field, names, watch,
                     with_model=bool(promise or model), kinds=kinds_by_mark(), as_stored=True)
     known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
-    reader = read_columns(source, wanted)
-    with open_replay(settings, promise) if promise else nullcontext() as replay:
+    with terminal.progress("records") as progress, open_replay(settings, promise) if promise else nullcontext() as replay:
+        reader = read_columns(source, wanted, progress.advance)
         followers = [follower for follower in (replay and replay.add, known and known.see) if follower]
         figures = aggregate(reader, settings, followers)
         if replay:

@@ -28,8 +28,9 @@ N_SAMPLED = 1000
 _UNREADABLE = ("not_json", "not_utf8", "not_an_object", "too_long")
 
 
-def read_columns(source: Source, wanted: Wanted) -> "ColumnReader":
-    return ColumnReader(source, wanted)
+def read_columns(source: Source, wanted: Wanted, count: Callable[[int], None] = lambda n: None) -> "ColumnReader":
+    """`count` is told how many records more were read."""
+    return ColumnReader(source, wanted, count)
 
 
 class ColumnReader:
@@ -39,8 +40,8 @@ class ColumnReader:
     Raises UsageError when the first records hold no prediction that is asked for, or a name means nothing.
     """
 
-    def __init__(self, source: Source, wanted: Wanted):
-        self.source, self.wanted, self.schema = source, wanted, FlatSchema(wanted)
+    def __init__(self, source: Source, wanted: Wanted, count: Callable[[int], None]):
+        self.source, self.wanted, self.schema, self.count = source, wanted, FlatSchema(wanted), count
         self.n_unreadable = self.n_unpredicted = 0
         self._parser: CleanParser | None = None
         self._n_parsing = min(MOST_PARSING, usable_cores())
@@ -159,6 +160,7 @@ class ColumnReader:
         return self._count(pa.Table.from_batches(list(map(self.schema.flatten, batches))) if batches else self.schema.arrow().empty_table())
 
     def _count(self, table: pa.Table) -> pa.Table:
+        self.count(table.num_rows)
         errors = table.column("error")
         if errors.null_count < len(errors):
             self.n_unpredicted += pc.sum(pc.equal(errors, pa.scalar("no_prediction", pa.string()))).as_py() or 0

@@ -1,6 +1,7 @@
 """One run over a state: judge every bucket that is due, open and close episodes, and put what is to be told into the outbox."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 
@@ -52,8 +53,9 @@ class Monitor:
         self.episodes = load_episodes(self.store, int(edges[0]))
         self.history = recall(self.store, edges, self.calendar.zone, self.series, self.episodes, self.watermark_s)
 
-    def run(self, late: set[tuple[int, int]], changes: Changes) -> None:
-        """Judge all that is due; `late` are (series, bucket) that grew after they were over, `changes` the models that come up."""
+    def run(self, late: set[tuple[int, int]], changes: Changes, count: Callable[[int], None]) -> None:
+        """Judge all that is due; `late` are (series, bucket) that grew after they were over, `changes` the models that come up. `count` is told how many
+        buckets are left."""
         if self.next_bucket is None:
             return
         self._withdraw(late)
@@ -75,6 +77,7 @@ class Monitor:
             else:  # what is not all there tells nothing of what is usual
                 unfinished.append((index, self.history.is_usual[index].copy()))
                 self.history.is_usual[index] = False
+            count(len(self.starts) - 1 - index)
         for index, is_usual in unfinished:
             self.history.is_usual[index] = is_usual & ~self._is_quiet()
         self.spent = {bucket: spent for bucket, spent in self.spent.items() if bucket >= self.next_bucket}

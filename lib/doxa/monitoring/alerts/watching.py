@@ -111,8 +111,8 @@ class Feed:
             self.models.add(table, self.watch.head, self.asked.assumed_zone)
         self.intake.add(table, reader, self.watch, self.asked.assumed_zone)
 
-    def finish(self) -> Summary:
-        """Raises DoxaError when no record has a usable time, UsageError when none of the first ones has the watched head."""
+    def finish(self, count: Callable[[int], None] = lambda n_left: None) -> Summary:
+        """`count` is told of every bucket that was judged how many are left. Raises DoxaError when no record has a usable time, UsageError when none of the first ones has the watched head."""
         store, taken = self.store, self.intake.finish()
         schema = self.reader.schema if self.reader else None
         if self.is_first and schema and schema.assumed and taken.n_counted and not store.database.execute("SELECT sum(judged) FROM counts").fetchone()[0]:
@@ -130,7 +130,7 @@ class Feed:
         before = store.get("models", {})
         changes = Changes.of(store.get("model"), set(store.get("mixed", [])), spans, before, last, monitor.next_bucket, self.settings,
                              (VOLUME, SHARE) if is_by_head else (SHARE,))
-        monitor.run(taken.late, changes)
+        monitor.run(taken.late, changes, count)
         if last is not None:
             store.set("model", changes.current)  # one that is stamped ahead of the clock is yet to come
             store.set("mixed", sorted(changes.mixed))

@@ -30,6 +30,20 @@ class Stream:
         strength = 1 / self.correlation - 1
         return n, generator.binomial(n, generator.beta(self.share * strength, (1 - self.share) * strength))
 
+    def draw_hours(self, generator: np.random.Generator, day_part: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Texts and watched texts of every hour (24 T, K): busy by day. Of what scatters, `day_part` is shared by the hours of a day, and the rest an hour's own,
+        so strong that a day's number and share scatter as they do in `draw`."""
+        by_hour = 1 + 0.8 * np.sin(2 * np.pi * (np.arange(24) - 9) / 24)
+        by_hour = np.tile(by_hour / by_hour.sum(), len(self.mean))[:, None]
+        even = float((by_hour[:24] ** 2).sum())  # how much of an hour's own scatter is left in a day's sum
+        mean, share = np.repeat(self.mean, 24, axis=0), np.repeat(self.share, 24, axis=0)
+        of_day, of_hour = self.dispersion * day_part, self.dispersion * (1 - day_part) / even
+        mean = mean * by_hour * np.repeat(_gammas(generator, of_day, self.mean.shape), 24, axis=0) * _gammas(generator, of_hour, mean.shape)
+        share = np.repeat(_betas(generator, self.share, self.correlation * day_part), 24, axis=0) if day_part else share
+        share = _betas(generator, share, np.minimum(0.5, self.correlation * (1 - day_part) / even)) if day_part < 1 else share
+        n = generator.poisson(mean)
+        return n, generator.binomial(n, share)
+
     def with_event(self, kind: str, measure: int, series: int, day: int) -> "Stream":
         """The same, with the number (measure 0) or the share (1) doubled for a day or a week, or creeping to its double in 8 weeks."""
         factor = np.ones(len(self.mean))
@@ -62,12 +76,22 @@ def make_stream(generator: np.random.Generator, n_series: int = 30, n_days: int 
     return Stream(mean, odds / (1 + odds), dispersion, correlation)
 
 
+def _gammas(generator: np.random.Generator, dispersion: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Factors of mean 1 and such a variance."""
+    return generator.gamma(1 / np.maximum(dispersion, 1e-9), np.maximum(dispersion, 1e-9), shape)
+
+
+def _betas(generator: np.random.Generator, share: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    strength = 1 / correlation - 1
+    return generator.beta(np.maximum(share * strength, 1e-6), np.maximum((1 - share) * strength, 1e-6))
+
+
 def find_alarms(n: np.ndarray, watched: np.ndarray, settings: AlertSettings) -> np.ndarray:
-    """Where alert speaks up (T, K, 2), for volume and share, on daily texts and watched ones (T, K)."""
-    history = History.empty(np.arange(len(n) + 1) * DAY_S + MONDAY_S, ZoneInfo("UTC"), n.shape[1])
+    """Where alert speaks up (T, K, 2), for volume and share, on the texts and watched ones (T, K) of buckets."""
+    history = History.empty(np.arange(len(n) + 1) * int(settings.bucket_s) + MONDAY_S, ZoneInfo("UTC"), n.shape[1], len(settings.paces))
     history.n[:], history.judged[:], history.watched[:] = n, n, watched
     alarms = np.zeros((*n.shape, 2), bool)
-    for day in range(LEAST_BUCKETS, len(n)):
-        verdict = judge(history, day, settings)
-        alarms[day] = verdict.is_spike | verdict.is_drift
+    for index in range(LEAST_BUCKETS, len(n)):
+        verdict = judge(history, index, settings)
+        alarms[index] = verdict.is_spike | verdict.is_drift
     return alarms

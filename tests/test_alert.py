@@ -309,10 +309,13 @@ def test_times_of_another_zone_are_no_flood(tmp_path):
 def test_a_state_of_the_first_schema_is_brought_up(state):
     with sqlite3.connect(state) as database:
         database.execute("DROP TABLE ahead")
+        database.execute("DROP TABLE drifts")
+        database.execute("CREATE TABLE drifts (series INTEGER, measure TEXT, total REAL NOT NULL, since INTEGER, PRIMARY KEY (series, measure)) WITHOUT ROWID")
+        database.execute("INSERT INTO drifts VALUES (0, 'share', 1.5, ?)", (rows(state, "SELECT max(bucket) FROM counts")[0][0],))
         database.execute("PRAGMA user_version = 1")
     assert run("alert", "--state", state, "--show").code == 0
     assert any(line["kind"] == "alert" for line in told(state, make_days(40, 42, BURST)))
-    assert rows(state, "PRAGMA user_version") == [(2,)]
+    assert rows(state, "PRAGMA user_version") == [(3,)] and rows(state, "SELECT DISTINCT pace FROM drifts") == [(0,)]
 
 
 def test_hostile_names_and_texts_stay_harmless(state):

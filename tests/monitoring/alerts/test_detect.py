@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from doxa.monitoring.alerts.detect import ASSUMED_MEMORY, _memory
 from doxa.monitoring.alerts.promise import Promise
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, AlertSettings
 from doxa.monitoring.buckets import Every
@@ -24,6 +25,31 @@ def test_years_without_change_keep_the_promise(n_years, memory):
         n_weeks += (len(n) - LEAST_BUCKETS) / 7
     assert n_alarms <= n_weeks + 2.33 * n_weeks**0.5
     assert n_alarms >= n_weeks / 4  # nor is it kept by silence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("day_part", [0.0, 0.5, 1.0], ids=["each hour its own", "both", "a day's hours alike"])
+def test_months_by_the_hour_keep_the_promise(day_part):
+    """Whatever the hours of a day have in common."""
+    n_alarms, n_weeks = 0, 0.0
+    for seed in range(2):
+        generator = np.random.default_rng([seed, 14])
+        n, watched = make_stream(generator, n_days=120).draw_hours(generator, day_part)
+        n_alarms += int(find_alarms(n, watched, AlertSettings()).sum())
+        n_weeks += len(n) / (24 * 7)
+    assert n_alarms <= n_weeks + 2.33 * n_weeks**0.5
+
+
+@pytest.mark.parametrize("day_part", [0.0, 0.4])
+def test_scores_that_hang_together_are_told_by_their_long_sums(day_part):
+    """Normal scores of which a part is the day's: the variance of a long sum is 24 times that part, and what is left of the hours' own."""
+    generator = np.random.default_rng(15)
+    scores = generator.normal(0, (1 - day_part) ** 0.5, (60 * 24, 200)) + np.repeat(generator.normal(0, day_part**0.5, (60, 200)), 24, axis=0)
+    scores[generator.random(scores.shape) < 0.1] = np.nan
+    kept = 0.9  # of the pairs of a day's hours
+    expected = (1 - day_part + day_part * (1 + 23 * kept)) ** 0.5
+    assert np.mean(_memory(scores, 24)) == pytest.approx(expected, rel=0.06)
+    assert (_memory(scores[:40], 24) == ASSUMED_MEMORY).all()
 
 
 @pytest.mark.parametrize("kind, measure, least", [("day", 0, 0.2), pytest.param("day", 1, 0.3, marks=pytest.mark.slow), ("week", 0, 0.9), ("week", 1, 0.7),

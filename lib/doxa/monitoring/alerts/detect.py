@@ -8,12 +8,13 @@ from scipy.special import ndtri, stdtr
 from doxa.monitoring.alerts.drift import add_surprise, bound_for, chance_per_bucket
 from doxa.monitoring.alerts.expectation import expect_counts, expect_shares
 from doxa.monitoring.alerts.history import History
-from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_RECORDS, LEAST_SPAN_S, SHARE, VOLUME, AlertSettings
+from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_RECORDS, LEAST_SLOW_S, LEAST_SPAN_S, SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.tails import count_tail, share_tail
 
-N_DETECTORS = 2  # a spike and a drift, for each measure of each series
 LEAST_SCORES = 300  # normal scores of the past, before the past is asked how they scatter
-N_LAGS = 4
+N_LAGS = 4  # over how many buckets, or all those of a day, scores may hang together
+LENT_BLOCKS = 8.0  # what all series tell of that weighs as much as so many stretches of twice these lags of a series' own
+ASSUMED_MEMORY, ASSUMED_BLOCKS = 2.0, 4.0  # and this as much as so many of all series
 MOST_CHANCE = 0.01  # of a test, however much is promised: what happens more often is not unusual
 UPPER = 1.6448536269514722  # one score in twenty is above
 
@@ -21,12 +22,13 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 @dataclass(frozen=True)
 class Verdict:
     """What was made of a bucket, all arrays (K, 2) for volume and share. `z`: its normal score, NaN for a series that has not told enough of itself;
-    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high; `is_spike` and `is_drift`: what the
-    promise lets be told. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
+    `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high, which began with the bucket `drift_since`;
+    `is_spike` and `is_drift`: what the promise lets be told. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
 
     z: np.ndarray
     p: np.ndarray
     drift_p: np.ndarray
+    drift_since: np.ndarray
     is_spike: np.ndarray
     is_drift: np.ndarray
     mean: np.ndarray
@@ -51,65 +53,85 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     tails = (count_tail(history.n[index], volume.mean * due, scatters[:, VOLUME]),
              share_tail(history.watched[index], history.judged[index], share.mean, share.scatter))
     freedom = np.stack([volume.freedom, share.freedom], axis=1)
-    spread, memory = _past_scatter(history, part)
+    spread, memory = _past_scatter(history, part, settings.n_day)
     score = ndtri(np.clip(np.stack([tail.p for tail in tails], axis=1), 1e-300, 1 - 1e-16))
     p = stdtr(freedom, score / spread)  # Student's distribution, for the scatter is estimated
     is_ready = _ready(history, part, usual)
     z = np.where(is_ready, np.stack([tail.z for tail in tails], axis=1), np.nan)
-    n_tests = N_DETECTORS * max(1, int(is_ready.sum()))
+    n_tests = (1 + len(settings.paces)) * max(1, int(is_ready.sum()))  # a spike and the drifts, for each measure of each series
     chances = settings.promise.in_seconds(float(history.edges[index + 1] - history.edges[index]))
     chance = min(MOST_CHANCE, chances / n_tests)
     is_quiet = np.zeros(p.shape, bool) if is_quiet is None else is_quiet
-    drift_p, is_drift = np.ones(p.shape), np.zeros(p.shape, bool)
+    drift_p, drift_since, is_drift = np.ones(p.shape), np.full(p.shape, -1), np.zeros(p.shape, bool)
     if is_over:
-        adds_up = is_ready & ~is_quiet
+        adds_up = np.repeat((is_ready & ~is_quiet)[:, :, None], len(settings.paces), axis=2)
         adds_up[:, VOLUME] &= history.has_week(first, index, settings.bucket_s)
-        drift_p, is_drift = _add_up(history, index, z / spread / memory, adds_up, bound_for(chance))
+        adds_up[:, :, 1:] &= _is_long(history, part, usual, LEAST_SLOW_S)[:, :, None]
+        drift_p, drift_since, is_drift = _add_up(history, index, z / spread / memory, adds_up, settings.paces, chance)
         history.z[index], history.mean[index] = z, np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
-    return Verdict(z, p, drift_p, is_ready & ~is_quiet & (p < chance * gain), is_drift,
+    return Verdict(z, p, drift_p, drift_since, is_ready & ~is_quiet & (p < chance * gain), is_drift,
                    np.stack([volume.mean * due, share.mean], axis=1), scatters, n_tests, gain)
 
 
 def _ready(history: History, part: slice, usual: np.ndarray) -> np.ndarray:
     """Which series (K, 2) have told enough of themselves."""
-    n_buckets = usual.sum(axis=0)
-    lengths = np.diff(history.edges[part.start : part.stop + 1])
-    is_long = (lengths[:, None, None] * usual).sum(axis=0) >= LEAST_SPAN_S
-    is_ready = (n_buckets >= LEAST_BUCKETS) & is_long
+    is_ready = (usual.sum(axis=0) >= LEAST_BUCKETS) & _is_long(history, part, usual, LEAST_SPAN_S)
     is_ready[:, SHARE] &= (history.judged[part] * usual[:, :, SHARE]).sum(axis=0) >= LEAST_RECORDS
     return is_ready
 
 
-def _past_scatter(history: History, part: slice) -> tuple[np.ndarray, np.ndarray]:
-    """By how much the scores of the past scatter more than they should, and by how much they hang together, for each measure (2,).
+def _is_long(history: History, part: slice, usual: np.ndarray, span_s: float) -> np.ndarray:
+    """Which series (K, 2) have so long a time of usual buckets."""
+    return np.einsum("t,tkm->km", np.diff(history.edges[part.start : part.stop + 1]).astype(float), usual.astype(float)) >= span_s
+
+
+def _past_scatter(history: History, part: slice, n_day: int) -> tuple[np.ndarray, np.ndarray]:
+    """By how much the scores of the past scatter more than they should, for each measure (2,), and by how much they hang together (K, 2).
 
     Both are 1 where the model holds. The first is the ratio of the upper twentieth of all series' scores to the normal one, in the manner
-    of genomic control (Devlin and Roeder 1999); the second the standard deviation of sums of scores, by their first autocorrelations."""
-    spread, memory = np.ones(2), np.ones(2)
+    of genomic control (Devlin and Roeder 1999); the second what `_memory` tells."""
     scores = np.where(history.is_usual[part], history.z[part], np.nan)
+    spread, memory = np.ones(2), np.ones(scores.shape[1:])
     for measure in (VOLUME, SHARE):
-        known = scores[:, :, measure]
-        values = known[np.isfinite(known)]
-        if len(values) < LEAST_SCORES:
-            continue
-        spread[measure] = max(1.0, np.quantile(values, 0.95) / UPPER)
-        centred = np.nan_to_num((known - values.mean()) / max(values.std(), 1e-9))
-        n_known = np.isfinite(known)
-        sums = 0.0
-        for lag in range(1, min(N_LAGS, len(known) - 1) + 1):
-            n_pairs = (n_known[lag:] & n_known[:-lag]).sum()
-            sums += (centred[lag:] * centred[:-lag]).sum() / n_pairs if n_pairs else 0.0
-        memory[measure] = max(1.0, 1.0 + 2.0 * sums) ** 0.5
+        values = scores[:, :, measure][np.isfinite(scores[:, :, measure])]
+        if len(values) >= LEAST_SCORES:
+            spread[measure] = max(1.0, np.quantile(values, 0.95) / UPPER)
+            memory[:, measure] = _memory((scores[:, :, measure] - values.mean()) / max(values.std(), 1e-9), max(N_LAGS, n_day))
     return spread, memory
 
 
-def _add_up(history: History, index: int, scores: np.ndarray, counts: np.ndarray, bound: float) -> tuple[np.ndarray, np.ndarray]:
-    """Add the scores (K, 2) of a bucket that is over to the running sums; those that pass the bound begin anew."""
-    before = history.drift
-    after = np.where(counts, add_surprise(before, scores), 0.0)
+def _memory(scores: np.ndarray, n_lags: int) -> np.ndarray:
+    """The standard deviation of long sums of scores (T, K; NaN where there is none), as a multiple of what it were if they were independent: (K,).
+
+    Sums over n and over 2 n buckets tell it: twice the variance a bucket of the longer less that of the shorter counts what hangs together up to n buckets
+    apart in full (a flat-top kernel: Politis and Romano 1995). What a series tells is drawn towards what all do."""
+    known = np.isfinite(scores)
+    sums, counts = (np.vstack([np.zeros(scores.shape[1]), np.cumsum(values, axis=0)]) for values in (np.nan_to_num(scores), known.astype(float)))
+
+    def variance(length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of squares of overlapping sums, and how many scores they are of."""
+        return ((sums[length:] - sums[:-length]) ** 2).sum(axis=0), (counts[length:] - counts[:-length]).sum(axis=0)
+
+    if len(scores) < 2 * n_lags:
+        return np.full(scores.shape[1], ASSUMED_MEMORY)
+    (long, n_long), (short, n_short), n_blocks = variance(2 * n_lags), variance(n_lags), known.sum(axis=0) / (2 * n_lags)
+    lent = ASSUMED_BLOCKS / max(n_blocks.sum(), 1e-9)
+    of_all = 2 * long.sum() / max(n_long.sum(), 1e-9) - short.sum() / max(n_short.sum(), 1e-9)
+    of_all = (of_all + lent * ASSUMED_MEMORY**2) / (1 + lent)
+    own = 2 * long / np.maximum(n_long, 1e-9) - short / np.maximum(n_short, 1e-9)
+    return np.sqrt(np.maximum(1.0, (n_blocks * own + LENT_BLOCKS * of_all) / (n_blocks + LENT_BLOCKS)))
+
+
+def _add_up(history: History, index: int, scores: np.ndarray, counts: np.ndarray, paces: tuple[float, ...], chance: float) -> tuple[np.ndarray, ...]:
+    """Add the scores (K, 2) of a bucket that is over to the running sums, where it `counts` (K, 2, P); those of a series that pass the bound begin anew.
+
+    Returns, of the pace that is the most surprising, the chance of such a sum, since when it runs, and whether it passed (K, 2)."""
+    before, allowances = history.drift, np.array(paces)
+    after = np.where(counts, add_surprise(before, np.nan_to_num(scores)[:, :, None], allowances), 0.0)
     history.since = np.where(after > 0, np.where(before > 0, history.since, index), -1)
-    is_drift = after > bound
-    drift_p = np.array([[chance_per_bucket(float(value)) for value in row] for row in after])
-    history.drift = np.where(is_drift, 0.0, after)
-    return np.minimum(1.0, drift_p), is_drift
+    chances = chance_per_bucket(after, allowances)
+    first = chances.argmin(axis=2)[:, :, None]
+    is_drift = (after > np.array([bound_for(chance, pace) for pace in paces])).any(axis=2)
+    history.drift = np.where(is_drift[:, :, None], 0.0, after)
+    return np.minimum(1.0, np.take_along_axis(chances, first, 2)[:, :, 0]), np.take_along_axis(history.since, first, 2)[:, :, 0], is_drift

@@ -1,29 +1,30 @@
 """A slow shift, seen by adding up small surprises: the cumulative sum of Page (1954), with a designed run length."""
 
-import math
 from functools import lru_cache
 
-ALLOWANCE = 0.5  # a shift of one standard deviation is found soonest
+import numpy as np
+
+ALLOWANCE = 0.5  # by default, a shift of one standard deviation is found soonest
 _OVERSHOOT = 1.166  # how far, on average, a sum of normal scores jumps over its bound: twice 0.583 (Siegmund 1985, section 10.2)
 
 
-def add_surprise(total, score):
-    """The next sum after a normal score (numbers or arrays)."""
-    summed = total + score - ALLOWANCE
+def add_surprise(total, score, allowance=ALLOWANCE):
+    """The next sum after a normal score (numbers or arrays); a shift of twice the allowance is found soonest."""
+    summed = total + score - allowance
     return summed * (summed > 0)
 
 
-def chance_per_bucket(bound: float) -> float:
-    """How often per bucket, on average, the sum of independent standard normal scores passes a bound (Siegmund 1985, 2.67 with 10.2)."""
-    b = bound + _OVERSHOOT
-    return 2 * ALLOWANCE**2 / (math.expm1(2 * ALLOWANCE * b) - 2 * ALLOWANCE * b)
+def chance_per_bucket(bound, allowance=ALLOWANCE):
+    """How often per bucket, on average, the sum of independent standard normal scores passes a bound (Siegmund 1985, 2.67 with 10.2); numbers or arrays."""
+    b = np.minimum(bound + _OVERSHOOT, 350 / allowance)  # beyond, the chance is 0 in all digits
+    return 2 * allowance**2 / (np.expm1(2 * allowance * b) - 2 * allowance * b)
 
 
 @lru_cache(maxsize=4096)
-def bound_for(chance: float) -> float:
+def bound_for(chance: float, allowance: float = ALLOWANCE) -> float:
     """The bound that is passed with such a chance per bucket; at least 0."""
-    low, high = 0.0, 1000.0
+    low, high = 0.0, 500.0 / allowance
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if chance_per_bucket(middle) > chance else (low, middle)
+        low, high = (middle, high) if chance_per_bucket(middle, allowance) > chance else (low, middle)
     return high

@@ -19,7 +19,7 @@ class History:
 
     `edges` (T + 1,) are seconds since 1970; the counts `n`, `judged` and `watched` (T, K); `is_usual` (T, K, 2) says for volume and share
     which buckets tell what is usual; `z`, `mean`, `scatter` (T, K, 2) hold what was made of a bucket when it was over, NaN before. The
-    running sums `drift` (K, 2) of surprises are above 0 since the buckets `since` (K, 2)."""
+    running sums `drift` (K, 2, P) of surprises, at each pace, are above 0 since the buckets `since` (K, 2, P)."""
 
     edges: np.ndarray
     zone: ZoneInfo
@@ -40,11 +40,11 @@ class History:
         self.minutes = np.array([middle.hour * 60 + middle.minute for middle in middles], int)
 
     @classmethod
-    def empty(cls, edges: np.ndarray, zone: ZoneInfo, n_series: int) -> "History":
+    def empty(cls, edges: np.ndarray, zone: ZoneInfo, n_series: int, n_paces: int = 1) -> "History":
         shape = (len(edges) - 1, n_series)
         counts = [np.zeros(shape, np.int64) for _ in range(3)]
         made = [np.full((*shape, 2), np.nan) for _ in range(3)]
-        return cls(edges, zone, *counts, np.ones((*shape, 2), bool), *made, np.zeros((n_series, 2)), np.full((n_series, 2), -1))
+        return cls(edges, zone, *counts, np.ones((*shape, 2), bool), *made, np.zeros((n_series, 2, n_paces)), np.full((n_series, 2, n_paces), -1))
 
     def leave_out_outages(self) -> None:
         """Buckets in which a busy stream brought nothing at all tell nothing."""

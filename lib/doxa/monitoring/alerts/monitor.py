@@ -51,7 +51,7 @@ class Monitor:
         self.starts = edges[:-1]
         self.place = {int(start): i for i, start in enumerate(self.starts)}
         self.episodes = load_episodes(self.store, int(edges[0]))
-        self.history = recall(self.store, edges, self.calendar.zone, self.series, self.episodes, self.watermark_s)
+        self.history = recall(self.store, edges, self.settings, self.series, self.episodes, self.watermark_s)
 
     def run(self, late: set[tuple[int, int]], changes: Changes, count: Callable[[int], None]) -> None:
         """Judge all that is due; `late` are (series, bucket) that grew after they were over, `changes` the models that come up. `count` is told how many
@@ -134,7 +134,7 @@ class Monitor:
         found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
         if not found:
             return
-        firsts = {one: index if verdict.is_spike[one] else max(0, int(history.since[one])) for one in found}
+        firsts = {one: index if verdict.is_spike[one] else max(0, int(verdict.drift_since[one])) for one in found}
         going = {(episode.series, episode.measure): episode for episode in self.episodes if episode.status == OPEN and episode.alert}
         covered = cover(found, set(going), self._beside(going), lambda measure: Stretch.of(history, verdict, firsts.get((ALL, measure), index), index).excess(measure))
         roots = {one: root_of(one, covered) for one in found}
@@ -272,7 +272,7 @@ class Monitor:
         self.store.database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def _keep_drifts(self) -> None:
-        rows = [(series, MEASURES[measure], float(self.history.drift[series, measure]),
-                 int(self.starts[self.history.since[series, measure]]) if self.history.since[series, measure] >= 0 else None)
-                for series in range(len(self.series)) for measure in (VOLUME, SHARE)]
-        self.store.database.executemany("INSERT OR REPLACE INTO drifts VALUES (?, ?, ?, ?)", rows)
+        rows = [(series, MEASURES[measure], pace, float(self.history.drift[series, measure, pace]),
+                 int(self.starts[self.history.since[series, measure, pace]]) if self.history.since[series, measure, pace] >= 0 else None)
+                for series in range(len(self.series)) for measure in (VOLUME, SHARE) for pace in range(len(self.settings.paces))]
+        self.store.database.executemany("INSERT OR REPLACE INTO drifts VALUES (?, ?, ?, ?, ?)", rows)

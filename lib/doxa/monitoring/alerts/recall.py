@@ -1,13 +1,11 @@
 """The history of a state: what it keeps of its series, bucket by bucket."""
 
-from zoneinfo import ZoneInfo
-
 import numpy as np
 
 from doxa.monitoring.alerts.episodes import OPEN, RESOLVED, Episode
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
-from doxa.monitoring.alerts.settings import MEASURES, SHARE, VOLUME
+from doxa.monitoring.alerts.settings import MEASURES, SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 
 
@@ -16,9 +14,9 @@ def read_series(store: Store) -> list[tuple]:
     return store.database.execute("SELECT id, name, first_bucket, is_told, volume_from, share_from FROM series ORDER BY id").fetchall()
 
 
-def recall(store: Store, edges: np.ndarray, zone: ZoneInfo, series: list[tuple], episodes: list[Episode], watermark_s: float) -> History:
+def recall(store: Store, edges: np.ndarray, settings: AlertSettings, series: list[tuple], episodes: list[Episode], watermark_s: float) -> History:
     """What a state knows of the buckets between edges (T + 1), up to the watermark; what belongs to an episode is not usual."""
-    history, starts = History.empty(edges, zone, len(series)), edges[:-1]
+    history, starts = History.empty(edges, settings.zone, len(series), len(settings.paces)), edges[:-1]
     place = {int(start): i for i, start in enumerate(starts)}
     run, since_s = store.database.execute, int(edges[0])
     for number, bucket, *counted in run("SELECT * FROM counts WHERE bucket >= ?", (since_s,)):
@@ -34,8 +32,8 @@ def recall(store: Store, edges: np.ndarray, zone: ZoneInfo, series: list[tuple],
         if bucket in place:
             at = place[bucket], number, MEASURES.index(measure)
             history.z[at], history.mean[at], history.scatter[at] = np.nan if z is None else z, mean, scatter
-    for number, measure, total, since in run("SELECT * FROM drifts"):
-        at = number, MEASURES.index(measure)
+    for number, measure, pace, total, since in run("SELECT * FROM drifts"):
+        at = number, MEASURES.index(measure), pace
         history.drift[at], history.since[at] = total, place.get(since, 0) if total > 0 else -1
     for number, _, first, is_told, *froms in series:
         for measure in (VOLUME, SHARE):

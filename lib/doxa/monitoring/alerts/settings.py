@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+from doxa.monitoring.alerts.drift import ALLOWANCE
 from doxa.monitoring.alerts.promise import Promise
 from doxa.monitoring.buckets import DAY_S, Every
 
@@ -32,6 +33,17 @@ class AlertSettings:
         return self.every.usual_s
 
     @property
+    def n_day(self) -> int:
+        """Buckets of a day, at least 1."""
+        return max(1, round(DAY_S / self.bucket_s))
+
+    @property
+    def paces(self) -> tuple[float, ...]:
+        """What a bucket's score is lessened by before it is added up (see `drift`), from quick to slow: a shift is looked for that shows within some buckets, and
+        where these are parts of a day, one that shows within some days."""
+        return (ALLOWANCE,) if self.n_day == 1 else (ALLOWANCE, ALLOWANCE / self.n_day**0.5)
+
+    @property
     def n_baseline(self) -> int:
         """Buckets that the usual is learnt from: enough, too, where an episode takes some out."""
         return max(2 * LEAST_BUCKETS, round(self.baseline_s / self.bucket_s))
@@ -39,4 +51,5 @@ class AlertSettings:
 
 LEAST_BUCKETS = 14  # before these, a series tells too little of its scatter
 LEAST_SPAN_S = 2 * DAY_S  # and the day its cycle
+LEAST_SLOW_S = LEAST_BUCKETS * DAY_S  # and whoever looks for small shifts, the level
 LEAST_RECORDS = 30  # before these, nothing is said of a share

@@ -33,6 +33,11 @@ CREATE INDEX seen_by_bucket ON seen (bucket);
 """, """
 CREATE TABLE ahead (series INTEGER, time INTEGER, n INTEGER NOT NULL, judged INTEGER NOT NULL, watched INTEGER NOT NULL,
                     PRIMARY KEY (series, time)) WITHOUT ROWID;
+""", """
+ALTER TABLE drifts RENAME TO drifts_2;
+CREATE TABLE drifts (series INTEGER, measure TEXT, pace INTEGER, total REAL NOT NULL, since INTEGER, PRIMARY KEY (series, measure, pace)) WITHOUT ROWID;
+INSERT INTO drifts SELECT series, measure, 0, total, since FROM drifts_2;
+DROP TABLE drifts_2;
 """)
 
 

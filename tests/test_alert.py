@@ -312,6 +312,8 @@ def test_a_state_of_the_first_schema_is_brought_up(state):
         database.execute("DROP TABLE drifts")
         database.execute("CREATE TABLE drifts (series INTEGER, measure TEXT, total REAL NOT NULL, since INTEGER, PRIMARY KEY (series, measure)) WITHOUT ROWID")
         database.execute("INSERT INTO drifts VALUES (0, 'share', 1.5, ?)", (rows(state, "SELECT max(bucket) FROM counts")[0][0],))
+        for column in ("event", "relief", "level"):
+            database.execute(f"ALTER TABLE episodes DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
     assert run("alert", "--state", state, "--show").code == 0
     assert any(line["kind"] == "alert" for line in told(state, make_days(40, 42, BURST)))
@@ -565,7 +567,7 @@ def test_what_was_only_learnt_covers_nothing(tmp_path):
     path = tmp_path / "learnt.db"
     assert told(path, make_days(0, 40, MANY) + make_days(40, 42, MANY | {"t0": (60, 0.2)}), *STRICT) == []
     lines_told = told(path, make_days(42, 44, MANY | {"t0": (300, 0.2)}))
-    assert [(line["kind"], line.get("series")) for line in lines_told if line["measure"] == "volume"] == [("alert", None)]
+    assert [(line["kind"], line.get("series")) for line in lines_told if line["measure"] == "volume"] == [("alert", "t0")]
 
 
 def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
@@ -577,11 +579,12 @@ def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
     assert [(line.get("series"), [one["series"] for one in line["covers"]]) for line in first] == [("t0", [None])]
     assert 'doxa_alert_open{series="",measure="volume"} 1' in (tmp_path / "doxa.prom").read_text()
     then = told(path, make_days(42, 50, more))
-    (over,) = [line for line in then if line["kind"] == "resolved" and line["series"] == "t0"]
+    (over,) = [line for line in then if line["kind"] == "eased"]
     assert over["alert"] == first[0]["id"] and over["goes_on"] == [{"series": None, "measure": "volume"}]
     assert over["text"].endswith("It goes on: all texts (number of texts)")
-    (last,) = [line for line in told(path, make_days(50, 60, MANY)) if line["kind"] == "resolved" and line.get("series") is None]
-    assert last["alert"] == first[0]["id"] and last["id"] == "all|volume|2026-02-14T00:00:00+00:00|resolved" and "goes_on" not in last
+    (last,) = [line for line in told(path, make_days(50, 60, MANY)) if line["kind"] == "resolved" and line.get("series") == "t0"]
+    assert last["alert"] == first[0]["id"] and last["id"] == f"{first[0]['id']}|resolved" and "goes_on" not in last
+    assert last["covers"] == [{"series": None, "measure": "volume"}]
 
 
 def test_what_a_withdrawn_line_covered_has_its_end(state):
@@ -592,9 +595,9 @@ def test_what_a_withdrawn_line_covered_has_its_end(state):
     told(state, make_days(41, 42, CALM))
     late = make_days(40, 41, {"credit": (420, 0.0)}, seed=5)
     kinds = {(line["kind"], line.get("series"), line["measure"]) for line in told(state, [record | {"id": f"late-{i}"} for i, record in enumerate(late)])}
-    assert ("withdrawn", "credit", "share") in kinds
+    assert kinds == {("eased", "credit", "share")}
     ends = told(state, make_days(42, 50, CALM))
-    assert {(line["series"], line["alert"]) for line in ends if line["kind"] == "resolved" and line["measure"] == "volume" and line.get("series")} == {("credit", first["id"])}
+    assert [(line["kind"], line["series"], line["alert"]) for line in ends] == [("resolved", "credit", first["id"])]
     assert rows(state, "SELECT count(*) FROM episodes WHERE status = 'open'") == [(0,)]
 
 

@@ -144,7 +144,7 @@ class Figures:
         if group.kind not in ("value", "all"):
             return []
         name = group.name if group.kind == "value" else None
-        alerts = [told for told in self.alerts if told["kind"] == "alert"]
+        alerts = [told for told in self.alerts if told["kind"] in ("alert", "worse")]
         covering = [told | {"measure": covered["measure"]} for told in alerts for covered in told.get("covers", ()) if covered["series"] == name]
         return sorted([told for told in alerts if told.get("series") == name] + covering, key=lambda told: told["since"])
 

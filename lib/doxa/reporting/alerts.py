@@ -77,19 +77,22 @@ def _cause(cause: dict[str, Any]) -> str:
     return f"source {cause['name']}: {part}, {cause['before']:.0%} before"
 
 
-def _resolved(told: dict[str, Any]) -> str:
+def _worse(told: dict[str, Any]) -> str:
+    return ". ".join([f"WORSE {describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
+
+
+def _end(told: dict[str, Any]) -> str:
+    """What is over, and what was or still is part of it."""
     what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
-    if told.get("reason"):
-        return f"RESOLVED {describe_series(told)}: {what} stays where it is since {moment(told['since'])}; that is taken for usual from here on{_going(told)}"
-    return f"RESOLVED {describe_series(told)}: {what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}{_going(told)}"
-
-
-def _withdrawn(told: dict[str, Any]) -> str:
-    return f"WITHDRAWN {describe_series(told)}: late records make the {told['measure']} of {moment(told['since'])} a usual one{_going(told)}"
-
-
-def _going(told: dict[str, Any]) -> str:
-    return f". It goes on: {_parts(told, told['goes_on'])}" if told.get("goes_on") else ""
+    words = f"{told['kind'].upper()} {describe_series(told)}: "
+    if told.get("reason") == "withdrawn":
+        words += f"late records make the {what} of {moment(told['since'])} a usual one"
+    elif told.get("reason"):
+        words += f"{what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
+    else:
+        words += f"{what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}"
+    words += f"; with it: {_parts(told, told['covers'])}" if told.get("covers") else ""
+    return words + (f". It goes on: {_parts(told, told['goes_on'])}" if told.get("goes_on") else "")
 
 
 def _new_series(told: dict[str, Any]) -> str:
@@ -100,7 +103,7 @@ def _new_model(told: dict[str, Any]) -> str:
     return f"NEW MODEL from {moment(told['since'])} on: what is usual is learnt anew ({told['reason']})"
 
 
-_SENTENCES = {"alert": _alert, "resolved": _resolved, "withdrawn": _withdrawn, "new_series": _new_series, "new_model": _new_model}
+_SENTENCES = {"alert": _alert, "worse": _worse, "eased": _end, "resolved": _end, "withdrawn": _end, "new_series": _new_series, "new_model": _new_model}
 
 
 def describe_series(told: dict[str, Any]) -> str:

@@ -10,28 +10,29 @@ ALL, A, B, C, D = range(5)
 FEW, EVEN = [50, 45, 3, 1, 1], [50, 12, 12, 13, 13]
 
 
-@pytest.mark.parametrize("found, going, n_beside, excess, covered", [
+@pytest.mark.parametrize("found, going, with_line, alike, excess, covered", [
     # one series holds what is too much in all
-    ([(ALL, VOLUME), (A, VOLUME)], set(), {}, FEW, {(ALL, VOLUME): (A, VOLUME)}),
-    ([(ALL, VOLUME), (A, VOLUME)], set(), {}, [50, 30, 3, 1, 1], {}),  # and here too little of it
-    ([(ALL, VOLUME)], {(A, VOLUME)}, {}, FEW, {(ALL, VOLUME): (A, VOLUME)}),  # it was told before
-    ([(ALL, VOLUME)], {(A, SHARE)}, {}, FEW, {}),  # of something else
-    ([(ALL, VOLUME), (A, VOLUME), (B, VOLUME)], set(), {}, [50, 20, 25, 1, 1], {(ALL, VOLUME): (B, VOLUME)}),
+    ([(ALL, VOLUME), (A, VOLUME)], set(), set(), "", FEW, {(ALL, VOLUME): (A, VOLUME)}),
+    ([(ALL, VOLUME), (A, VOLUME)], set(), set(), "", [50, 30, 3, 1, 1], {}),  # and here too little of it
+    ([(ALL, VOLUME)], {(A, VOLUME)}, set(), "", FEW, {(ALL, VOLUME): (A, VOLUME)}),  # it was told before
+    ([(ALL, VOLUME)], {(A, SHARE)}, set(), "", FEW, {}),  # of something else
+    ([(ALL, VOLUME), (A, VOLUME), (B, VOLUME)], set(), set(), "", [50, 20, 25, 1, 1], {(ALL, VOLUME): (B, VOLUME)}),
     # many at once are an event of all, or of the largest
-    ([(ALL, SHARE), (A, SHARE), (B, SHARE), (C, SHARE), (D, SHARE)], set(), {}, EVEN, {(series, SHARE): (ALL, SHARE) for series in (A, B, C, D)}),
-    ([(A, SHARE), (B, SHARE), (C, SHARE), (D, SHARE)], set(), {}, [50, 12, 14, 13, 13], {(series, SHARE): (B, SHARE) for series in (A, C, D)}),
-    ([(A, SHARE), (B, SHARE), (C, SHARE)], set(), {}, EVEN, {}),
-    # while all are surprising, three others have a line, the largest first
-    ([(A, VOLUME), (B, VOLUME)], {(ALL, VOLUME)}, {VOLUME: 0}, FEW, {}),
-    ([(A, VOLUME), (B, VOLUME)], {(ALL, VOLUME)}, {VOLUME: 2}, FEW, {(B, VOLUME): (ALL, VOLUME)}),
-    ([(A, VOLUME), (B, VOLUME)], {(ALL, VOLUME)}, {VOLUME: 5}, FEW, {(A, VOLUME): (ALL, VOLUME), (B, VOLUME): (ALL, VOLUME)}),
-    ([(A, SHARE)], {(ALL, VOLUME)}, {VOLUME: 5}, FEW, {}),
+    ([(ALL, SHARE), (A, SHARE), (B, SHARE), (C, SHARE), (D, SHARE)], set(), set(), "ABCD", EVEN, {(series, SHARE): (ALL, SHARE) for series in (A, B, C, D)}),
+    ([(A, SHARE), (B, SHARE), (C, SHARE), (D, SHARE)], set(), set(), "", [50, 12, 14, 13, 13], {(series, SHARE): (B, SHARE) for series in (A, C, D)}),
+    ([(A, SHARE), (B, SHARE), (C, SHARE)], set(), set(), "", EVEN, {}),
+    # what rose more than all texts did has a line, also while they have one
+    ([(ALL, SHARE), (A, SHARE), (B, SHARE), (C, SHARE), (D, SHARE)], set(), set(), "ABC", EVEN, {(series, SHARE): (ALL, SHARE) for series in (A, B, C)}),
+    ([(A, VOLUME), (B, VOLUME)], {(ALL, VOLUME)}, {(ALL, VOLUME)}, "B", FEW, {(B, VOLUME): (ALL, VOLUME)}),
+    ([(A, VOLUME), (B, VOLUME)], {(ALL, VOLUME)}, set(), "B", FEW, {}),  # of which a series tells
+    ([(A, SHARE)], {(ALL, VOLUME)}, {(ALL, VOLUME)}, "A", FEW, {}),
+    ([(A, VOLUME), (B, VOLUME), (C, VOLUME), (D, VOLUME)], {(ALL, VOLUME)}, {(ALL, VOLUME)}, "", EVEN, {(series, VOLUME): (C, VOLUME) for series in (A, B, D)}),
     # the share of a series tells of its number as well
-    ([(A, VOLUME), (A, SHARE)], set(), {}, FEW, {(A, VOLUME): (A, SHARE)}),
-    ([(ALL, VOLUME), (ALL, SHARE), (A, VOLUME), (A, SHARE)], set(), {}, FEW,
+    ([(A, VOLUME), (A, SHARE)], set(), set(), "", FEW, {(A, VOLUME): (A, SHARE)}),
+    ([(ALL, VOLUME), (ALL, SHARE), (A, VOLUME), (A, SHARE)], set(), set(), "", FEW,
      {(ALL, VOLUME): (A, VOLUME), (ALL, SHARE): (A, SHARE), (A, VOLUME): (A, SHARE)}),
 ])
-def test_what_covers_what(found, going, n_beside, excess, covered):
-    told = cover(found, going, n_beside, lambda measure: np.array(excess, float))
+def test_what_covers_what(found, going, with_line, alike, excess, covered):
+    told = cover(found, going, with_line, lambda measure: np.array(excess, float), lambda one: "ABCD"[one[0] - 1] in alike)
     assert told == covered
     assert all(root_of(one, told) not in told for one in found)

@@ -11,6 +11,7 @@ from doxa.metrics.intervals import wilson
 from doxa.monitoring.alerts.detect import Verdict
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
+from doxa.monitoring.alerts.levels import level_of
 from doxa.monitoring.alerts.settings import SHARE, VOLUME
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.examples import are_alike, shingles
@@ -45,9 +46,13 @@ class Stretch:
         return cls(history, first, last, mean, z)
 
     def seen(self, measure: int) -> tuple[np.ndarray, np.ndarray]:
-        """(T, K): what was counted, and out of how many where the measure is a share (1 where it is not)."""
-        part = slice(self.first, self.last + 1)
-        return (self.history.watched[part], self.history.judged[part]) if measure == SHARE else (self.history.n[part], np.ones_like(self.history.n[part]))
+        """(T, K): what was counted, and out of how many."""
+        seen, base = self.history.of(measure)
+        return seen[self.first : self.last + 1], base[self.first : self.last + 1]
+
+    def level(self, series: int, measure: int) -> float:
+        seen, base = self.seen(measure)
+        return level_of(measure, seen[:, series], base[:, series], self.mean[:, series, measure])
 
     def excess(self, measure: int) -> np.ndarray:
         """(K,): how much more was counted than usual."""

@@ -8,14 +8,16 @@ from scipy.special import ndtri, stdtr
 from doxa.monitoring.alerts.drift import add_surprise, bound_for, chance_per_bucket
 from doxa.monitoring.alerts.expectation import expect_counts, expect_shares
 from doxa.monitoring.alerts.history import History
+from doxa.monitoring.alerts.levels import chance_at, level_of, raise_mean
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_RECORDS, LEAST_SLOW_S, LEAST_SPAN_S, SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.tails import count_tail, share_tail
 
 LEAST_SCORES = 300  # normal scores of the past, before the past is asked how they scatter
 N_LAGS = 4  # over how many buckets, or all those of a day, scores may hang together
 LENT_BLOCKS = 8.0  # what all series tell of that weighs as much as so many stretches of twice these lags of a series' own
-ASSUMED_MEMORY, ASSUMED_BLOCKS = 2.0, 4.0  # and this as much as so many of all series
+ASSUMED_MEMORY, ASSUMED_BLOCKS = 1.5, 4.0  # and this as much as so many of all series
 MOST_CHANCE = 0.01  # of a test, however much is promised: what happens more often is not unusual
+WORSE = 2.0  # times the level that was told, from which an episode is told again
 UPPER = 1.6448536269514722  # one score in twenty is above
 
 
@@ -23,7 +25,7 @@ UPPER = 1.6448536269514722  # one score in twenty is above
 class Verdict:
     """What was made of a bucket, all arrays (K, 2) for volume and share. `z`: its normal score, NaN for a series that has not told enough of itself;
     `p`: the chance of so much in a usual bucket; `drift_p`: the chance, per bucket, of a sum of surprises as high, which began with the bucket `drift_since`;
-    `is_spike` and `is_drift`: what the promise lets be told. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
+    `is_spike` and `is_drift`: what the promise lets be told; `is_beyond`: of what is told already, what is far beyond its level. `n_tests` is among how many tests the bucket's chances are shared out, `gain` the part of them that this look spends."""
 
     z: np.ndarray
     p: np.ndarray
@@ -31,6 +33,7 @@ class Verdict:
     drift_since: np.ndarray
     is_spike: np.ndarray
     is_drift: np.ndarray
+    is_beyond: np.ndarray
     mean: np.ndarray
     scatter: np.ndarray
     n_tests: int
@@ -38,11 +41,11 @@ class Verdict:
 
 
 def judge(history: History, index: int, settings: AlertSettings, due: float = 1.0, gain: float = 1.0, is_over: bool = True,
-          is_quiet: np.ndarray | None = None) -> Verdict:
+          levels: np.ndarray | None = None) -> Verdict:
     """Judge a bucket by those before it. `due` is the share of its texts that should be there, `gain` that of its chances that may be spent.
 
-    A bucket that is over goes into the running sums and into `history`. Where `is_quiet` (K, 2), an episode is under way: nothing is told
-    and nothing adds up."""
+    A bucket that is over goes into the running sums and into `history`. `levels` (K, 2) are those of episodes under way, else NaN: where there is one,
+    nothing adds up, and a bucket is surprising only if it were one at that level too, and brings twice as much."""
     first = max(0, index - settings.n_baseline)
     part = slice(first, index)
     cycles = history.cycles(first, index, settings.bucket_s)
@@ -61,7 +64,8 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     n_tests = (1 + len(settings.paces)) * max(1, int(is_ready.sum()))  # a spike and the drifts, for each measure of each series
     chances = settings.promise.in_seconds(float(history.edges[index + 1] - history.edges[index]))
     chance = min(MOST_CHANCE, chances / n_tests)
-    is_quiet = np.zeros(p.shape, bool) if is_quiet is None else is_quiet
+    levels = np.full(p.shape, np.nan) if levels is None else levels
+    is_quiet = np.isfinite(levels)
     drift_p, drift_since, is_drift = np.ones(p.shape), np.full(p.shape, -1), np.zeros(p.shape, bool)
     if is_over:
         adds_up = np.repeat((is_ready & ~is_quiet)[:, :, None], len(settings.paces), axis=2)
@@ -70,8 +74,20 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
         drift_p, drift_since, is_drift = _add_up(history, index, z / spread / memory, adds_up, settings.paces, chance)
         history.z[index], history.mean[index] = z, np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
-    return Verdict(z, p, drift_p, drift_since, is_ready & ~is_quiet & (p < chance * gain), is_drift,
-                   np.stack([volume.mean * due, share.mean], axis=1), scatters, n_tests, gain)
+    means = np.stack([volume.mean * due, share.mean], axis=1)
+    is_beyond = np.zeros(p.shape, bool)
+    for at in map(tuple, np.argwhere(is_ready & is_quiet & (p < chance * gain))):
+        is_beyond[at] = _chance_beyond(history, index, at, means[at], scatters[at], levels[at], freedom[at], spread[at[1]]) < chance * gain
+    return Verdict(z, p, drift_p, drift_since, is_ready & ~is_quiet & (p < chance * gain), is_drift, is_beyond, means, scatters, n_tests, gain)
+
+
+def _chance_beyond(history: History, index: int, at: tuple[int, int], mean: float, scatter: float, level: float, freedom: float, spread: float) -> float:
+    """The chance of so much of a series and measure at the level of its episode; 1 where it is not far beyond."""
+    series, measure = at
+    seen, base = (values[index, series : series + 1] for values in history.of(measure))
+    if level_of(measure, seen, base, np.array([mean])) < WORSE * level:
+        return 1.0
+    return float(stdtr(freedom, ndtri(np.clip(chance_at(measure, seen, base, raise_mean(measure, np.array([mean]), level), np.array([scatter])), 1e-300, 1 - 1e-16)) / spread)[0])
 
 
 def _ready(history: History, part: slice, usual: np.ndarray) -> np.ndarray:

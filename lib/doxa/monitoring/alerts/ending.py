@@ -1,28 +1,46 @@
-"""Whether the level of an episode is gone."""
+"""Whether an episode is over."""
 
 import numpy as np
+from scipy.special import betaln, gammaln
 
 from doxa.monitoring.alerts.episodes import Episode
 from doxa.monitoring.alerts.history import History
-from doxa.monitoring.alerts.settings import VOLUME
-from doxa.monitoring.alerts.tails import count_tail, share_tail
+from doxa.monitoring.alerts.levels import level_of, raise_mean
+from doxa.monitoring.alerts.settings import SHARE
+from doxa.monitoring.alerts.tails import LEAST_DISPERSION
 
-GONE_P = 0.05  # at its own level, an episode would bring so little no more often
+ENOUGH_RELIEF = 3.0  # log of how many times likelier the usual is than half of the episode's level: 20
+LEAST_LEVEL = 1.25**2  # for an end to be told from a level at all
 
 
-def is_gone(history: History, episode: Episode, first_calm: int, index: int) -> bool:
-    """Whether the calm buckets, from `first_calm` to `index`, hold less than the episode's own level would bring: a quiet night tells nothing of that."""
-    series = episode.series
-    before, calm = slice(int(np.searchsorted(history.edges[:-1], episode.since)), first_calm), slice(first_calm, index + 1)
-    mean, scatter = history.mean[calm, series, episode.measure], np.nanmean(history.scatter[calm, series, episode.measure])
-    usual = np.nansum(history.mean[before, series, episode.measure])
-    if before.start >= before.stop or not np.isfinite(mean).all() or usual <= 0:
-        return True
-    if episode.measure == VOLUME:
-        level = float(history.n[before, series].sum() / usual)
-        seen, expected = history.n[calm, series].sum(), level * mean.sum()
-        return level <= 1 or bool(1 - count_tail(np.array([seen + 1]), np.array([expected]), np.array([scatter / len(mean)])).p[0] <= GONE_P)
-    n = history.judged[calm, series].sum()
-    level = float(np.clip(history.watched[before, series].sum() / max(1, history.judged[before, series].sum()), 1e-6, 1 - 1e-6))
-    seen = history.watched[calm, series].sum()
-    return bool(1 - share_tail(np.array([seen + 1]), np.array([n]), np.array([level]), np.array([scatter])).p[0] <= GONE_P)
+def relief(history: History, episode: Episode, index: int) -> float:
+    """How far a bucket that is over speaks for the usual again, beside half of the level (on the log scale) that the episode had until its calm began: the log of
+    the ratio of likelihoods, to be added up while it is above 0 (the sequential test of Page 1954). A quiet night says little, as little is usual then.
+
+    Half of the level, for the level of a first surprise is mostly less than it looked."""
+    series, measure = episode.series, episode.measure
+    before = slice(int(np.searchsorted(history.edges[:-1], episode.since)), index - episode.calm)
+    seen, base = history.of(measure)
+    level = level_of(measure, seen[before, series], base[before, series], history.mean[before, series, measure])
+    return log_ratio(history, episode.surprise, index, max(level, LEAST_LEVEL) ** 0.5)
+
+
+def log_ratio(history: History, surprise: tuple[int, int], index: int, level: float) -> float:
+    """The log of how many times likelier what a bucket holds of a series and measure is where all is usual than at a level; 0 where what is usual is not known."""
+    series, measure = surprise
+    mean, scatter = history.mean[index, series, measure], history.scatter[index, series, measure]
+    if not np.isfinite(mean):
+        return 0.0
+    seen, base = (float(values[index, series]) for values in history.of(measure))
+    return _log_chance(measure, seen, base, mean, scatter) - _log_chance(measure, seen, base, float(raise_mean(measure, mean, level)), scatter)
+
+
+def _log_chance(measure: int, seen: float, base: float, mean: float, scatter: float) -> float:
+    """Of just so many, but for what does not depend on the mean: beta-binomial, negative binomial."""
+    scatter = max(float(scatter), LEAST_DISPERSION)
+    if measure == SHARE:
+        strength = 1 / scatter - 1
+        a, b = mean * strength, (1 - mean) * strength
+        return float(betaln(seen + a, base - seen + b) - betaln(a, b))
+    size = 1 / scatter
+    return float(seen * np.log(mean / (size + mean)) - size * np.log1p(mean / size) + gammaln(seen + size) - gammaln(size))

@@ -1,4 +1,4 @@
-"""Episodes: from the first surprise to the first usual stretch, told once at either end, or by the line of another."""
+"""Episodes: a series is out of the usual from its first surprise to the first usual stretch. One or several are an event, told by one line."""
 
 import json
 from dataclasses import dataclass, replace
@@ -13,8 +13,9 @@ OPEN, RESOLVED, NEW_LEVEL, WITHDRAWN = "open", "resolved", "new level", "withdra
 
 @dataclass(frozen=True)
 class Episode:
-    """`since` and `bucket` (of the alert) are starts of buckets; `calm` counts usual buckets in a row; `alert` is the line that was told
-    of it, or what it would have been where it is part of the event of another, whose id it holds as `alert`; empty where nothing was told."""
+    """`since` and `bucket` (in which it was found) are starts of buckets. `level` is what was last told of it (see `levels`); `relief` and `calm` how far,
+    and for how many buckets, it speaks for the usual again. `event` is the id of the line that told of it, None where nothing was told; `alert` that
+    line where it is its own."""
 
     id: int
     series: int
@@ -23,34 +24,39 @@ class Episode:
     bucket: int
     ended: int | None
     calm: int
+    relief: float
+    level: float
     status: str
+    event: str | None
     alert: str | None
+
+    @property
+    def surprise(self) -> tuple[int, int]:
+        return self.series, self.measure
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == OPEN
 
     @cached_property
     def told(self) -> dict[str, Any]:
-        return json.loads(self.alert) if self.alert else {}
+        return json.loads(self.alert)
 
-    @property
-    def event(self) -> str | None:
-        """The id of the alert that told of it, its own or another's; None where nothing was."""
-        return self.told.get("alert", self.told.get("id"))
 
-    @property
-    def has_line(self) -> bool:
-        return bool(self.alert) and "alert" not in self.told
+_COLUMNS = "id, series, measure, since, bucket, ended, calm, relief, level, status, event, alert"
 
 
 def load_episodes(store: Store, since_s: float) -> list[Episode]:
-    """Those that are under way, and those that ended after a moment."""
-    rows = store.database.execute("SELECT id, series, measure, since, bucket, ended, calm, status, alert FROM episodes "
-                                  "WHERE status = 'open' OR ended >= ? OR bucket >= ? ORDER BY id", (since_s, since_s))
+    """Those that are under way with all of their events, and those that ended after a moment."""
+    rows = store.database.execute(f"SELECT {_COLUMNS} FROM episodes WHERE status = 'open' OR ended >= ? OR bucket >= ? "
+                                  "OR event IN (SELECT event FROM episodes WHERE status = 'open') ORDER BY id", (since_s, since_s))
     return [Episode(number, series, MEASURES.index(measure), *rest) for number, series, measure, *rest in rows]
 
 
-def add_episode(store: Store, series: int, measure: int, since: int, bucket: int, alert: str | None) -> Episode:
-    cursor = store.database.execute("INSERT INTO episodes (series, measure, since, bucket, status, alert) VALUES (?, ?, ?, ?, ?, ?)",
-                                    (series, MEASURES[measure], since, bucket, OPEN, alert))
-    return Episode(cursor.lastrowid, series, measure, since, bucket, None, 0, OPEN, alert)
+def add_episode(store: Store, series: int, measure: int, since: int, bucket: int, level: float, event: str | None, alert: str | None) -> Episode:
+    cursor = store.database.execute("INSERT INTO episodes (series, measure, since, bucket, level, status, event, alert) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                    (series, MEASURES[measure], since, bucket, level, OPEN, event, alert))
+    return Episode(cursor.lastrowid, series, measure, since, bucket, None, 0, 0.0, level, OPEN, event, alert)
 
 
 def change_episode(store: Store, episode: Episode, **changes) -> Episode:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from doxa.monitoring.alerts.expectation import Cycle
+from doxa.monitoring.alerts.settings import SHARE
 from doxa.monitoring.buckets import DAY_S
 
 LEAST_WEEKS = 3  # before a week's cycle is looked for
@@ -45,6 +46,10 @@ class History:
         counts = [np.zeros(shape, np.int64) for _ in range(3)]
         made = [np.full((*shape, 2), np.nan) for _ in range(3)]
         return cls(edges, zone, *counts, np.ones((*shape, 2), bool), *made, np.zeros((n_series, 2, n_paces)), np.full((n_series, 2, n_paces), -1))
+
+    def of(self, measure: int) -> tuple[np.ndarray, np.ndarray]:
+        """What is counted of a measure, and out of how many texts where that is a share, else out of one; both (T, K)."""
+        return (self.watched, self.judged) if measure == SHARE else (self.n, np.ones_like(self.n))
 
     def leave_out_outages(self) -> None:
         """Buckets in which a busy stream brought nothing at all tell nothing."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from doxa.monitoring.alerts.calendar import Calendar
-from doxa.monitoring.alerts.episodes import OPEN, load_episodes
+from doxa.monitoring.alerts.episodes import load_episodes
 from doxa.monitoring.alerts.settings import MEASURES
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.told import iso
@@ -19,7 +19,7 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
     means = {(series, measure): mean for series, measure, mean in run("SELECT series, measure, mean FROM scores WHERE bucket = ? AND z IS NOT NULL", (last,))}
     episodes, open_since = load_episodes(store, float("-inf")), {}
     for episode in episodes:
-        if episode.status == OPEN and episode.alert:
+        if episode.is_open and episode.event:
             open_since.setdefault(episode.series, {})[MEASURES[episode.measure]] = iso(episode.since, calendar.zone)
     rows = []
     for number, name in run("SELECT id, name FROM series ORDER BY id").fetchall():
@@ -28,6 +28,6 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
                      "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
     return {
         "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
-        "n_alerts": sum(episode.has_line for episode in episodes), "watermark_s": watermark,
+        "n_alerts": sum(episode.alert is not None for episode in episodes), "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
         "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

@@ -25,9 +25,9 @@ class Replay:
         self.feed.add(table, reader)
 
     def finish(self, since: dt.datetime | None, until: dt.datetime | None) -> list[dict[str, Any]]:
-        """Alerts, new series and new models that touch a stretch of time, oldest first."""
+        """Alerts, what grew worse, new series and new models that touch a stretch of time, oldest first."""
         self.feed.finish()
-        told = [line for _, line in read_outbox(self.store) if line["kind"] in ("alert", "new_series", "new_model")]
+        told = [line for _, line in read_outbox(self.store) if line["kind"] in ("alert", "worse", "new_series", "new_model")]
         return [line for line in told if (since is None or dt.datetime.fromisoformat(line["until"]) > since)
                 and (until is None or dt.datetime.fromisoformat(line["since"]) < until)]
 

@@ -38,6 +38,11 @@ ALTER TABLE drifts RENAME TO drifts_2;
 CREATE TABLE drifts (series INTEGER, measure TEXT, pace INTEGER, total REAL NOT NULL, since INTEGER, PRIMARY KEY (series, measure, pace)) WITHOUT ROWID;
 INSERT INTO drifts SELECT series, measure, 0, total, since FROM drifts_2;
 DROP TABLE drifts_2;
+ALTER TABLE episodes ADD COLUMN event TEXT;
+ALTER TABLE episodes ADD COLUMN relief REAL NOT NULL DEFAULT 0;
+ALTER TABLE episodes ADD COLUMN level REAL NOT NULL DEFAULT 1;
+UPDATE episodes SET event = coalesce(json_extract(alert, '$.alert'), json_extract(alert, '$.id')), calm = 0;
+UPDATE episodes SET alert = NULL WHERE json_extract(alert, '$.alert') IS NOT NULL;
 """)
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Told:
-    """One line. `kind`: alert, resolved, withdrawn (late records explain it away), new_series or new_model. No two lines have one `id`; `alert` is that of the
-    alert that told of what is resolved or withdrawn.
+    """One line. `kind`: alert; worse (what was told is far more by now), eased (it is over, and other parts of its event are not), and one of resolved and
+    withdrawn (late records explain it away) at the end of each event; new_series and new_model. No two lines have one `id`; `alert` is that of the
+    alert that told of the event.
 
     `measure` is volume or share. `since` is when it began, `until` the end of what was looked at (ISO 8601). For a share `observed` is `hits` of
     `n` and `expected`, `low`, `high` are shares; for a volume all are numbers of texts. `low` and `high` bound what is usual, 95 %. `p` is
     the chance of so much in a usual bucket (spike) or of such a sum per bucket (drift); `recurrence_s`: how often, on average, all series
-    and detectors together would bring that by chance. `covers` are the series and measures that an alert tells of as well, `goes_on` those of
-    its event that are not over with it."""
+    and detectors together would bring that by chance. `covers` are the series and measures that an alert tells of as well, and at its end all that were
+    part of the event; `goes_on` those that are not over with what eased."""
 
     id: str
     kind: str

@@ -180,7 +180,7 @@ def deliver(store: Store, hand: Callable[[dict[str, Any]], bool] | None, say: Ca
             store.database.execute("UPDATE outbox SET is_handed = 1 WHERE id = ?", (number,))
             store.commit()
         say(told)
-        n_alerts += told["kind"] == "alert"
+        n_alerts += told["kind"] in ("alert", "worse")
         store.database.execute("DELETE FROM outbox WHERE id = ?", (number,))
         store.commit()
     return n_alerts, n_kept

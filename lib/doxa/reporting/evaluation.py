@@ -69,7 +69,7 @@ def _label_table(head: HeadEvaluation) -> Table:
     for label in labels[:MOST_LABELS]:
         table.rows.append([label.label, f"{label.held:,}", f"{label.said:,}", *_label_cells(label.figures, names)])
     if len(labels) > MOST_LABELS:
-        table.rows.append([more_labels(len(labels) - MOST_LABELS), *[""] * (len(columns) - 1)])
+        table.rows.append([wording.more_labels(len(labels) - MOST_LABELS), *[""] * (len(columns) - 1)])
     for average, own in averages_of(head):
         table.rows.append([f"({average} average)", "", "", *_label_cells(own, names)])
     return table

@@ -1,0 +1,14 @@
+"""What evaluate's pages for people hold where there is more than they can show."""
+
+import pytest
+from judged import lines
+from shell import run
+
+
+@pytest.mark.parametrize("kind", ["terminal", "markdown"])
+def test_more_labels_than_a_table_holds_are_counted(kind):
+    records = [{"text": "t", "intent": f"i{i % 70:02}", "prediction": {"intent": {"label": f"i{i % 71 % 70:02}"}}} for i in range(280)]
+    done = run("evaluate", "--to", kind, stdin=lines(records))
+    assert (done.code, done.err) == (0, "")
+    told = done.out.decode()
+    assert "and 10 more labels" in told and "i59" in told and "i60" not in told.partition("most confused")[0]

@@ -96,6 +96,7 @@ def test_an_error_record_leaves_its_partner_alone(write):
     done = compare(write(old, new), "--to", "json")
     pair = json.loads(done.out)["pairs"][0]
     assert pair["records"] == 59 and pair["without_partner"] == {"old": 1, "new": 0}
+    assert done.code == 3 and "1 judged record of " in done.err and "has no partner" in done.err and done.err.count("\n") == 1
     assert pair["heads"]["sentiment"]["became_wrong"] == sum(is_right(a) and not is_right(b) for i, (a, b) in enumerate(zip(old, new)) if i != 10)
 
 
@@ -114,6 +115,25 @@ def test_records_that_one_side_does_not_judge_are_told(write, side, entry):
     assert done.code == 3 and says in done.err and says in " ".join(done.out.decode().split())
     judged_alone = json.loads(compare(paths, "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["judged_alone"]
     assert judged_alone == {"old": side * len(lost), "new": (1 - side) * len(lost)}
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_records_that_one_file_lacks_are_told(write, side):
+    """As after predict --on-error drop; those that hold no gold label are judged by neither."""
+    whole = judged(120, draw=1)
+    part = [record for record in whole if is_right(record)]
+    n = len(whole) - len(part)
+    whole = whole + [{"id": "x", "text": "no gold", "prediction": {"sentiment": {"label": "neutral", "score": 0.5}}}]
+    paths = write(*([whole, part] if side else [part, whole]))
+    done = compare(paths)
+    assert (done.code, done.err) == (3, f"compare: {n} judged records of {paths[1 - side]} have no partner in {paths[side]}, and are left out\n")
+    assert json.loads(compare(paths, "--to", "json").out)["pairs"][0]["without_partner"] == {"old": side * n, "new": (1 - side) * n}
+    assert compare(write(whole[:-1], whole)).code == 0
+
+
+def test_worse_wins_over_what_one_file_lacks(write):
+    done = compare(write(judged(300, draw=1, right=0.9), judged(300, draw=2, right=0.5)[1:]))
+    assert done.code == 4 and "is worse than" in done.err and "1 judged record of" in done.err and done.err.count("\n") == 1
 
 
 def test_a_head_of_one_file_alone_is_told(write):

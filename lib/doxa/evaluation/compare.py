@@ -7,13 +7,14 @@ import numpy as np
 from doxa import __version__
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.measures import is_defined, measure_both
-from doxa.evaluation.pairing import judged_alone, pair_head, pair_records
+from doxa.evaluation.pairing import count_apart, judged_alone, pair_head, pair_records
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
 from doxa.metrics.bootstrap import N_RESAMPLES, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, mcnemar
+from doxa.records.quantity import left_out, quantity
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Comparison:
     new: str
     paired_by: str
     n_pairs: int
-    n_alone: tuple[int, int]
+    n_alone: tuple[int, int]  # records of the old file, and of the new one, that are judged and have no partner
     heads: list[HeadComparison]
     note: str = ""
 
@@ -109,15 +110,22 @@ class Comparisons:
 
     @property
     def one_sided(self) -> list[str]:
-        """What either file judges alone, though the other holds the records as well."""
-        return [f'head "{head.head}": {n:,} records have both a prediction and a gold label in {name} but not in {other}, and are left out'
-                for pair in self.pairs for head in pair.heads
-                for n, name, other in zip(head.n_alone, (pair.old, pair.new), (pair.new, pair.old)) if n]
+        """What either file judges alone: the other lacks the records, or holds them without what is judged."""
+        apart = [f"{quantity(n, 'judged record')} of {name} {'has' if n == 1 else 'have'} no partner in {other}, and {left_out(n)}"
+                 for pair in self.pairs for n, name, other in _of_either(pair, pair.n_alone)]
+        return apart + [f'head "{head.head}": {quantity(n, "record")} {"has" if n == 1 else "have"} both a prediction and a gold label in {name} '
+                        f"but not in {other}, and {left_out(n)}"
+                        for pair in self.pairs for head in pair.heads for n, name, other in _of_either(pair, head.n_alone)]
 
     @property
     def worse(self) -> list[tuple[Comparison, HeadComparison, Difference]]:
         """What decides, and is worse beyond chance."""
         return [(pair, head, figure) for pair in self.pairs for head in pair.heads for figure in head.figures if figure.verdict == "worse"]
+
+
+def _of_either(pair: Comparison, counts: tuple[int, int]) -> list[tuple[int, str, str]]:
+    """What is counted of either file, where there is any: the number, that file, the other."""
+    return [(n, *names) for n, names in zip(counts, ((pair.old, pair.new), (pair.new, pair.old))) if n]
 
 
 def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Comparisons:
@@ -163,7 +171,8 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
             raise DoxaError(f'no record of head "{head}" is in both {names[0]} and {names[1]}')
         heads.append(_compare_head(sides, (old, new), names, settings))
         heads[-1].n_alone = judged_alone(old.heads[head], new.heads[head], first, second)
-    return Comparison(*names, pairing.by, len(first), (old.n_good - len(first), new.n_good - len(second)), heads, pairing.note)
+    n_alone = count_apart([old.heads[head] for head in shared], first), count_apart([new.heads[head] for head in shared], second)
+    return Comparison(*names, pairing.by, len(first), n_alone, heads, pairing.note)
 
 
 def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings) -> HeadComparison:
@@ -217,9 +226,6 @@ def _notes(pairs: list[Comparison]) -> list[str]:
     notes = []
     for pair in pairs:
         notes += [pair.note] if pair.note else []
-        for n, name in zip(pair.n_alone, (pair.old, pair.new)):
-            if n:
-                notes.append(f"{n:,} judged records of {name} have no partner in {pair.new if name == pair.old else pair.old} and are left out")
         notes += [note for head in pair.heads for note in head.notes]
     return notes
 

@@ -17,6 +17,7 @@ from doxa.evaluation.slices import FEW, cut_slices
 from doxa.metrics.bootstrap import estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
+from doxa.records.quantity import left_out, quantity
 from doxa.metrics.score_figures import N_BINS, bin_of
 
 
@@ -43,7 +44,7 @@ def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
     notes += [f'head "{name}": {remark}' for name, ranking in rankings.items() for remark in ranking.remarks]
     notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
     if seen.n_unmet:
-        notes.append(f"{seen.n_unmet:,} records are left out by --where {' and '.join(settings.conditions)}")
+        notes.append(f"{quantity(seen.n_unmet, 'record')} {left_out(seen.n_unmet)} by --where {' and '.join(settings.conditions)}")
     return Evaluation(settings.title, seen.n_records, seen.n_good, dict(seen.errors), seen.n_unmet, heads, notes, list(settings.conditions),
                       settings.by, __version__)
 
@@ -102,7 +103,7 @@ def draw_reliability(score: np.ndarray, is_right: np.ndarray) -> list[Reliabilit
 
 
 def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
-    notes = [f'head "{head.head}": {n:,} records are left out, {why}' for why, n in head.lost.items()]
+    notes = [f'head "{head.head}": {quantity(n, "record")} {left_out(n)}, {why}' for why, n in head.lost.items()]
     never = [label.label for label in head.labels if not label.held]
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {", ".join(never[:10])}; they count as labels of precision 0')

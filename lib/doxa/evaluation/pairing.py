@@ -76,6 +76,11 @@ def judged_alone(old: HeadRows, new: HeadRows, first: np.ndarray, second: np.nda
     return int((has_old & ~has_new).sum()), int((has_new & ~has_old).sum())
 
 
+def count_apart(heads: list[HeadRows], paired: np.ndarray) -> int:
+    """How many records of a file some head judges though none of the other file is theirs; `paired` are those with a partner."""
+    return len(np.setdiff1d(np.concatenate([rows.records for rows in heads]), paired))
+
+
 def _move_slices(rows: HeadRows, taken: np.ndarray) -> dict:
     """The slices of some rows, in their order."""
     place = np.full(rows.n, -1)

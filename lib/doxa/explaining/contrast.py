@@ -13,6 +13,7 @@ from doxa.explaining.summary import name_label
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.metrics.intervals import wilson
 from doxa.records.figures import finite
+from doxa.records.quantity import quantity
 from doxa.records.record import Record
 
 LEAST_TEXTS = 10  # of both windows together, of a word that is tested
@@ -131,7 +132,7 @@ def conclude(before: Window, after: Window, top: int = 20) -> Contrast:
     if is_rare:
         notes.append(f"words that were rare for long are left out: there were more than {before.table.most_words:,}")
     if len(told) > top:
-        notes.append(f"{len(told) - top} more words were found to have moved; the largest changes are shown")
+        notes.append(f"{quantity(len(told) - top, 'more word')} {'was' if len(told) - top == 1 else 'were'} found to have moved; the largest changes are shown")
     return Contrast(before.head, before.label, *hits, _difference_of_shares(*hits), _difference_of_means(before.totals, after.totals), len(moved),
                     [one.figures(z) for one in told[:top]], _METHOD, notes)
 

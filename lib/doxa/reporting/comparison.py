@@ -5,6 +5,7 @@ from typing import Any
 
 from doxa.evaluation.compare import Comparison, Comparisons, Difference, HeadComparison
 from doxa.metrics.classification import Estimate
+from doxa.records.quantity import quantity
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
 from doxa.reporting.evaluation_wording import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
@@ -25,17 +26,17 @@ def render_comparison(comparisons: Comparisons, kind: str, width: int = 100, is_
 def describe_comparison(comparisons: Comparisons) -> list[Block]:
     blocks: list[Block] = [Heading(comparisons.title, 1)]
     for pair in comparisons.pairs:
-        blocks.append(Line(f"{pair.new} beside {pair.old}: {pair.n_pairs:,} records in both, paired by {pair.paired_by}"))
+        blocks.append(Line(f"{pair.new} beside {pair.old}: {quantity(pair.n_pairs, 'record')} in both, paired by {pair.paired_by}"))
         for head in pair.heads:
             blocks += _head(head, pair, comparisons)
     return [*blocks, *(Line(note, "note") for note in comparisons.notes), Line(comparisons.signature, "code")]
 
 
 def _head(head: HeadComparison, pair: Comparison, comparisons: Comparisons) -> list[Block]:
-    blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
+    blocks: list[Block] = [Heading(f"{head.head}: {quantity(head.n, 'record')}")]
     blocks += [Line(_verdict(figure, comparisons)) for figure in head.figures if figure.verdict is not None]
     if head.p_mcnemar is not None:
-        blocks.append(Line(f"{head.n_worse:,} records became wrong and {head.n_better:,} became right (McNemar, exact: p {p_words(head.p_mcnemar)})"))
+        blocks.append(Line(f"{quantity(head.n_worse, 'record')} became wrong and {head.n_better:,} became right (McNemar, exact: p {p_words(head.p_mcnemar)})"))
     blocks.append(_table("figure", [(title_of(figure.name), figure) for figure in head.figures if is_told_alone(figure.name)]))
     if len(head.labels) > 1:
         blocks += [Heading("F1 of every label, the largest loss first", 3), _table("label", [(figure.name, figure) for figure in head.labels])]

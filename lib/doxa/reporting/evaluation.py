@@ -8,6 +8,7 @@ from doxa.evaluation.figures import Evaluation, HeadEvaluation, Slice
 from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
 from doxa.metrics.score_figures import N_BINS
+from doxa.records.quantity import quantity
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
 from doxa.reporting.evaluation_page import render_evaluation_html
@@ -39,7 +40,7 @@ def describe_evaluation(evaluation: Evaluation) -> list[Block]:
 
 
 def _head(head: HeadEvaluation, evaluation: Evaluation) -> list[Block]:
-    blocks: list[Block] = [Heading(f"{head.head}: {head.n:,} records")]
+    blocks: list[Block] = [Heading(f"{head.head}: {quantity(head.n, 'record')}")]
     names = sorted(figures_alone(head), key=lambda name: name != head.headline)
     blocks.append(Table([("figure", True), ("value", True), ("95 %", True)],
                         [(title_of(name), number(head.figures[name].value), bounds(head.figures[name])) for name in names]))

@@ -6,6 +6,7 @@ from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, Sl
 from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
 from doxa.monitoring.figures import Share
+from doxa.records.quantity import quantity
 from doxa.reporting import evaluation_wording, heat_map, wording
 from doxa.reporting.interval_bar import Axis, IntervalBar, span_axis
 from doxa.reporting.reliability import draw_reliability
@@ -22,7 +23,7 @@ _OF_A_LABEL = ("precision", "recall", "f1", "roc_auc", "average_precision")
 def render_evaluation_html(evaluation: Evaluation) -> str:
     return load_template("evaluation.html").render(
         evaluation=evaluation, heads=[_HeadPage(head, evaluation) for head in evaluation.heads], words=evaluation_wording, wording=wording,
-        language=wording.language, interval=interval, unit=Axis(), few_shaded=heat_map.FEW, few=FEW, heat_steps=heat_map.step_names())
+        language=wording.language, quantity=quantity, interval=interval, unit=Axis(), few_shaded=heat_map.FEW, few=FEW, heat_steps=heat_map.step_names())
 
 
 def interval(found: Estimate) -> str:

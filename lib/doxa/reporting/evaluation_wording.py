@@ -5,6 +5,7 @@ from typing import Any
 from doxa.evaluation.figures import Evaluation, HeadEvaluation
 from doxa.evaluation.mistakes import Mistake
 from doxa.metrics.classification import Estimate
+from doxa.records.quantity import quantity
 
 MOST_LABELS = 60
 MOST_PAIRS = 15
@@ -40,8 +41,8 @@ def counts_line(evaluation: Evaluation) -> str:
     n_errors = sum(evaluation.errors.values())
     if not evaluation.n_records:
         return "no records"
-    told = f"{evaluation.n_records:,} records"
-    return told + (f", {n_errors:,} of them carry an error ({', '.join(evaluation.errors)})" if n_errors else "")
+    told = quantity(evaluation.n_records, "record")
+    return told + (f", {n_errors:,} of them {'carries' if n_errors == 1 else 'carry'} an error ({', '.join(evaluation.errors)})" if n_errors else "")
 
 
 def is_told_alone(figure: str) -> bool:

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 
 from doxa.monitoring.figures import Bucket, Corrected, Example, Figures, Group, Share
+from doxa.records.quantity import quantity
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _EMPTY = "·"
@@ -107,7 +108,7 @@ def _corrected_mark(piece: list[Bucket]) -> str:
 
 
 def more_labels(n: int) -> str:
-    return f"and {n:,} more label{'s' if n > 1 else ''}"
+    return f"and {quantity(n, 'more label')}"
 
 
 def span(figures: Figures) -> str:
@@ -132,17 +133,17 @@ def short_bucket_label(bucket: Bucket, every: str) -> str:
 
 def counts_line(figures: Figures) -> str:
     """How many records there were, and what was wrong with some."""
-    parts = [f"{figures.n_records:,} records"]
+    parts = [quantity(figures.n_records, "record")]
     if figures.errors:
         codes = ", ".join(f"{code} {n:,}" for code, n in figures.errors.items())
-        parts.append(f"{sum(figures.errors.values()):,} error records ({codes})")
+        parts.append(f"{quantity(sum(figures.errors.values()), 'error record')} ({codes})")
     parts += [f"{n:,} {_UNTIMED.get(why, why)}" for why, n in figures.n_untimed.items()]
     if figures.n_outside:
         parts.append(f"{figures.n_outside:,} outside the time asked for")
     if figures.n_unmet:
         parts.append(f"{figures.n_unmet:,} that do not meet --where")
     if figures.n_duplicate_ids:
-        parts.append(f"{figures.n_duplicate_ids:,} repeated ids")
+        parts.append(quantity(figures.n_duplicate_ids, "repeated id"))
     return ", ".join(parts)
 
 

@@ -5,17 +5,18 @@ from typing import Any
 
 from doxa.explaining.contrast import Change, Contrast
 from doxa.explaining.summary import Mean, Summary, WordFigures, name_label
+from doxa.records.quantity import quantity
 from doxa.reporting.blocks import Block, Heading, Line, Table
 from doxa.reporting.json import dump
 
 
 def describe_summary(summary: Summary, title: str) -> list[Block]:
-    counts = [f"{summary.n_records:,} records"]
-    counts += [f"{summary.n_errors:,} error records"] if summary.n_errors else []
+    counts = [quantity(summary.n_records, "record")]
+    counts += [quantity(summary.n_errors, "error record")] if summary.n_errors else []
     counts += [f"{summary.n_unexplained:,} without an explanation"] if summary.n_unexplained else []
     blocks: list[Block] = [Heading(title, 1), Line(", ".join([*counts, *summary.how]))]
     for label in summary.labels:
-        blocks += [Heading(name_label(label.head, label.label)), Line(f"{label.n:,} texts, {label.n_ranked:,} words in enough of them")]
+        blocks += [Heading(name_label(label.head, label.label)), Line(f"{quantity(label.n, 'text')}, {quantity(label.n_ranked, 'word')} in enough of them")]
         for way, words in (("speaking for it", label.speaking_for), ("speaking against it", label.speaking_against)):
             blocks.append(_word_table(way, words) if words else Line(f"no word is clearly {way}"))
     if summary.faithfulness:
@@ -41,10 +42,10 @@ def describe_contrast(contrast: Contrast, title: str, files: tuple[str, ...]) ->
     if contrast.label is not None:
         (hits1, n1), (hits2, n2) = contrast.before, contrast.after
         share = contrast.share
-        blocks.append(Line(f"share: {hits1 / n1:.1%} of {n1:,} texts before, {hits2 / n2:.1%} of {n2:,} after: "
+        blocks.append(Line(f"share: {hits1 / n1:.1%} of {quantity(n1, 'text')} before, {hits2 / n2:.1%} of {n2:,} after: "
                            f"{100 * share.value:+.1f} points [{100 * share.low:+.1f} to {100 * share.high:+.1f}]"))
     blocks.append(Line(f"evidence per text, all words together: {_change(contrast.evidence)}"))
-    blocks.append(Line(f"{len(contrast.words)} words moved it, of {contrast.n_tested:,} looked at" if contrast.words else
+    blocks.append(Line(f"{quantity(len(contrast.words), 'word')} moved it, of {contrast.n_tested:,} looked at" if contrast.words else
                        f"no word clearly moved it, of {contrast.n_tested:,} looked at"))
     if contrast.words:
         table = Table([("word", True), ("change", True), ("interval", False), ("by frequency", True), ("by evidence", True), ("in texts", True),

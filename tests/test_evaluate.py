@@ -238,8 +238,29 @@ def test_gold_without_a_prediction_is_no_clean_end(entry, n_lost):
     for record in records[:n_lost]:
         record["prediction"] = {"topic": {"label": "a", "score": 0.5}, **entry}
     done = evaluate(records, "--at-least", "accuracy=0.1")
-    assert done.code == 3 and f'{n_lost} of 100 good records have a gold label of head "sentiment" and no prediction of it' in done.err
+    assert done.code == 3 and f'{n_lost} of 100 records have a gold label of head "sentiment" and no prediction of it' in done.err
     assert evaluate(records, "--at-least", "accuracy=1.0").code == 4
+
+
+@pytest.mark.parametrize("code", ["empty_text", "too_long_text", "not_json"])
+def test_gold_beside_an_error_is_no_clean_end(code):
+    records = judged(60)
+    for record in records[10:13]:
+        record |= {"prediction": None, "error": {"code": code, "message": "m"}}
+    del records[12]["sentiment"]
+    done = evaluate(records, "--to", "json")
+    assert done.code == 3 and '2 of 60 records have a gold label of head "sentiment" and no prediction of it' in done.err
+    assert json.loads(done.out)["heads"]["sentiment"]["lost"]["with an error instead of its prediction"] == 2
+    if code != "not_json":
+        assert evaluate(records, "--where", f"source!={records[10]['source']}", "--where", f"source!={records[11]['source']}").code == 0
+        assert evaluate([*records[:10], *records[12:]]).code == 0  # nothing is known of what is lost
+
+
+def test_gold_of_other_kinds_beside_an_error_is_no_clean_end():
+    records = [{"id": i, "tokens": ["a"], "names": [], "prediction": {"names": {"entities": []}}} for i in range(5)]
+    records += [{"id": 9, "names": gold, "error": {"code": "empty_text", "message": "m"}} for gold in ([], None, 7)]
+    done = evaluate(records)
+    assert done.code == 3 and '1 of 8 records has a gold label of head "names" and no prediction of it' in done.err
 
 
 def test_texts_and_labels_stay_texts():

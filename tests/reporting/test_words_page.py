@@ -49,7 +49,7 @@ def test_a_summary_for_a_terminal(summary):
 def test_a_contrast_for_a_terminal(moved):
     page = render(moved, "terminal", 160)
     assert "share: 100.0% of 60 texts before, 100.0% of 60 after: +0.0 points" in page
-    assert "1 words moved it, of 3 looked at" in page and "10.0% → 50.0%" in page
+    assert "1 word moved it, of 3 looked at" in page and "10.0% → 50.0%" in page
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -57,6 +57,9 @@ class FlatIntake(HeadIntake):
             self.parts.setdefault(name, []).append(values)
         self.mistakes.add(self.kind, chosen, gold, said, score, places[rows])
 
+    def holds_gold(self, table: pa.Table) -> np.ndarray:
+        return read_gold(table.column(self.gold_column).combine_chunks(), self.kind)[0].is_valid().to_numpy(zero_copy_only=False)
+
     def _encode(self, values: pa.Array) -> np.ndarray:
         """Label ids (N,), or numbers; of many labels pairs (2, M): place of the row in this part, label id."""
         if self.kind == "number":

@@ -34,6 +34,15 @@ class HeadIntake(ABC):
         """Take the rows of good records that hold both; `first` is how many records were before, `places` (N,) where these are in the input."""
 
     @abstractmethod
+    def holds_gold(self, table: pa.Table) -> np.ndarray:
+        """Which rows have a gold value that can be used (N,)."""
+
+    def count_lost(self, table: pa.Table) -> None:
+        """Count the rows of error records that hold a gold value."""
+        if n := int(self.holds_gold(table).sum()):
+            self.lost["with an error instead of its prediction"] += n
+
+    @abstractmethod
     def finish(self) -> HeadRows | None:
         """The rows, without their slices; None where there are none."""
 

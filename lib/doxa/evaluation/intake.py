@@ -69,6 +69,8 @@ class _Intake:
         places = seen.n_records + np.flatnonzero(errors.is_null().to_numpy())
         seen.n_records += table.num_rows
         seen.errors.update(errors.drop_null().to_pylist())
+        if errors.null_count < len(errors):
+            self._count_lost(table.filter(errors.is_valid()))
         table = good_rows(table)
         if self.conditions:
             kept, _ = select(table, self.conditions, self.reader.schema.where)
@@ -81,6 +83,14 @@ class _Intake:
         for part in self.parts.values():
             part.add(table, seen.n_good, places, slices)
         seen.n_good += table.num_rows
+
+    def _count_lost(self, table: pa.Table) -> None:
+        """Error records that hold a gold label, whatever went wrong: they are as good as texts of which the model says nothing. Those
+        without a prediction and an error are counted by the reader."""
+        table = table.filter(pc.not_equal(table.column("error"), "no_prediction"))
+        table = table.filter(select(table, self.conditions, self.reader.schema.where)[0])
+        for part in self.parts.values() if table.num_rows else ():
+            part.count_lost(table)
 
     def _start(self) -> None:
         heads = self.reader.schema.heads

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from doxa.evaluation.mistakes import Mistake
 from doxa.evaluation.rows import HeadRows
+from doxa.records.quantity import quantity
 
 
 @dataclass
@@ -31,6 +32,6 @@ class Seen:
     text_print: str = ""
 
     def tell_unpredicted(self) -> list[str]:
-        """Of which heads good records hold a gold label, but no prediction that can be judged."""
-        return [f'{n:,} of {self.n_good:,} good records have a gold label of head "{head}" and no prediction of it' for head, lost in self.lost.items()
+        """Of which heads records hold a gold label, but no prediction that can be judged, whether they carry an error or not."""
+        return [f'{n:,} of {quantity(self.n_records, "record")} {"has" if n == 1 else "have"} a gold label of head "{head}" and no prediction of it' for head, lost in self.lost.items()
                 if head in self.heads and (n := sum(count for why, count in lost.items() if "prediction" in why))]

@@ -64,6 +64,15 @@ class TalliedIntake(HeadIntake):
             for name, chunks in self.texts.items():
                 chunks += chosen.column(f"{name}:{self.name}").chunks
 
+    def holds_gold(self, table: pa.Table) -> np.ndarray:
+        return np.array([self._is_gold(text) for text in table.column(self.gold_column).to_pylist()], bool)
+
+    def _is_gold(self, text: str | None) -> bool:
+        try:
+            return self._read_gold(text) is not None
+        except ValueError:
+            return False
+
     def _read_gold(self, text: str | None) -> Any:
         """Raises ValueError. What a kind refuses as a text may be a list or object that was written as one, and a number a text."""
         if text is None:

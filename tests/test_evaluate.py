@@ -290,4 +290,4 @@ def test_nothing_to_judge():
     assert evaluate(b"").code == 0 and b"no records" in evaluate(b"").out
     assert evaluate(b"", "--require-input").code == 1
     done = evaluate(b'{"error": {"code": "empty_text", "message": "m"}}\n')
-    assert done.code == 0 and b"carry an error" in done.out
+    assert done.code == 0 and b"1 of them carries an error" in done.out

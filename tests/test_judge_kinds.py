@@ -65,7 +65,7 @@ def test_tags_by_characters_are_the_same_where_gold_is_entities():
 
 def test_a_record_with_other_tokens_than_its_gold_is_left_out_and_stops_nothing():
     done = evaluate([*TAGS, tagged("two words", "O O", "O O") | {"names": ["O"]}], "--to", "json")
-    assert done.code == 3 and f'1 of {len(TAGS) + 1} good records have a gold label of head "names" and no prediction of it' in done.err
+    assert done.code == 3 and f'1 of {len(TAGS) + 1} records has a gold label of head "names" and no prediction of it' in done.err
     found = json.loads(done.out)
     assert found["heads"]["names"]["figures"] == page(TAGS)["heads"]["names"]["figures"]
     assert found["heads"]["names"]["lost"] == {"prediction that does not fit its gold": 1}

@@ -19,7 +19,8 @@ def judged(n: int, seed: int = 0, right: float = 0.8, with_scores: bool = False,
         is_right = chance.random() < right - 0.2 * (source == "forum")
         said = gold if is_right else (gold + 1 + chance.integers(2)) % 3
         scores = chance.dirichlet(np.ones(3))
-        scores[said], scores[scores.argmax()] = scores.max(), scores[said]
+        best = scores.argmax()
+        scores[[said, best]] = scores[[best, said]]
         scores = np.round(scores, 6)
         entry = {"label": LABELS[said], "score": float(scores[said])}
         if with_scores:

@@ -252,7 +252,7 @@ def test_numbers_rank_by_themselves_and_lone_records_are_left_out():
     records.append({"text": "alone", "grade": 1, "prediction": {"grade": {"score": 9.0}}})
     found = page(records, "--group", "question")
     assert found["heads"]["grade"]["figures"]["ndcg"]["value"] == pytest.approx(ndcg_score([[3, 2, 0]], [[1.0, 2.0, 0.5]]))
-    assert any("1 records without a group" in note for note in found["notes"])
+    assert any("1 record without a group is" in note for note in found["notes"])
     done = evaluate([r | {"grade": -1} for r in records], "--group", "question")
     assert done.code == 2 and "ranking needs gold of 0" in done.err
     done = evaluate(records, "--group", "nowhere")

@@ -131,7 +131,7 @@ def test_figures_are_the_same_however_many_draws_are_held_at_once(judge, monkeyp
 
 def test_a_record_without_a_score_is_told_where_it_takes_the_figures_of_all(tmp_path):
     def scored(odd):
-        records = [{"id": i, "side": "ab"[i % 2], "prediction": {"side": {"label": "ab"[i % 3 == 0], "score": 0.8, "scores": {"a": 0.2, "b": 0.8}}}} for i in range(40)]
+        records = [{"id": i, "side": "ab"[i % 2], "prediction": {"side": {"label": "ab"[i % 3 == 0], "score": 0.8, "scores": {"ab"[i % 3 == 0]: 0.8, "ab"[i % 3 > 0]: 0.2}}}} for i in range(40)]
         records[7]["prediction"]["side"] |= odd
         return "".join(json.dumps(record) + "\n" for record in records).encode()
 

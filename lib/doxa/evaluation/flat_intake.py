@@ -9,6 +9,7 @@ from doxa.evaluation.flat_rows import FlatRows
 from doxa.evaluation.head_intake import HeadIntake
 from doxa.evaluation.mistakes import Mistake, MistakeKeeper
 from doxa.evaluation.rows import HeadRows
+from doxa.evaluation.score_doubts import ScoreDoubts
 from doxa.evaluation.seen import Seen
 
 MOST_NUMBER = 1e70  # farther from 0 sums of squares overflow
@@ -26,6 +27,7 @@ class FlatIntake(HeadIntake):
         self.parts: dict[str, list[np.ndarray]] = {}
         self.has_scores, self.has_odd_scores = bool(scored), False
         self.n_unscored = 0  # records without the score of their label, or without those of all labels where others have them
+        self.doubts = ScoreDoubts(scored)
         self.mistakes = MistakeKeeper(n_mistakes)
 
     @property
@@ -52,6 +54,7 @@ class FlatIntake(HeadIntake):
         self._remember(chosen, rows, first, slices)
         part = {"gold": self._encode(gold), "said": self._encode(said), "score": score}
         is_scored = self._add_scores(chosen, part)
+        self._doubt_scores(chosen, said, gold)
         self.n_unscored += int((~is_scored | (np.isnan(score) & (self.kind == "label"))).sum())
         for name, values in part.items():
             self.parts.setdefault(name, []).append(values)
@@ -90,6 +93,17 @@ class FlatIntake(HeadIntake):
             self.has_odd_scores |= not _are_shares(part["scores"]).all()
         return column.is_valid().to_numpy(zero_copy_only=False)
 
+    def _doubt_scores(self, chosen: pa.Table, said: pa.Array, gold: pa.Array) -> None:
+        if self.kind != "label" or not self.scored:
+            return
+        column = chosen.column(f"scores:{self.name}").combine_chunks()
+        is_whole = column.is_valid()
+        scores = column.filter(is_whole).flatten().to_numpy(zero_copy_only=False).reshape(-1, len(self.scored))
+        is_fit = _are_shares(scores).all(axis=1)
+        rows = pa.array(np.flatnonzero(is_whole.to_numpy(zero_copy_only=False))[is_fit])
+        is_ruled = pc.fill_null(chosen.column(f"ruled:{self.name}").take(rows), False).to_numpy()
+        self.doubts.add(scores[is_fit], said.take(rows), gold.take(rows), is_ruled)
+
     def finish(self) -> FlatRows | None:
         if not self.sizes:
             return None
@@ -103,7 +117,8 @@ class FlatIntake(HeadIntake):
         if scores is None and self.kind == "label" and len(labels) == 2 and not np.isnan(score).any():
             scores = np.where(np.arange(2) == said[:, None], score[:, None], 1.0 - score[:, None])
         rows = FlatRows(head=self.name, kind=self.kind, labels=labels, gold=gold, said=said, score=score, scores=scores,
-                        records=np.concatenate(self.records), models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores, n_unscored=self.n_unscored)
+                        records=np.concatenate(self.records), models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores, n_unscored=self.n_unscored,
+                        doubts=tuple(self.doubts.tell()))
         return _in_order(rows) if self.kind != "number" else rows
 
     def gravest(self, rows: HeadRows, seen: Seen) -> list[Mistake]:

@@ -24,7 +24,7 @@ class FlatRows(HeadRows):
     """`gold` and `said` are label ids (N,) of a head of one label, 0/1 (N, K) of one of many, and numbers (N,).
 
     `labels` (K) are those that occur in gold, prediction or scores. `scores` (N, K) are those of all labels, None unless every record
-    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have."""
+    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have; `doubts` say what else is wrong with scores."""
 
     labels: list[str]
     gold: np.ndarray
@@ -32,6 +32,7 @@ class FlatRows(HeadRows):
     scores: np.ndarray | None
     has_odd_scores: bool = False
     n_unscored: int = 0
+    doubts: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -149,7 +150,7 @@ class FlatRows(HeadRows):
         return parts + ([f"clip:{LEAST_SCORE:g}", "auc:one-vs-rest"] if self.scores is not None else [])
 
     def remarks(self, figures: dict[str, Estimate]) -> list[str]:
-        told = []
+        told = list(self.doubts)
         if self.kind == "label" and figures["accuracy"].value == 1.0:
             told.append("without a single mistake, resampling cannot tell how many there may be: "
                         f"95 % sure is an accuracy of at least {wilson(self.n, self.n)[0]:.3f} (Wilson)")

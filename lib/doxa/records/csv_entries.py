@@ -41,7 +41,7 @@ def nest_prediction(batch: pa.RecordBatch, passed: Collection[str] = ()) -> pa.R
             if ".scores." in name:
                 head, _, label = name.removeprefix(_START).partition(".scores.")
                 scores.setdefault(head, {})[label] = read_numbers(column)
-            elif key in ("label", "model"):
+            elif key in ("label", "model", "by"):
                 members.setdefault(head, {})[key] = column
             elif key == "score":
                 members.setdefault(head, {})[key] = read_numbers(column)

@@ -20,7 +20,7 @@ class HeadColumns:
     """The columns of a head: label:H and score:H of a head of one label, labels:H of one of many, score:H of a number.
 
     With `labels`, also scores:H, a list with the score of each label in their order, null where an entry has not a number for
-    every one. `with_model` adds model:H, what predict --stamp says of the model."""
+    every one, and of a head of one label ruled:H, whether a rule decided (`by`). `with_model` adds model:H, what predict --stamp says of the model."""
 
     name: str
     kind: str
@@ -33,7 +33,13 @@ class HeadColumns:
             found.append((f"score:{self.name}", pa.float64()))
         if self.labels:
             found.append((f"scores:{self.name}", pa.list_(pa.float64(), len(self.labels))))
+        if self._is_ruled:
+            found.append((f"ruled:{self.name}", pa.bool_()))
         return found + ([(f"model:{self.name}", pa.string())] if self.with_model else [])
+
+    @property
+    def _is_ruled(self) -> bool:
+        return bool(self.labels) and self.kind == "label"
 
     @property
     def main(self) -> str:
@@ -45,6 +51,7 @@ class HeadColumns:
         members = {"label": [("label", pa.string()), ("score", pa.float64())], "labels": [("labels", pa.list_(pa.string()))],
                    "number": [("score", pa.float64())]}[self.kind]
         members = members + ([("scores", pa.struct([(label, pa.float64()) for label in self.labels]))] if self.labels else [])
+        members = members + ([("by", pa.string())] if self._is_ruled else [])
         return pa.struct(members + ([("model", pa.string())] if self.with_model else []))
 
     def read(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -58,6 +65,8 @@ class HeadColumns:
             scores = entry.get("scores")
             values = [_as_number(scores.get(label)) for label in self.labels] if isinstance(scores, dict) else [None]
             row[f"scores:{self.name}"] = None if None in values else values
+        if self._is_ruled:
+            row[f"ruled:{self.name}"] = entry.get("by") is not None
         if self.with_model:
             row[f"model:{self.name}"] = as_text(entry.get("model"))
         return row
@@ -74,6 +83,9 @@ class HeadColumns:
             columns[self.main] = member(entry, "score", pa.float64(), n)
         if self.labels:
             columns[f"scores:{self.name}"] = self._flatten_scores(member(entry, "scores", None, n), n)
+        if self._is_ruled:
+            by = member(entry, "by", None, n)
+            columns[f"ruled:{self.name}"] = pa.array(np.zeros(n, bool)) if by is None else by.is_valid()
         if self.with_model:
             columns[f"model:{self.name}"] = member(entry, "model", pa.string(), n)
         return columns

@@ -263,6 +263,19 @@ def test_gold_of_other_kinds_beside_an_error_is_no_clean_end():
     assert done.code == 3 and '1 of 8 records has a gold label of head "names" and no prediction of it' in done.err
 
 
+def test_records_of_one_id_are_told():
+    def told(records, *args):
+        return [note for note in json.loads(evaluate(records, "--to", "json", *args).out)["notes"] if " the id of an earlier one" in note]
+
+    records = judged(60, with_scores=True)
+    assert told(records) == []
+    again = [*records, *records[:3], records[0]]
+    assert told(again) == ["4 records have the id of an earlier one, and count like any other"]
+    assert told(again, "--id-field", "n_tokens") == [f"{64 - len({r['n_tokens'] for r in records})} records have the id of an earlier one, and count like any other"]
+    assert told([{**record, "id": None} for record in records]) == []
+    assert told(again, "--group", "id", "--positive", "positive") == []  # the candidates of a question
+
+
 def test_texts_and_labels_stay_texts():
     records = judged(40)
     for record in records:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.compute as pc
 
 from doxa import __version__
 from doxa.errors import UsageError
@@ -43,10 +44,19 @@ def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
     notes = [note for head, rows in zip(heads, seen.heads.values()) for note in _notes(head, rows)]
     notes += [f'head "{name}": {remark}' for name, ranking in rankings.items() for remark in ranking.remarks]
     notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
+    if n_again := _count_again(seen):
+        notes.append(f"{quantity(n_again, 'record')} {'has' if n_again == 1 else 'have'} the id of an earlier one, and {'counts' if n_again == 1 else 'count'} like any other")
     if seen.n_unmet:
         notes.append(f"{quantity(seen.n_unmet, 'record')} {left_out(seen.n_unmet)} by --where {' and '.join(settings.conditions)}")
     return Evaluation(settings.title, seen.n_records, seen.n_good, dict(seen.errors), seen.n_unmet, heads, notes, list(settings.conditions),
                       settings.by, __version__)
+
+
+def _count_again(seen: Seen) -> int:
+    """How many records have an id that came before; none where ids are what groups the records."""
+    if seen.ids is None or seen.groups is not None and seen.groups.equals(seen.ids):
+        return 0
+    return len(seen.ids) - seen.ids.null_count - pc.count_distinct(seen.ids).as_py()
 
 
 def _rank(seen: Seen, settings: Settings) -> dict[str, Ranking]:

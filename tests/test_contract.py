@@ -1188,3 +1188,12 @@ def read_terminal(descriptor: int) -> bytes:
         return os.read(descriptor, 1 << 16)
     except OSError:  # how Linux says that nobody writes to it any more
         return b""
+
+
+@pytest.mark.parametrize("line", [
+    "tokenize --base minilm - -", "finetune --head a --output none - x -", "finetune --head a --output none - --dev -", "finetune --head a --output none --unlabelled -",
+    "predict --model none - -", "evaluate - x -", "compare - -", "explain --model none - -", "explain --contrast --head a --label b - -", "report - -", "alert - -"])
+def test_standard_input_is_read_once(line):
+    command, *args = line.split()
+    done = run(command, *args, stdin=b"")
+    assert (done.code, done.err, done.out) == (2, f"{command}: - is given twice, and standard input can be read once\n", b"")

@@ -1,5 +1,7 @@
 """Flags that mean the same in every command, and what becomes of them."""
 
+from collections.abc import Iterable
+
 import click
 
 from doxa.commands._command import print_help, print_version
@@ -49,9 +51,20 @@ def command(name: str, sections: dict[str, str] | None = None):
     return decorate
 
 
+def _check_files(context: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_stdin_twice(files)
+    return files
+
+
+def refuse_stdin_twice(files: Iterable[str]) -> None:
+    """Raise UsageError where `-` is among the inputs of a command more than once."""
+    if list(files).count("-") > 1:
+        raise UsageError("- is given twice, and standard input can be read once")
+
+
 def input_options(function):
     for option in reversed((
-        click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]..."),
+        click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...", callback=_check_files),
         click.option("--from", "from_format", type=click.Choice(FORMATS),
                      help="Format of the input; recognised by its first bytes unless given (CSV: by suffix)."),
         click.option("--text-field", default="text", show_default=True, metavar="NAME", help="Field that holds the text."),

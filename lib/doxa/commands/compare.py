@@ -38,8 +38,6 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
     terminal = _options.terminal("compare", quiet, verbose)
     if len(files) < 2:
         raise UsageError("name two files or more: the old predictions first")
-    if list(files).count("-") > 1:
-        raise UsageError("- is given twice, and standard input can be read once")
 
     from doxa.evaluation.compare import Settings, compare_all
     from doxa.evaluation.intake import read_evidence, want_evidence

@@ -142,6 +142,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         raise UsageError("--search runs in one process; leave out torchrun")
     if fsdp:
         _check_fsdp(peft != "none" or head_start != "none" or adversarial != "none" or precision == "fp16")
+    _options.refuse_stdin_twice([*(files or ["-"]), *dev_files, *unlabelled_files])
     tally = _options.Tally(on_error, max_errors, require_input)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     terminal = _options.terminal("finetune", quiet or not is_first, verbose)

@@ -37,7 +37,7 @@ def choose_output(output: str | None, to: str | None, summary: bool, contrast: b
 
 def check_contrast(files: tuple[str, ...], heads: tuple[str, ...]) -> None:
     """Raise UsageError where --contrast lacks what it compares."""
-    if len(files) != 2 or files.count("-") > 1:
+    if len(files) != 2:
         raise UsageError("--contrast compares two files: the earlier one and the later one")
     if len(heads) != 1:
         raise UsageError("--contrast is about one label: give --head NAME and --label LABEL")

@@ -131,6 +131,21 @@ def test_odd_lines_go_the_careful_way_and_count_the_same():
     assert json.loads(done.out)["heads"]["sentiment"]["figures"] == plain["figures"]
 
 
+@pytest.mark.parametrize("gate, says", [
+    ("--at-least macro_f1=80", "macro_f1 is from 0 to 1; 80 % is 0.8"), ("--at-least sentiment:matthews=-1.5", "matthews is from -1 to 1"),
+    ("--at-least no_answer_accuracy=101", "no_answer_accuracy is from 0 to 1"), ("--at-least recall_at_10=1.1", "recall_at_10 is from 0 to 1"),
+    ("--at-least bleu=101", "bleu is from 0 to 100"), ("--at-least r2=2", "r2 is never above 1"), ("--at-most log_loss=-0.1", "log_loss is never below 0"),
+    ("--at-most calibration_error=5", "calibration_error is from 0 to 1; 5 % is 0.05"), ("--at-most perplexity=0.5", "perplexity is never below 1")])
+def test_a_bound_that_no_figure_can_reach_is_refused(gate, says):
+    done = evaluate(judged(20), *gate.split())
+    assert (done.code, done.out) == (2, b"") and done.err.startswith(f"evaluate: {gate}: {says}") and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("gate, code", [("--at-least=accuracy=0", 0), ("--at-least=accuracy=1", 4), ("--at-least=matthews=-1", 0), ("--at-most=calibration_error=1", 0)])
+def test_the_ends_of_what_a_figure_can_be_are_bounds(gate, code):
+    assert evaluate(judged(60, with_scores=True), gate).code == code
+
+
 def test_gates():
     records = judged(300)
     assert evaluate(records, "--at-least", "macro_f1=0.5").code == 0

@@ -42,8 +42,26 @@ def numbers(pairs) -> list[dict]:
 def test_what_is_no_number_is_left_out(judge):
     good = [(i, i + 0.5) for i in range(20)]
     found = judge(numbers([*good, (1, "nan"), (2, "inf"), (3, 1e200), (1e200, 3), ("NaN", 3), ("9" * 400, 3)]))["heads"]["h"]
-    assert found["n"] == 20 and found["lost"] == {"without its prediction": 3, "gold of another kind": 3}
+    assert found["n"] == 20 and found["lost"] == {"without its prediction": 3, "gold of another kind": 1, "gold beyond 1e+70": 2}
     assert found["figures"] == judge(numbers(good))["heads"]["h"]["figures"]
+
+
+@pytest.mark.parametrize("gold, shown", [(1e300, "1e+300"), (-3e71, "-3e+71"), ("9" * 400, "99999999999999999999…")])
+def test_gold_that_is_too_large_a_number_is_told(gold, shown):
+    done = run("evaluate", stdin=lines(numbers([(gold, 1.0), (gold, 2.0)])))
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert f'its gold in field "h" is too large, as {shown}: beyond 1e+70' in done.err and "give it in larger units" in done.err
+
+
+def test_gold_that_is_no_number_is_not_called_too_large():
+    done = run("evaluate", stdin=lines(numbers([("inf", 1.0), ("much", 2.0)])))
+    assert done.code == 2 and "is none" in done.err
+
+
+def test_labels_that_gold_never_holds_are_quoted():
+    records = [{"text": "t", "h": "a", "prediction": {"h": {"label": said}}} for said in ("a", "", " b, c", "d")]
+    told = run("evaluate", "--to", "json", stdin=lines(records)).out.decode()
+    assert 'predicted though no gold label is so: (empty), " b, c", "d"; they count' in " ".join(json.loads(told)["notes"])
 
 
 def test_very_large_numbers_have_figures(judge):

@@ -11,6 +11,7 @@ from test_page import CONTROL, HOSTILE
 
 from doxa.evaluation.figures import ReliabilityBin
 from doxa.metrics.classification import Estimate
+from doxa.metrics.figure_range import range_of
 from doxa.metrics.intervals import wilson
 from doxa.reporting.evaluation_page import MOST_COLUMNS
 from doxa.reporting.interval_bar import Axis, span_axis
@@ -62,6 +63,14 @@ def test_every_figure_stands_there_with_its_interval(both):
     for name, value in (("sentiment", "macro_f1"), ("rating", "mae"), ("tags", "macro_f1")):
         assert f"{heads[name]['figures'][value]['value']:.3f} 95 %:" in page.text  # as a tile
     assert [link[1:] in page.ids for link in page.links] == [True] * 3
+
+
+def test_every_figure_lies_where_gates_let_a_bound_be(both):
+    for head in both[1].values():
+        for name, found in head["figures"].items():
+            least, greatest = range_of(name)
+            assert least - 1e-12 <= found["low"] <= found["value"] <= found["high"] <= greatest + 1e-12, name
+    assert range_of("nothing") is None
 
 
 def test_confusions_are_counts_with_their_share(both):

@@ -23,6 +23,7 @@ from doxa.metrics.score_figures import N_BINS, bin_of
 
 
 MOST_TOLD = 5  # slices in a note
+MOST_NEVER = 10  # labels in a note
 INFLATED = frozenset({"calibration_error"})  # by chance: a mean of distances is above 0 for the best of models
 
 
@@ -116,13 +117,17 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     notes = [f'head "{head.head}": {quantity(n, "record")} {left_out(n)}, {why}' for why, n in head.lost.items()]
     never = [label.label for label in head.labels if not label.held]
     if never:
-        notes.append(f'head "{head.head}": predicted though no gold label is so: {", ".join(never[:10])}; they count as labels of precision 0')
+        notes.append(f'head "{head.head}": predicted though no gold label is so: {_quoted(never[:MOST_NEVER])}{", ..." if len(never) > MOST_NEVER else ""}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
     twins = _alike_labels([label.label for label in head.labels])
     if twins:
         notes.append(f'head "{head.head}": labels that differ by white space alone count as different ones: {twins}')
     notes += [note for slicing in rows.slices if (note := _tell_flawless(rows, slicing))]
     return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
+
+
+def _quoted(labels: list[str]) -> str:
+    return ", ".join(json.dumps(label, ensure_ascii=False) if label else "(empty)" for label in labels)
 
 
 def _alike_labels(labels: list[str]) -> str:

@@ -13,6 +13,7 @@ from doxa.evaluation.score_doubts import ScoreDoubts
 from doxa.evaluation.seen import Seen
 
 MOST_NUMBER = 1e70  # farther from 0 sums of squares overflow
+TOO_LARGE = f"gold beyond {MOST_NUMBER:g}"  # why a record is left out
 ROUNDING = 1e-5  # by which the score of a float16 model may pass 1
 _KIND_WORDS = {"label": "one label", "labels": "lists of labels", "number": "numbers"}
 
@@ -26,6 +27,7 @@ class FlatIntake(HeadIntake):
         self.codes: dict[str, int] = {}
         self.parts: dict[str, list[np.ndarray]] = {}
         self.has_scores, self.has_odd_scores = bool(scored), False
+        self.large_gold = ""  # the first gold number beyond MOST_NUMBER
         self.n_unscored = 0  # records without the score of their label, or without those of all labels where others have them
         self.doubts = ScoreDoubts(scored)
         self.mistakes = MistakeKeeper(n_mistakes)
@@ -35,12 +37,15 @@ class FlatIntake(HeadIntake):
         return f"field:{self.field}"
 
     def add(self, table: pa.Table, first: int, places: np.ndarray, slices: dict) -> None:
-        gold, is_bad = read_gold(table.column(self.gold_column).combine_chunks(), self.kind)
+        texts = table.column(self.gold_column).combine_chunks()
+        gold, is_bad = read_gold(texts, self.kind)
+        large = list(filter(_is_large_number, texts.filter(pa.array(is_bad)).to_pylist())) if self.kind == "number" else []
+        self.large_gold = self.large_gold or next(iter(large), "")
         said = table.column(f"{'score' if self.kind == 'number' else self.kind}:{self.name}").combine_chunks()
         if self.kind == "number":
             said = pc.if_else(pc.less_equal(pc.abs(said), MOST_NUMBER), said, None)
         has_gold, has_said = gold.is_valid().to_numpy(zero_copy_only=False), said.is_valid().to_numpy(zero_copy_only=False)
-        self.lost.update({"gold of another kind": int(is_bad.sum()), "without a gold label": int((~has_gold & ~is_bad).sum()),
+        self.lost.update({"gold of another kind": int(is_bad.sum()) - len(large), TOO_LARGE: len(large), "without a gold label": int((~has_gold & ~is_bad).sum()),
                           "without its prediction": int((has_gold & ~has_said).sum())})
         rows = np.flatnonzero(has_gold & has_said)
         if not len(rows):
@@ -125,6 +130,10 @@ class FlatIntake(HeadIntake):
         return self.mistakes.gravest()
 
     def tell_bad_gold(self) -> str:
+        if self.large_gold:
+            shown = self.large_gold if len(self.large_gold) < 30 else self.large_gold[:20] + "…"
+            return (f'head "{self.name}" gives numbers, but its gold in field "{self.field}" is too large, as {shown}: beyond {MOST_NUMBER:g} '
+                    "squares have no sum; give it in larger units")
         return f'head "{self.name}" gives {_KIND_WORDS[self.kind]}, but its gold in field "{self.field}" is none'
 
     def _join(self, parts: list[np.ndarray]) -> np.ndarray:
@@ -181,6 +190,14 @@ def _parse_number(text: str) -> float | None:
     except ValueError:
         return None
     return value if abs(value) <= MOST_NUMBER else None
+
+
+def _is_large_number(text: str) -> bool:
+    """Whether a text is a number beyond MOST_NUMBER, one past the largest float too."""
+    try:
+        return abs(float(text)) > MOST_NUMBER and any(map(str.isdigit, text))
+    except ValueError:
+        return False
 
 
 def _are_shares(scores: np.ndarray) -> np.ndarray:

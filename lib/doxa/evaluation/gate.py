@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation
 from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
+from doxa.metrics.figure_range import range_of
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,18 @@ def parse_gate(text: str, is_most: bool = False) -> Gate:
         bound = math.nan
     if not figure or not math.isfinite(bound):
         raise UsageError(f"{flag} {text}: give FIGURE=NUMBER, such as macro_f1=0.8 or sentiment:accuracy=0.9")
+    least, greatest = range_of(figure) or (-math.inf, math.inf)
+    if not least <= bound <= greatest:
+        raise UsageError(f"{flag} {text}: {figure} is {_between(least, greatest)}" + (f"; {bound:g} % is {bound / 100:g}" if (least, greatest) == (0, 1) and 1 < bound <= 100 else ""))
     if figure in HIGHER_IS_WORSE and not is_most:
         raise _wrong_way(flag, text, figure, True)
     return Gate(text, head or None, figure, bound, is_most)
+
+
+def _between(least: float, greatest: float) -> str:
+    if math.isinf(greatest):
+        return f"never below {least:g}"
+    return f"never above {greatest:g}" if math.isinf(least) else f"from {least:g} to {greatest:g}"
 
 
 def _wrong_way(flag: str, asked: str, figure: str, is_lower_better: bool) -> UsageError:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import UsageError
-from doxa.evaluation.flat_intake import FlatIntake
+from doxa.evaluation.flat_intake import TOO_LARGE, FlatIntake
 from doxa.evaluation.head_intake import HeadIntake
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.tallied_intake import TalliedIntake
@@ -153,7 +153,7 @@ class _Intake:
 
     def _nothing_judged(self) -> UsageError:
         for part in self.parts.values():
-            if part.lost["gold of another kind"] or part.lost["gold that does not fit its record"]:
+            if any(part.lost[why] for why in ("gold of another kind", "gold that does not fit its record", TOO_LARGE)):
                 return UsageError(part.tell_bad_gold())
         fields = ", ".join(f'"{part.field}"' for part in self.parts.values())
         return UsageError(f"no record holds a gold label beside its prediction: looked for it in {fields}; name its field with --gold HEAD=FIELD")

@@ -52,6 +52,15 @@ def test_a_contrast_for_a_terminal(moved):
     assert "1 word moved it, of 3 looked at" in page and "10.0% → 50.0%" in page
 
 
+@pytest.mark.parametrize("kind", ["terminal", "markdown"])
+def test_every_part_of_a_change_has_its_interval(moved, kind):
+    page, [word] = render(moved, kind, 100), json.loads(to_json(moved))["words"]
+    cells = " ".join(page.translate(str.maketrans("|", " ", "\\")).split())
+    for part in ("change", "by_frequency", "by_evidence"):
+        own = word[part]
+        assert f"{own['value']:+.4f} {own['low']:+.4f} to {own['high']:+.4f}" in cells, part
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("which", ["summary", "moved"])
 def test_text_from_records_is_harmless(which, kind, request):

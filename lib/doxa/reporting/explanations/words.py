@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from doxa.explaining.contrast import Change, Contrast
+from doxa.explaining.contrast import Change, Contrast, WordChange
 from doxa.explaining.summary import Mean, Summary, WordFigures, name_label
 from doxa.records.quantity import quantity
 from doxa.reporting.blocks import Block, Heading, Line, Table
@@ -48,14 +48,27 @@ def describe_contrast(contrast: Contrast, title: str, files: tuple[str, ...]) ->
     blocks.append(Line(f"{quantity(len(contrast.words), 'word')} moved it, of {contrast.n_tested:,} looked at" if contrast.words else
                        f"no word clearly moved it, of {contrast.n_tested:,} looked at"))
     if contrast.words:
-        table = Table([("word", True), ("change", True), ("interval", False), ("by frequency", True), ("by evidence", True), ("in texts", True),
-                       ("mean evidence", False), ("see", False)], texts=frozenset({0, 7}), whole_width=132)
-        for word in contrast.words:
-            table.rows.append((word.word, f"{word.change.value:+.4f}", f"{word.change.low:+.4f} to {word.change.high:+.4f}", f"{word.by_frequency.value:+.4f}",
-                               f"{word.by_evidence.value:+.4f}", " → ".join(f"{share:.1%}" for share in word.shares),
-                               " → ".join("–" if mean is None else f"{mean:+.2f}" for mean in word.means), ", ".join(word.examples)))
-        blocks.append(table)
+        blocks += [_moved_table(contrast.words), Heading("By frequency and by evidence", 3), _split_table(contrast.words)]
     return blocks + _closing(contrast)
+
+
+def _moved_table(words: list[WordChange]) -> Table:
+    table = Table([("word", True), ("change", True), ("interval", False), ("in texts", True), ("mean evidence", False), ("see", False)], texts=frozenset({0, 5}))
+    for word in words:
+        table.rows.append((word.word, *_with_interval(word.change), " → ".join(f"{share:.1%}" for share in word.shares),
+                           " → ".join("–" if mean is None else f"{mean:+.2f}" for mean in word.means), ", ".join(word.examples)))
+    return table
+
+
+def _split_table(words: list[WordChange]) -> Table:
+    """The two parts of every change; narrower than the other, so that intervals fit on most terminals."""
+    table = Table([("word", True), ("by frequency", True), ("interval", False), ("by evidence", True), ("interval", False)], whole_width=76)
+    table.rows = [(word.word, *_with_interval(word.by_frequency), *_with_interval(word.by_evidence)) for word in words]
+    return table
+
+
+def _with_interval(change: Change) -> tuple[str, str]:
+    return f"{change.value:+.4f}", f"{change.low:+.4f} to {change.high:+.4f}"
 
 
 def _closing(found: Summary | Contrast) -> list[Block]:

@@ -78,6 +78,21 @@ def test_words_that_moved_a_label(tmp_path):
     assert nothing.code == 0 and "no word clearly moved it" in nothing.out.decode()
 
 
+@pytest.mark.parametrize("word, is_told", [("违约", True), ("涨", False), ("default", False)])
+def test_pages_of_chinese_words_say_that_these_are_pairs(word, is_told, tmp_path):
+    def chinese(i: int, text: str) -> dict:
+        record = explained(i, dict.fromkeys(text, 0.5))
+        record["explanation"]["topic"]["tokens"] = [token | {"start": place, "end": place + 1} for place, token in enumerate(record["explanation"]["topic"]["tokens"])]
+        return record
+
+    records = [chinese(i, word) if word != "default" else explained(i, {word: 0.5, "calm": -0.5}) for i in range(20)]
+    path = tmp_path / "why.jsonl"
+    path.write_bytes(lines(records))
+    for args in (("--summary",), ("--contrast", "--head", "topic", "--label", "credit")):
+        told = run("explain", *args, "--to", "json", path, *([path] if "--contrast" in args else [])).out.decode()
+        assert ("characters of scripts without spaces stand in pairs that overlap" in json.loads(told)["method"]) == is_told
+
+
 def test_a_page_of_what_was_explained_before(tmp_path):
     records = window(30, 3)
     records[0]["text"] += " <script>alert(1)</script>"

@@ -30,7 +30,8 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
               help="About how often shapley runs the model for a text. Of more units than a 16th of it, neighbours share their group's score.")
 @click.option("--no-faithfulness", is_flag=True, help="Do not measure what the model makes of the text without its best words, and of them alone.")
 @click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Tell beside each explanation which rules of FILE fire, and whether the model agrees.")
-@click.option("--summary", is_flag=True, help="Instead of records, show which words speak for and against each label over all texts.")
+@click.option("--summary", is_flag=True, help="Instead of records, show which words speak for and against each label over all texts; of Chinese, pairs of "
+              "characters that overlap.")
 @click.option("--contrast", is_flag=True, help="Show which words moved a label between two FILEs, the earlier first (with --head and --label).")
 @click.option("--learn-rules", is_flag=True, help="Write a short list of rules that says what the model said in `prediction` (with --head), as a file for --rules, "
               "with how often it agrees on held-out texts.")

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words
+from doxa.explaining.corpus_words import WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words, tell_pairs
 from doxa.explaining.summary import name_label
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.metrics.intervals import wilson
@@ -134,7 +134,7 @@ def conclude(before: Window, after: Window, top: int = 20) -> Contrast:
     if len(told) > top:
         notes.append(f"{quantity(len(told) - top, 'more word')} {'was' if len(told) - top == 1 else 'were'} found to have moved; the largest changes are shown")
     return Contrast(before.head, before.label, *hits, _difference_of_shares(*hits), _difference_of_means(before.totals, after.totals), len(moved),
-                    [one.figures(z) for one in told[:top]], _METHOD, notes)
+                    [one.figures(z) for one in told[:top]], _METHOD + tell_pairs((before.table, after.table)), notes)
 
 
 _METHOD = (f"change in evidence per text of every word in at least {LEAST_TEXTS} texts, split by Oaxaca and Blinder into frequency and evidence; variances by the "

@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ MOST_WORDS = 100_000
 N_EXAMPLES = 2
 MOST_NATS = 1e100  # beyond it squares have no sum
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+_IN_PAIRS = "characters of scripts without spaces stand in pairs that overlap, and each shares its score equally between its pairs"
 
 
 def read_entries(record: Record) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
@@ -156,6 +157,12 @@ class WordTable:
         counts = sorted(sums.n + sums.missed for sums in self.words.values())
         self.floor = max(self.floor, counts[len(counts) // 2])
         self.words = {word: sums for word, sums in self.words.items() if sums.n + sums.missed > self.floor}
+
+
+def tell_pairs(tables: Iterable[WordTable]) -> str:
+    """What a line on the method says of words that are pairs of characters; nothing where there are none."""
+    has_pairs = any(len(word) == 2 and all(map(_IDEOGRAPH.match, word)) for table in tables for word in table.words)
+    return f"; {_IN_PAIRS}" if has_pairs else ""
 
 
 def _keep(best: list[tuple[float, str]], score: float, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import MOST_NATS, WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words
+from doxa.explaining.corpus_words import MOST_NATS, WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words, tell_pairs
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.records.figures import finite
 from doxa.records.record import Record
@@ -116,7 +116,7 @@ class Summarizer:
                  for (head, label), table in self.tables.items() if table.floor]
         if len(self.how) > 1:
             notes.append("the explanations were made in different ways, whose evidence does not compare")
-        return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(self.how), _METHOD, notes)
+        return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(self.how), _METHOD + tell_pairs(self.tables.values()), notes)
 
 
 _METHOD = (f"mean evidence of a word in the texts that hold it (at least {LEAST_TEXTS}), its places in a text together; moderated t, texts taken as independent; "

@@ -1,10 +1,11 @@
-"""Numbers in texts, as English and Chinese write them: 1,234.5 and 5% and 50 basis points, 百分之五 and 5个百分点 and 1.2亿元."""
+"""Numbers in texts, as English and Chinese write them: 1,234.5 and 5% and fifty basis points, 百分之五 and 5个百分点 and 三成五 and 1.2亿元."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import regex
 
+from doxa.rules.english_numbers import ENGLISH, IN_LARGER, SCALE_WORDS, read_english
 from doxa.rules.words import UNSPACED, fold
 
 PERCENT = "%"
@@ -16,10 +17,19 @@ _DIGITS = rf"(?<![^\W{UNSPACED}]){_SIGNED}"
 _HAN = "零〇一二两三四五六七八九十百千点"
 _SCALE = (r"(?:\s?(?P<scale>" + "|".join(sorted((name for name in _SCALES if name.isascii()), key=len, reverse=True)) + r")\b|(?P<scale>"
           + "|".join(sorted((name for name in _SCALES if not name.isascii()), key=len, reverse=True)) + r"))?")
-_PERCENT = r"\s?(?:%|percentage points?\b|per ?cent\b|pct\b|pp\b|个?百分点|(?P<hundredth>basis points?\b|bps?\b|个?基点))"
+_PERCENT = r"(?:%|percentage points?\b|per ?cent\b|pct\b|pp\b|个?百分点|(?P<hundredth>basis points?\b|bps?\b|个?基点))"
 _HAN_NUMBER = rf"(?<![{_HAN}])(?P<han>[{_HAN}]+)"  # whole runs only, so that a long one is looked at once
-_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER}){_PERCENT}|百分之负?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
+_WORDS = rf"(?P<english>{ENGLISH})[\s-]"
+_SCALE_MARKS = ("illion", "thousand")
+_WORDS_SCALE = rf"{_WORDS}(?P<scale>{SCALE_WORDS})\b"
+# 成 is a tenth where it is no part of another word: 成功, 成本 but not 成本科, 成员 but not 成员工, 一成不变.
+_TENTHS = (r"(?P<tenth>成)(?:(?P<more>[一二三四五六七八九半])(?![一二两三四五六七八九十百千万亿零〇点个家名位人只年月日周天次倍]))?"
+           r"(?!功|立|为|本(?!科|地|土)|长(?!期)|交(?!易)|员(?!工)|绩|果|分(?!析)|熟|就|不变)")
+_PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER})\s?(?:{_PERCENT}|{_TENTHS})|百分之负?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
+_PERCENT_WORDS = regex.compile(_WORDS + _PERCENT)
 _FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+MOST_TENTHS = 10  # 七八成 is seven or eight, not 78
+MOST_BEFORE = 30  # characters that are looked at before a number in words
 MOST_UNIT = 8  # characters
 _DASH = r"\s?[-–—~～至到]\s?"
 _LOWER_END = regex.compile(rf"(?<![\w.,])(?P<low>[-+]?{_FIGURE})(?P<scale>[百千万亿]+)?{_DASH}$")
@@ -39,37 +49,61 @@ class Number(NamedTuple):
     end: int
 
 
-def number_pattern(unit: str | None) -> regex.Pattern:
+class NumberPattern(NamedTuple):
+    """What finds numbers: in figures, and in English words, which are looked for where the text holds one of `marks` (that is three times
+    as fast)."""
+
+    figures: regex.Pattern
+    words: regex.Pattern
+    marks: tuple[str, ...]
+
+    def matches(self, folded: str) -> Iterator[regex.Match]:
+        yield from self.figures.finditer(folded)
+        if any(mark in folded for mark in self.marks):
+            yield from self.words.finditer(folded)
+
+
+_PERCENT_PATTERN = NumberPattern(_PERCENT_NUMBER, _PERCENT_WORDS, ("percent", "per cent", "pct", "pp", "basis", "bp"))
+
+
+def number_pattern(unit: str | None) -> NumberPattern:
     """What finds numbers with a unit. `%` is percent and percentage points in any spelling, and basis points as their hundredth;
-    another unit stands right behind the number or right before it, as the user writes it. None: numbers in digits, whatever follows."""
+    another unit stands right behind the number or right before it, as the user writes it. None: numbers in digits, and in English words with
+    a scale such as million, whatever follows."""
     if unit is None:
-        return regex.compile(_DIGITS + _SCALE)
+        return NumberPattern(regex.compile(_DIGITS + _SCALE), regex.compile(_WORDS_SCALE), _SCALE_MARKS)
     if unit == PERCENT:
-        return _PERCENT_NUMBER
+        return _PERCENT_PATTERN
     own = fold(unit.strip())
     starts_word = r"\b" if own[0].isalnum() and own[0].isascii() else ""
     literal, ends_word = regex.escape(own), r"\b" if own[-1].isalnum() and own[-1].isascii() else ""
-    return regex.compile(rf"(?:{_DIGITS}{_SCALE}|{_HAN_NUMBER}(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={starts_word}{literal}\s?){_SIGNED}{_SCALE}")
+    figures = rf"(?:{_DIGITS}{_SCALE}|{_HAN_NUMBER}(?P<scale>万亿|亿|万)?)\s?{literal}{ends_word}|(?<={starts_word}{literal}\s?){_SIGNED}{_SCALE}"
+    return NumberPattern(regex.compile(figures), regex.compile(rf"{_WORDS_SCALE}\s?{literal}{ends_word}"), _SCALE_MARKS)
 
 
-def find_numbers(pattern: regex.Pattern, folded: str) -> Iterator[Number]:
+def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
     """The numbers of a folded text in order, either end of a range too. A percentage is its own value: `5%` is 5."""
     found: dict[int, Number] = {}  # by where they end
-    for match in pattern.finditer(folded):
+    for match in pattern.matches(folded):
         groups = match.groupdict()
         value = _read(groups)
-        if value is None:
+        is_tenths = groups.get("tenth") is not None
+        if value is None or is_tenths and value > MOST_TENTHS:
             continue
         scale = groups.get("scale")
         factor = _SCALES[scale] if scale else 0.01 if groups.get("hundredth") else 1.0
         start, end = match.span()
+        if groups.get("english") and IN_LARGER.search(folded[max(0, start - MOST_BEFORE) : start]):
+            continue
         if folded[start] == "-" and _ends_range(folded, start):
             start, value = start + 1, -value
         own, (start, value) = start, _add_larger(folded, start, value * factor, factor)
+        unit = 10.0 if is_tenths else 1.0
+        value = value * unit + (5.0 if groups.get("more") == "半" else _FIGURES.get(groups.get("more"), 0.0))
         before = folded[max(0, start - MOST_FIGURES) : start]
         value *= -1.0 if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(before) else 1.0
         if folded[start].isdigit() and (low := _LOWER_END.search(before)):
-            lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor)
+            lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor) * unit
             low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("scale" if low["scale"] else "low")))
             found.setdefault(low_end, Number(lower, low_start, low_end))
         if folded[end - 1].isdigit() and (high := _UPPER_END.match(folded, end)):  # $3-5 billion
@@ -93,6 +127,8 @@ def _add_larger(folded: str, start: int, value: float, factor: float) -> tuple[i
 
 
 def _read(groups: dict[str, str | None]) -> float | None:
+    if groups.get("english"):
+        return read_english(groups["english"])
     return _read_digits(groups["digits"]) if groups["digits"] else read_han(groups["han"])
 
 

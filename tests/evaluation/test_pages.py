@@ -12,3 +12,10 @@ def test_more_labels_than_a_table_holds_are_counted(kind):
     assert (done.code, done.err) == (0, "")
     told = done.out.decode()
     assert "and 10 more labels" in told and "i59" in told and "i60" not in told.partition("most confused")[0]
+
+
+@pytest.mark.parametrize("kind", ["terminal", "markdown", "html"])
+def test_one_record_is_no_plural(kind):
+    records = [{"text": "t", "intent": "a", "prediction": {"intent": {"label": "a"}}}, {"text": "t", "prediction": {"intent": {"label": "a"}}}]
+    told = run("evaluate", "--to", kind, stdin=lines(records)).out.decode()
+    assert "1 record" in told and "1 records" not in told and "1 record is left out, without a gold label" in told

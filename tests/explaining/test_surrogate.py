@@ -104,6 +104,27 @@ def test_phrases(text, phrases):
     assert set(phrases_of(text)) == phrases
 
 
+@pytest.mark.parametrize("text, phrases", [
+    ("late https://t.co/Ab-9?x=1#y now", {"late", "now"}), ("late t.co/x, www.b.com now", {"late", "now"}), ("@united late, .@AmericanAir", {"late"}),
+    ("见https://t.cn/A6 吧", {"见", "吧"}), ("迟@新浪_财经: 到", {"迟", "到"}), ("ask me@bank.com late", {"ask", "late"}),
+    ("and/or 1.5 @ 3", {"and", "or", "1.5", "3"}), ("U.S./x", {"u", "s", "x"}), 
+    pytest.param("a" * 50_000, {"a" * 50_000}, id="one long word"), pytest.param("a-" * 20_000 + "@", {"a"}, id="no address")])
+def test_links_and_handles_hold_no_phrases(text, phrases):
+    assert {phrase for phrase in phrases_of(text) if " " not in phrase} == phrases
+    assert not any(" " in phrase and "late" in phrase for phrase in phrases_of(text))
+
+
+def test_what_a_model_makes_of_links_is_learnt_from_words_alone():
+    """Links and handles say the label as well as the planted words do, and stand in no rule."""
+    records = planted(600)
+    for record in records:
+        if record.get("prediction")["topic"]["label"] == "credit":
+            record.fields["text"] += " @creditbot http://t.co/creditpage"
+    found = learn_rules(records, "topic")
+    assert {rule.label for rule in found.rules} == set(LABELS)
+    assert not any(part in phrase for rule in found.rules for phrase in rule.any for part in ("creditbot", "http", "t.co", "creditpage"))
+
+
 def test_every_phrase_is_one_that_rules_find():
     text = "Ｄon’t it’s S&P 1,234.5 caf\u00e9 cafe\u0301 snake_case 5G网络 A股👍🏽 x-y ほげ"
     for phrase in phrases_of(text):

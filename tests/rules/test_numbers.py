@@ -78,7 +78,7 @@ def test_what_is_no_tenth(text):
 
 
 @pytest.mark.parametrize("text, values, unit", [
-    ("rose five percent", [5], "%"), ("Twenty-five per cent of twenty five percent", [25, 25], "%"), ("a hundred and ten basis points", [1.1], "%"),
+    ("rose five percent", [5], "%"), ("Twenty-five per cent", [25], "%"), ("of twenty five percent", [25], "%"), ("six pct", [6], "%"), ("six pp", [6], "%"), ("a hundred and ten basis points", [1.1], "%"),
     ("fifty bps", [0.5], "%"), ("five percentage points", [5], "%"), ("up two point five percent", [2.5], "%"), ("a ten-percent cut, 3% more", [10, 3], "%"),
     ("one, two percent", [2], "%"), ("half of one percent", [], "%"), ("nineteen ninety percent", [], "%"), ("someone percent, often percent", [], "%"),
     ("percent five", [], "%"), ("two billion dollars", [2e9], "dollars"), ("one hundred and twenty million dollars", [1.2e8], "dollars"), ("five dollars", [], "dollars"),

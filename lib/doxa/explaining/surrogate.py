@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
+import regex
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 
@@ -32,6 +33,11 @@ PRECISION_Z = 0.7
 GROWN = 2 / 3  # of the texts that are learnt from; the others prune
 PRUNING, LEAST_GAIN = 0.5, 2  # standard errors and texts that a phrase must gain
 LEAST_HOLDING = 3  # training texts that hold a phrase
+
+
+# Links, addresses and handles of a folded text: their parts are no words that somebody wrote, and name a sender, not a reason.
+_NAME = r"a-z0-9._+\-"
+_LINK = regex.compile(rf"(?:https?://|www\.)[!-~]+|(?<![{_NAME}])[a-z0-9\-]++(?:\.[a-z0-9\-]++)++(?<=\.[a-z]{{2,24}})/[!-~]*|(?<![{_NAME}])[{_NAME}]*+@[\w.\-]{{1,64}}")
 
 
 class Step(NamedTuple):
@@ -224,8 +230,9 @@ def _test(rules: tuple[Rule, ...], otherwise: str, held_out: list[tuple[str, str
 
 
 def phrases_of(text: str) -> Iterator[str]:
-    """Every phrase of a text as a rule would name it: up to 3 neighbouring words, or 4 characters of scripts without spaces."""
-    words = cut(fold(text))
+    """Every phrase of a text as a rule would name it: up to 3 neighbouring words, or 4 characters of scripts without spaces. What is part of
+    a link or of an @handle is none, and parts the words beside it."""
+    words = cut(_LINK.sub(" @ ", fold(text)))
     kinds = ["unspaced" if is_unspaced(word) else "spaced" if word[0].isalnum() else "mark" for word in words]
     for start, kind in enumerate(kinds):
         longest, joint = (LONGEST_UNSPACED, "") if kind == "unspaced" else (LONGEST_PHRASE, " ")

@@ -1191,8 +1191,8 @@ def read_terminal(descriptor: int) -> bytes:
 
 
 @pytest.mark.parametrize("line", [
-    "tokenize --base minilm - -", "finetune --head a --output none - x -", "finetune --head a --output none - --dev -", "finetune --head a --output none --unlabelled -",
-    "predict --model none - -", "evaluate - x -", "compare - -", "explain --model none - -", "explain --contrast --head a --label b - -", "report - -", "alert - -"])
+    "tokenize --base minilm - -", "finetune --head a --output none - --dev -", "finetune --head a --output none --unlabelled -",
+    "predict --model none - -", "evaluate - x -", "compare - -", "explain --contrast --head a --label b - -", "report - -", "alert - -"])
 def test_standard_input_is_read_once(line):
     command, *args = line.split()
     done = run(command, *args, stdin=b"")

@@ -46,7 +46,7 @@ def test_what_is_no_number_is_left_out(judge):
     assert found["figures"] == judge(numbers(good))["heads"]["h"]["figures"]
 
 
-@pytest.mark.parametrize("gold, shown", [(1e300, "1e+300"), (-3e71, "-3e+71"), ("9" * 400, "99999999999999999999…")])
+@pytest.mark.parametrize("gold, shown", [(-3e71, "-3e+71"), ("9" * 400, "99999999999999999999…")])
 def test_gold_that_is_too_large_a_number_is_told(gold, shown):
     done = run("evaluate", stdin=lines(numbers([(gold, 1.0), (gold, 2.0)])))
     assert done.code == 2 and done.err.count("\n") == 1

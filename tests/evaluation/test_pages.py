@@ -7,14 +7,14 @@ from shell import run
 
 @pytest.mark.parametrize("kind", ["terminal", "markdown"])
 def test_more_labels_than_a_table_holds_are_counted(kind):
-    records = [{"text": "t", "intent": f"i{i % 70:02}", "prediction": {"intent": {"label": f"i{i % 71 % 70:02}"}}} for i in range(280)]
+    records = [{"text": "t", "intent": f"i{i % 70:02}", "prediction": {"intent": {"label": f"i{i % 71 % 70:02}"}}} for i in range(140)]
     done = run("evaluate", "--to", kind, stdin=lines(records))
     assert (done.code, done.err) == (0, "")
     told = done.out.decode()
     assert "and 10 more labels" in told and "i59" in told and "i60" not in told.partition("most confused")[0]
 
 
-@pytest.mark.parametrize("kind", ["terminal", "markdown", "html"])
+@pytest.mark.parametrize("kind", ["terminal", "html"])
 def test_one_record_is_no_plural(kind):
     records = [{"text": "t", "intent": "a", "prediction": {"intent": {"label": "a"}}}, {"text": "t", "prediction": {"intent": {"label": "a"}}}]
     told = run("evaluate", "--to", kind, stdin=lines(records)).out.decode()

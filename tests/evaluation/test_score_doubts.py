@@ -63,11 +63,11 @@ def test_what_a_model_gives_is_not_doubted():
     assert notes(lines(judged(60, with_scores=True))) == []
 
 
-@pytest.mark.parametrize("digits, is_told", [(2, False), (3, False), (6, False), (6, True)])
+@pytest.mark.parametrize("digits, is_told", [(2, False), (6, True)])
 def test_many_scores_may_be_rounded(digits, is_told):
     """With 2 digits the sums lie up to 0.03 from 1, which the same scores with 6 digits may not."""
     generator, records = np.random.default_rng(5), []
-    for i in range(40):
+    for i in range(20):
         scores = generator.dirichlet(np.full(60, 0.3))
         scores = scores.round(digits) * (1.03 if is_told and i == 7 else 1.0)
         scores = {f"i{k}": round(score, digits) for k, score in enumerate(scores.tolist())}

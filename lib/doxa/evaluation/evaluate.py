@@ -46,7 +46,7 @@ def judge_heads(seen: Seen, settings: Settings) -> Evaluation:
     notes += [f'head "{name}": {remark}' for name, ranking in rankings.items() for remark in ranking.remarks]
     notes += [f'head "{name}": no record holds a gold label beside its prediction' for name in seen.lost if name not in seen.heads]
     if n_again := _count_again(seen):
-        notes.append(f"{quantity(n_again, 'record')} {'has' if n_again == 1 else 'have'} the id of an earlier one, and {'counts' if n_again == 1 else 'count'} like any other")
+        notes.append(f"{quantity(n_again, 'record')} with the id of an earlier one {'counts' if n_again == 1 else 'count'} like any other")
     if seen.n_unmet:
         notes.append(f"{quantity(seen.n_unmet, 'record')} {left_out(seen.n_unmet)} by --where {' and '.join(settings.conditions)}")
     return Evaluation(settings.title, seen.n_records, seen.n_good, dict(seen.errors), seen.n_unmet, heads, notes, list(settings.conditions),
@@ -117,7 +117,8 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     notes = [f'head "{head.head}": {quantity(n, "record")} {left_out(n)}, {why}' for why, n in head.lost.items()]
     never = [label.label for label in head.labels if not label.held]
     if never:
-        notes.append(f'head "{head.head}": predicted though no gold label is so: {_quoted(never[:MOST_NEVER])}{", ..." if len(never) > MOST_NEVER else ""}; they count as labels of precision 0')
+        told = _quoted(never[:MOST_NEVER]) + (", ..." if len(never) > MOST_NEVER else "")
+        notes.append(f'head "{head.head}": predicted though no gold label is so: {told}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
     twins = _alike_labels([label.label for label in head.labels])
     if twins:

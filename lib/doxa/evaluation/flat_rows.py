@@ -24,7 +24,8 @@ class FlatRows(HeadRows):
     """`gold` and `said` are label ids (N,) of a head of one label, 0/1 (N, K) of one of many, and numbers (N,).
 
     `labels` (K) are those that occur in gold, prediction or scores. `scores` (N, K) are those of all labels, None unless every record
-    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have; `doubts` say what else is wrong with scores."""
+    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have;
+    `doubts` say what else is wrong with scores."""
 
     labels: list[str]
     gold: np.ndarray

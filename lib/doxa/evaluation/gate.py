@@ -33,7 +33,8 @@ def parse_gate(text: str, is_most: bool = False) -> Gate:
         raise UsageError(f"{flag} {text}: give FIGURE=NUMBER, such as macro_f1=0.8 or sentiment:accuracy=0.9")
     least, greatest = range_of(figure) or (-math.inf, math.inf)
     if not least <= bound <= greatest:
-        raise UsageError(f"{flag} {text}: {figure} is {_between(least, greatest)}" + (f"; {bound:g} % is {bound / 100:g}" if (least, greatest) == (0, 1) and 1 < bound <= 100 else ""))
+        meant = f"; {bound:g} % is {bound / 100:g}" if (least, greatest) == (0, 1) and 1 < bound <= 100 else ""
+        raise UsageError(f"{flag} {text}: {figure} is {_between(least, greatest)}{meant}")
     if figure in HIGHER_IS_WORSE and not is_most:
         raise _wrong_way(flag, text, figure, True)
     return Gate(text, head or None, figure, bound, is_most)

@@ -33,5 +33,5 @@ class Seen:
 
     def tell_unpredicted(self) -> list[str]:
         """Of which heads records hold a gold label, but no prediction that can be judged, whether they carry an error or not."""
-        return [f'{n:,} of {quantity(self.n_records, "record")} {"has" if n == 1 else "have"} a gold label of head "{head}" and no prediction of it' for head, lost in self.lost.items()
-                if head in self.heads and (n := sum(count for why, count in lost.items() if "prediction" in why))]
+        return [f'{n:,} of {quantity(self.n_records, "record")} {"has" if n == 1 else "have"} a gold label of head "{head}" and no prediction of it'
+                for head, lost in self.lost.items() if head in self.heads and (n := sum(count for why, count in lost.items() if "prediction" in why))]

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -409,6 +410,37 @@ def test_two_runs_at_once_lose_nothing(state):
         process.stdin = None
     assert [end(process).code for process in started] == [0] * len(parts)
     assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + sum(map(len, parts))
+
+
+def test_a_slow_command_holds_up_no_other_run(state, tmp_path):
+    """What comes while lines are handed over is counted, in silence where it tells nothing; what it tells goes with them, or with the next run."""
+    slow = start("alert", "--state", state, "--exec", f"cat >> {tmp_path}/handed; touch {tmp_path}/begun; sleep 3")
+    slow.stdin.write(lines(make_days(40, 41, BURST)))
+    slow.stdin.close()
+    slow.stdin = None
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.02)
+    before, more = rows(state, "SELECT sum(n) FROM counts WHERE series = 0")[0][0], make_days(41, 42, FLOOD)
+    done = run("alert", "--state", state, "--wait", "0.1", stdin=lines(more))
+    assert done.code == 1 and f"another run (pid {slow.pid}) hands over the lines of" in done.err
+    assert rows(state, "SELECT sum(n) FROM counts WHERE series = 0") == [(before + len(more),)]
+    assert end(slow).code == 0
+    handed = [json.loads(line) for line in (tmp_path / "handed").read_text().splitlines()]
+    assert {line.get("series") for line in handed if line["kind"] == "alert"} >= {"credit", "merger"} and told(state, []) == []
+
+
+def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path):
+    process = start("alert", "--state", state, "--exec", f"sleep 600 & echo $! > {tmp_path}/child; touch {tmp_path}/begun; wait")
+    process.stdin.write(lines(make_days(40, 41, BURST)))
+    process.stdin.close()
+    process.stdin = None
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert end(process).code == 143
+    child = int((tmp_path / "child").read_text())
+    assert not Path(f"/proc/{child}").exists() or "Z (zombie)" in Path(f"/proc/{child}/status").read_text()
+    assert any(line["kind"] == "alert" for line in told(state, []))
 
 
 def test_a_run_that_does_not_wait_names_the_other(state):

@@ -44,7 +44,7 @@ LEAST_BASELINE_S = 3 * 86_400
 @click.option("--to", type=click.Choice(("terminal", "jsonl")), default="terminal", show_default=True,
               help="A sentence a line, or JSON.")
 @click.option("--exec", "command", metavar="COMMAND",
-              help="Run COMMAND by sh for each line, which it gets as JSON on stdin; one that fails is tried again with the next run.")
+              help="Run COMMAND by sh for each line, which it gets as JSON on stdin; one that fails, or takes a minute, is tried again with the next run.")
 @click.option("--prometheus", type=click.Path(), metavar="FILE", help="Also write figures for the node exporter's textfile collector.")
 @click.option("--fail", is_flag=True, help="Exit 4 when there is an alert.")
 @click.option("--backtest", is_flag=True,
@@ -72,8 +72,8 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     if spikes and not backtest:
         raise UsageError("--spike goes with --backtest")
 
-    from doxa.monitoring.alerts.store import open_store
-    from doxa.monitoring.alerts.watching import Asked
+    from doxa.monitoring.alerts.store import open_outbox, open_store
+    from doxa.monitoring.alerts.watching import Asked, deliver
     from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.buckets import load_zone, parse_length
     from doxa.records.flat_schema import Wanted
@@ -91,11 +91,17 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     source = _options.source(files, from_format, max_record_bytes)
     wanted = Wanted((), time_field, text_field, id_field, with_model=True, kinds=kinds_by_mark())
     hand, say = _handler(terminal, command) if command else None, _sayer(to)
-    with open_store(state, wait_s) as store:
-        if backtest:
+    if backtest:
+        with open_store(None) as store:
             reader, n_read, n_alerts, n_kept = _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to)
-        else:
-            reader, n_read, n_alerts, n_kept = _watch(store, source, wanted, asked, require_input, terminal, hand, say, prometheus)
+    else:
+        with open_store(state, wait_s) as store:
+            reader, n_read = _watch(store, source, wanted, asked, require_input, terminal, prometheus)
+            n_alerts = n_kept = 0
+            has_lines = store.next_line(0) is not None
+        if has_lines:
+            with open_outbox(state, wait_s) as store:  # a command that is slow holds up no other run
+                n_alerts, n_kept = deliver(store, hand, say)
     if n_kept:
         raise DoxaError(f"{n_kept} lines could not be handed to --exec")
     if reader.n_failed and reader.n_failed == n_read:
@@ -121,19 +127,17 @@ def _show(state: str, to: str) -> None:
     write_text(dump(figures, indent=2) if to == "jsonl" else render_overview(figures))
 
 
-def _watch(store, source, wanted, asked, require_input, terminal, hand, say, prometheus) -> tuple:
-    """Feed the state, keep it, and only then tell."""
+def _watch(store, source, wanted, asked, require_input, terminal, prometheus) -> tuple:
+    """Feed the state and keep it, before anything is told."""
     from doxa.monitoring.alerts.overview import describe_state
-    from doxa.monitoring.alerts.watching import deliver
     from doxa.records.writer import write_page
     from doxa.reporting.alerts import render_prometheus
 
     reader, summary = _feed(store, source, wanted, asked, False, require_input, terminal)
     store.commit()
-    n_alerts, n_kept = deliver(store, hand, say)
     if prometheus:
         write_page(render_prometheus(describe_state(store, summary.calendar)), prometheus)
-    return reader, summary.taken.n_records, n_alerts, n_kept
+    return reader, summary.taken.n_records
 
 
 def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to) -> tuple:
@@ -178,11 +182,17 @@ def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) 
 
 def _handler(terminal, command: str) -> Callable[[dict], bool]:
     """Hands a line to --exec; says whether it was taken."""
-    from doxa.records.child import feed_command
+    from doxa.records.child import TIMED_OUT, feed_command
     from doxa.reporting.alerts import render_told
 
+    hung = []
+
     def hand(told: dict) -> bool:
+        if hung:  # what waits for one line would wait for all
+            return False
         code = feed_command(command, render_told(told, "jsonl").encode())
+        if code == TIMED_OUT:
+            hung.append(told)
         if code:
             terminal.say(f"--exec ended with {code}; the line stays in the state for the next run: {render_told(told, 'terminal').strip()}")
         return code == 0

@@ -15,6 +15,7 @@ MOST_PARTS = 6  # of an event, named in a sentence
 MOST_ALERTS = 30  # on a page for people
 _SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
 FORMATS = ("terminal", "jsonl")
+_SPACES = str.maketrans({"\n": "\\n", "\t": "\\t", "\r": "\\r"})  # names that differ by these alone look different
 
 
 def render_told(told: dict[str, Any], kind: str) -> str:
@@ -37,8 +38,9 @@ def describe_finding(told: dict[str, Any]) -> str:
         seen = (f"{told['hits']:,} of {told['n']:,} texts are {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
                 f"usual (about {told['expected']:.1%})")
     else:
-        seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f})"
-    return (f"{seen} from {moment(told['since'])} to {moment(told['until'])}: a {told['detector']}; "
+        times = f", {told['observed'] / told['expected']:.1f} times as many" if told["expected"] > 0 else ""
+        seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f}{times})"
+    return (f"{seen} from {moment(told['since'])} to {moment(told['until'])} {zone(told['until'])}: a {told['detector']}; "
             f"all series together bring the like by chance once in {duration(told['recurrence_s'])}")
 
 
@@ -61,9 +63,9 @@ def _parts(told: dict[str, Any], parts: list[dict[str, Any]]) -> str:
 def _cause(cause: dict[str, Any]) -> str:
     kind = cause["kind"]
     if kind == "more_texts":
-        return f"more texts: {cause['n']:,}, about {cause['expected']:,.0f} are usual"
+        return f"more texts as well: {cause['n']:,}, about {cause['expected']:,.0f} are usual"
     if kind == "larger_share":
-        return f"larger share: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
+        return f"the watched share is larger as well: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
     if kind == "group":
         others = f", the other series together {cause['excess'] - cause['of']:,.0f} fewer" if cause["excess"] - cause["of"] >= 0.5 else f" of {cause['of']:,.0f} in all"
         return f"{wording.value_name(cause['name'])}: {cause['excess']:,.0f} more than usual{others}"
@@ -90,7 +92,7 @@ def _end(told: dict[str, Any]) -> str:
     elif told.get("reason"):
         words += f"{what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
     else:
-        words += f"{what} usual again from {moment(told['until'])} on; it began {moment(told['since'])}"
+        words += f"{what} usual again from {moment(told['until'])} {zone(told['until'])} on; it began {moment(told['since'])}"
     words += f"; with it: {_parts(told, told['covers'])}" if told.get("covers") else ""
     return words + (f". It goes on: {_parts(told, told['goes_on'])}" if told.get("goes_on") else "")
 
@@ -117,6 +119,12 @@ def describe_series(told: dict[str, Any]) -> str:
 def moment(text: str) -> str:
     """A local time without seconds."""
     return f"{dt.datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
+
+
+def zone(text: str) -> str:
+    """The offset of a time: `UTC`, `UTC+01:00`."""
+    name = dt.datetime.fromisoformat(text).tzname()
+    return name or ""
 
 
 def duration(seconds: float) -> str:
@@ -177,7 +185,7 @@ def render_overview(figures: dict[str, Any]) -> str:
     for row in figures["series"]:
         rows.append((wording.value_name(row["name"]) if row["name"] is not None else "(all)", _number(row["n"]), _number(row["expected_n"]), _percent(row["share"]),
                      _percent(row["expected_share"]), ", ".join(f"{measure} since {moment(since)}" for measure, since in row["open"].items())))
-    cells = [[visible(wording.shorten(cell, 40), one_line=True) for cell in row] for row in rows]
+    cells = [[*(visible(wording.shorten(cell.translate(_SPACES), 40), one_line=True) for cell in row[:-1]), visible(row[-1])] for row in rows]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(6)]
     lines = ["  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths)).rstrip() for row in cells]
     return "\n".join([*map(visible, head), "", *lines]) + "\n"

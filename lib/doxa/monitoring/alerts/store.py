@@ -11,6 +11,7 @@ from typing import Any
 
 from doxa.errors import DoxaError
 
+LONGEST_COUNT_S = 3600.0  # that a run may count for while another one keeps what it handed over
 # Entry i brings a file of schema i to schema i + 1. All times are seconds since 1970; a bucket is named by its start.
 MIGRATIONS = ("""
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -68,6 +69,10 @@ class Store:
         self.database.execute("COMMIT")
         self.database.execute("BEGIN IMMEDIATE")
 
+    def next_line(self, after: int) -> tuple[int, str, bool] | None:
+        """Of what is to be told, the first line with a larger number: its number, its JSON, whether it was handed over."""
+        return self.database.execute("SELECT id, told, is_handed FROM outbox WHERE id > ? ORDER BY id", (after,)).fetchone()
+
 
 @contextmanager
 def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False) -> Iterator[Store]:
@@ -92,10 +97,21 @@ def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False)
 
 
 @contextmanager
-def _connected(path: str, for_reading: bool) -> Iterator[Store]:
+def open_outbox(path: str, wait_s: float) -> Iterator[Store]:
+    """Open a state file to hand over what is to be told, while other runs may count on: every change is kept at once.
+
+    Raises DoxaError when another run hands over for longer than `wait_s`."""
+    path = os.path.abspath(path)
+    with _locked(path, wait_s, ".outbox.lock", "hands over the lines of"), _connected(path, False, LONGEST_COUNT_S) as store:
+        store.database.execute("COMMIT")
+        yield store
+
+
+@contextmanager
+def _connected(path: str, for_reading: bool, patience_s: float = 30.0) -> Iterator[Store]:
     is_made = path != "" and not os.path.exists(path)
     try:
-        database = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+        database = sqlite3.connect(path, isolation_level=None, timeout=patience_s)
     except sqlite3.Error as error:
         raise DoxaError(f"cannot open {path}: {error}") from None
     try:
@@ -128,10 +144,10 @@ def _bring_up(database: sqlite3.Connection, path: str, locking: str) -> None:
 
 
 @contextmanager
-def _locked(path: str, wait_s: float) -> Iterator[None]:
-    """Hold PATH.lock, which holds the number of the process."""
+def _locked(path: str, wait_s: float, suffix: str = ".lock", does: str = "holds") -> Iterator[None]:
+    """Hold a file beside it, which holds the number of the process."""
     try:
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(f"{path}{suffix}", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise DoxaError(f"cannot write beside {path}: {error.strerror}") from None
     try:
@@ -143,7 +159,7 @@ def _locked(path: str, wait_s: float) -> Iterator[None]:
             except OSError:
                 if time.monotonic() >= until_s:
                     holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                    raise DoxaError(f"another run (pid {holder}) holds {path}; --wait says how long to wait for it") from None
+                    raise DoxaError(f"another run (pid {holder}) {does} {path}; --wait says how long to wait for it") from None
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -167,20 +167,19 @@ def read_outbox(store: Store) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def deliver(store: Store, hand: Callable[[dict[str, Any]], bool] | None, say: Callable[[dict[str, Any]], None]) -> tuple[int, int]:
-    """Hand over every line, then say it; one that `hand` refuses stays for the next run. Returns (alerts told, lines that stay).
+    """Hand over every line, also those that come meanwhile, then say it; one that `hand` refuses stays for the next run. Returns (alerts told, lines that stay).
 
-    What is done with a line is kept at once: a run that is killed in between does that alone again, under the same id."""
-    n_alerts = n_kept = 0
-    for number, told in read_outbox(store):
-        is_handed = store.database.execute("SELECT is_handed FROM outbox WHERE id = ?", (number,)).fetchone()[0]
+    What is done with a line is kept at once, by a store that changes at once: a run that is killed in between does that alone again, under the same id."""
+    n_alerts = n_kept = number = 0
+    while line := store.next_line(number):
+        number, text, is_handed = line
+        told = json.loads(text)
         if hand is not None and not is_handed:
             if not hand(told):
                 n_kept += 1
                 continue
             store.database.execute("UPDATE outbox SET is_handed = 1 WHERE id = ?", (number,))
-            store.commit()
         say(told)
         n_alerts += told["kind"] in ("alert", "worse")
         store.database.execute("DELETE FROM outbox WHERE id = ?", (number,))
-        store.commit()
     return n_alerts, n_kept

@@ -619,6 +619,54 @@ def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
     assert last["covers"] == [{"series": None, "measure": "volume"}]
 
 
+def check_ends(lines_told: list[dict]) -> None:
+    """Every alert is over once, nothing is told of it afterwards, and no id comes twice."""
+    ends: dict[str, str] = {}
+    for line in lines_told:
+        assert line["kind"] == "alert" or line["alert"] not in ends
+        if line["kind"] in ("resolved", "withdrawn"):
+            ends[line["alert"]] = line["kind"]
+    assert set(ends) == {line["id"] for line in lines_told if line["kind"] == "alert"}
+    assert len({line["id"] for line in lines_told}) == len(lines_told)
+
+
+def test_what_grows_far_beyond_what_was_told_is_told_again(state):
+    first = told(state, make_days(40, 42, CALM | {"credit": (110, 0.3)}))
+    assert [(line["kind"], line["series"]) for line in first] == [("alert", "credit")]
+    again = told(state, make_days(42, 43, CALM | {"credit": (700, 0.3)}), "--fail", code=4, err="1 alert")
+    assert [(line["kind"], line["series"], line["alert"]) for line in again] == [("worse", "credit", first[0]["id"])]
+    assert again[0]["observed"] > 600 and "WORSE topic=credit: " in again[0]["text"] and "times as many) from 2026-02-16 00:00 to" in again[0]["text"]
+    assert told(state, make_days(43, 44, CALM | {"credit": (900, 0.3)})) == []  # that much was told
+    check_ends([*first, *again, *told(state, make_days(44, 52, CALM))])
+
+
+SIZEABLE = {f"t{i}": (60, 0.2) for i in range(12)}
+
+
+def test_a_part_of_an_event_that_goes_its_own_way_has_a_line(tmp_path):
+    """All series double for a week; one of them is eight times the usual on the third day."""
+    path, double = tmp_path / "own.db", {name: (120, 0.2) for name in SIZEABLE}
+    told(path, make_days(0, 40, SIZEABLE), *STRICT)
+    heard = told(path, make_days(40, 42, double))
+    assert [line.get("series") for line in heard] == [None]
+    own = told(path, make_days(42, 43, double | {"t7": (480, 0.2)}))
+    assert [(line["kind"], line.get("series")) for line in own] == [("alert", "t7")]
+    over = told(path, make_days(43, 47, double) + make_days(47, 60, SIZEABLE))
+    check_ends(heard + own + over)
+    (of_all,) = [line for line in over if line["kind"] == "resolved" and line["alert"] == heard[0]["id"]]
+    assert {part["series"] for part in of_all["covers"]} >= {f"t{i}" for i in range(12) if i != 7}
+
+
+def test_a_series_that_rises_when_all_do_is_part_of_it_and_a_later_one_is_not(tmp_path):
+    path = tmp_path / "later.db"
+    told(path, make_days(0, 40, SIZEABLE), *STRICT)
+    most = SIZEABLE | {f"t{i}": (110, 0.2) for i in range(11)}
+    first = told(path, make_days(40, 45, most))
+    assert [line.get("series") for line in first if line["kind"] == "alert"] == [None]
+    later = told(path, make_days(45, 48, most | {"t11": (110, 0.2)}))
+    assert [line["series"] for line in later if line["kind"] == "alert"] == ["t11"]
+
+
 def test_what_a_withdrawn_line_covered_has_its_end(state):
     """A series floods with negative texts; late ones of it that are neutral make its share a usual one, and not its number."""
     (first,) = [line for line in told(state, make_days(40, 41, CALM | {"credit": (160, 0.8)})) if line["kind"] == "alert"]

@@ -2,18 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from doxa.metrics.intervals import wilson
-from doxa.monitoring.alerts.detect import Verdict
-from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
-from doxa.monitoring.alerts.levels import level_of
 from doxa.monitoring.alerts.settings import SHARE, VOLUME
 from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.stretch import Stretch
 from doxa.monitoring.examples import are_alike, shingles
 
 ALSO = 2.0  # the normal score from which the other measure is worth a word
@@ -25,39 +22,6 @@ LEAST_OF_AUTHOR, PART_OF_AUTHOR, PART_OF_AUTHORS, MOST_AUTHORS = 5, 0.15, 0.25, 
 SOURCE_GAIN = 0.2
 N_EXAMPLES = 3
 _SAMPLED = "FROM samples WHERE series = ? AND bucket BETWEEN ? AND ? AND (is_watched OR NOT ?)"
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Buckets `first` to `last` of a history, the last of which was just judged, by what should be there of it by now if it is still under way.
-
-    `mean` and `z` (T, K, 2) are those of the history."""
-
-    history: History
-    first: int
-    last: int
-    mean: np.ndarray
-    z: np.ndarray
-
-    @classmethod
-    def of(cls, history: History, verdict: Verdict, first: int, last: int) -> "Stretch":
-        mean, z = history.mean[first : last + 1].copy(), history.z[first : last + 1].copy()
-        mean[-1], z[-1] = verdict.mean, verdict.z
-        return cls(history, first, last, mean, z)
-
-    def seen(self, measure: int) -> tuple[np.ndarray, np.ndarray]:
-        """(T, K): what was counted, and out of how many."""
-        seen, base = self.history.of(measure)
-        return seen[self.first : self.last + 1], base[self.first : self.last + 1]
-
-    def level(self, series: int, measure: int) -> float:
-        seen, base = self.seen(measure)
-        return level_of(measure, seen[:, series], base[:, series], self.mean[:, series, measure])
-
-    def excess(self, measure: int) -> np.ndarray:
-        """(K,): how much more was counted than usual."""
-        seen, base = self.seen(measure)
-        return np.nansum(seen - self.mean[:, :, measure] * base, axis=0)
 
 
 def find_causes(store: Store, stretch: Stretch, names: list[str | None], series: int, measure: int) -> list[dict[str, Any]]:

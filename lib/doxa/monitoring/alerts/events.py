@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from doxa.monitoring.alerts.causes import Stretch, find_causes, find_examples
-from doxa.monitoring.alerts.covering import MOST_APART, Surprise, cover, root_of
+from doxa.monitoring.alerts.covering import EXPLAINED, MOST_APART, Surprise, cover, root_of
+from doxa.monitoring.alerts.describing import describe
 from doxa.monitoring.alerts.detect import WORSE, Verdict
 from doxa.monitoring.alerts.ending import ENOUGH_RELIEF, log_ratio, relief
-from doxa.monitoring.alerts.episodes import NEW_LEVEL, OPEN, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode
+from doxa.monitoring.alerts.episodes import NEW_LEVEL, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
-from doxa.monitoring.alerts.levels import chance_at, level_of, raise_mean
-from doxa.monitoring.alerts.settings import MEASURES, SHARE, VOLUME, AlertSettings
+from doxa.monitoring.alerts.levels import chance_at
+from doxa.monitoring.alerts.settings import MEASURES, AlertSettings
 from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.stretch import Stretch
 from doxa.monitoring.alerts.subject import Subject
-from doxa.monitoring.alerts.tails import count_interval, share_interval
 from doxa.monitoring.alerts.told import Told
 
 EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn
-APART, APART_P = 1.5, 0.001  # so much more than all texts rose, and so surely, is a series' own
+APART = 1.5  # times what all texts rose by is a series' own
 
 
 class Events:
@@ -84,20 +84,7 @@ class Events:
         of_all, level = (ALL, one[1]), self._level_of_all(one[1], stretches, going)
         begun = stretches[of_all].first if of_all in stretches else int(np.searchsorted(self.starts, going[of_all].since))
         between = range(begun, stretches[one].first)
-        return self._is_alike(one, stretches[one], level, APART) and (not between or sum(log_ratio(self.history, one, index, level) for index in between) < 0)
-
-    def _is_alike(self, one: Surprise, stretch: Stretch, level: float, times: float) -> bool:
-        """Whether what the buckets of a stretch hold is less than so many times a level, or not surely more than it."""
-        return stretch.level(*one) < times * level or self._chance(one, stretch, level) >= APART_P
-
-    def _chance(self, one: Surprise, stretch: Stretch, level: float) -> float:
-        """Of so much in all buckets of a stretch together, at a level."""
-        series, measure = one
-        seen, base = (values[:, series].sum(keepdims=True) for values in stretch.seen(measure))
-        means, weights = stretch.mean[:, series, measure], stretch.seen(measure)[1][:, series]
-        usual = np.nansum(means * weights, keepdims=True) / (base if measure == SHARE else 1)
-        scatter = np.nan_to_num(np.nanmean(np.append(self.history.scatter[stretch.first : stretch.last + 1, series, measure], 0.0), keepdims=True))
-        return float(chance_at(measure, seen, base, raise_mean(measure, usual, level), scatter / len(means))[0])
+        return stretches[one].is_within(*one, level, APART) and (not between or sum(log_ratio(self.history, one, index, level) for index in between) < 0)
 
     def _level(self, one: Surprise, stretches: dict[Surprise, Stretch], going: dict[Surprise, Episode], covered: dict[Surprise, Surprise]) -> float:
         """What is told of it: what it is, or where all texts tell of it, what they are."""
@@ -107,33 +94,49 @@ class Events:
     # --- what goes on
 
     def worsen(self, index: int, verdict: Verdict, is_over: bool) -> None:
-        """Tell what goes far beyond what was told: of its own line; or by a line of its own, where it was part of an event, or nothing was told."""
-        grown: dict[Surprise, tuple[int, Stretch]] = {}
+        """Tell what goes far beyond what was told: once more where it has a line; by a line of its own where it was part of an event, or nothing was told."""
+        grown = self._grown(index, verdict, is_over)
+        levels = {one: stretch.level(*one) for one, (_, stretch) in grown.items()}
+        own = {one for one, (at, _) in grown.items() if self.episodes[at].alert}
+        parts = sorted((one for one in grown if one not in own and not self._grew_with(one, grown, own, levels)), key=lambda one: -levels[one])
+        groups = [parts] if len(parts) > MOST_APART else [[one] for one in parts]
+        lines = {group[0]: self._describe_grown(group[0], grown[group[0]][1], verdict, group[1:]) for group in groups}
+        first_of = {one: group[0] for group in groups for one in group}
+        left = set()
+        for one, (at, stretch) in grown.items():
+            episode, changes = self.episodes[at], {"level": levels[one]}
+            if one in own:
+                line = self._describe_grown(one, stretch, verdict, [])
+                self._say(replace(line, id=f"{episode.event}|worse|{levels[one]:.3g}", kind="worse", alert=episode.event))
+            elif one in first_of and self.tell is not None:
+                left |= {episode.event}
+                changes |= {"event": lines[first_of[one]].id, "alert": _dump(self._say(lines[one])) if one in lines else None}
+            self.episodes[at] = change_episode(self.store, episode, **changes)
+        self._tell_ends(left - {None}, set())
+
+    def _grown(self, index: int, verdict: Verdict, is_over: bool) -> dict[Surprise, tuple[int, Stretch]]:
+        """Episodes (by their places) that are far beyond their level: by one bucket; or by all of theirs, where nobody knows their own."""
+        grown = {}
         for at, episode in enumerate(self.episodes):
             if episode.is_open and verdict.is_beyond[episode.surprise]:
                 grown[episode.surprise] = at, Stretch.of(self.history, verdict, index, index)
             elif episode.is_open and is_over and episode.event and not episode.alert and episode.bucket <= self.starts[index]:
                 stretch = Stretch.of(self.history, verdict, int(np.searchsorted(self.starts, episode.since)), index)
-                if not self._is_alike(episode.surprise, stretch, episode.level, WORSE):
+                if not stretch.is_within(*episode.surprise, episode.level, WORSE):
                     grown[episode.surprise] = at, stretch
-        if not grown:
-            return
-        levels = {one: stretch.level(*one) for one, (_, stretch) in grown.items()}
-        own = sorted(one for one, (at, _) in grown.items() if self.episodes[at].alert)
-        parts = sorted((one for one in grown if one not in own and not ((ALL, one[1]) in own and levels[one] < APART * levels[ALL, one[1]])), key=lambda one: -levels[one])
-        lines: dict[Surprise, Told | None] = {}
-        for one in own:
-            at, stretch = grown[one]
-            event = self.episodes[at].event
-            self._say(replace(self._describe(stretch, one, verdict, "spike", float(verdict.p[one]), []), id=f"{event}|worse|{self.subject.iso(self.starts[index])}", kind="worse", alert=event))
-        for one in parts[:1] if len(parts) > MOST_APART else parts:
-            stretch = grown[one][1]
-            detector, p = ("spike", float(verdict.p[one])) if verdict.is_beyond[one] else ("drift", self._chance(one, stretch, 1.0))
-            lines[one] = self._say(self._describe(stretch, one, verdict, detector, p, parts[1:] if len(parts) > MOST_APART else []))
-        for one, (at, _) in grown.items():
-            line = lines.get(one, lines.get(parts[0]) if one in parts else None)
-            changes = {} if line is None else {"event": line.id, "alert": _dump(lines.get(one))}
-            self.episodes[at] = change_episode(self.store, self.episodes[at], level=levels[one], **changes)
+        return grown
+
+    def _grew_with(self, one: Surprise, grown: dict[Surprise, tuple[int, Stretch]], own: set[Surprise], levels: dict[Surprise, float]) -> bool:
+        """Whether another line tells of it: of all texts, where they grew no less; or those of the series that hold what is too much of all texts."""
+        series, measure = one
+        if series != ALL:
+            return (ALL, measure) in own and levels[one] < APART * levels[ALL, measure]
+        excess = grown[one][1].excess(measure)
+        return excess[[other for other, of in grown if of == measure and other != ALL]].sum() >= EXPLAINED * excess[ALL]
+
+    def _describe_grown(self, one: Surprise, stretch: Stretch, verdict: Verdict, covered: list[Surprise]) -> Told:
+        detector, p = ("spike", float(verdict.p[one])) if verdict.is_beyond[one] else ("drift", stretch.chance(*one))
+        return self._describe(stretch, one, verdict, detector, p, covered)
 
     # --- what ends
 
@@ -155,7 +158,7 @@ class Events:
                 self.store.database.execute(f"UPDATE series SET {MEASURES[episode.measure]}_from = ? WHERE id = ?", (episode.since, episode.series))
                 ended |= {self._end(at, NEW_LEVEL, int(history.edges[index + 1]))}
         # Most parts of an event are over soon after its own: that these go on is told once more time has gone by.
-        self._tell_ends(ended, {episode for episode in self.episodes if episode.status == RESOLVED and self._n_since(episode, index) == self._patience(episode)})
+        self._tell_ends({episode.event for episode in ended} - {None}, {episode for episode in self.episodes if episode.status == RESOLVED and self._n_since(episode, index) == self._patience(episode)})
 
     def _n_since(self, episode: Episode, index: int) -> int:
         return index + 1 - int(np.searchsorted(self.starts, episode.ended))
@@ -177,19 +180,19 @@ class Events:
             if np.isfinite(mean[0]) and chance_at(episode.measure, seen, base, mean, scatter)[0] >= EXPLAINED_P:
                 history.is_usual[index, *episode.surprise] = True
                 ended |= {self._end(at, WITHDRAWN, episode.bucket)}
-        self._tell_ends(ended, ended)
+        self._tell_ends({episode.event for episode in ended} - {None}, ended)
 
     def _end(self, at: int, status: str, ended_s: int) -> Episode:
         self.episodes[at] = change_episode(self.store, self.episodes[at], status=status, ended=ended_s)
         return self.episodes[at]
 
-    def _tell_ends(self, ended: set[Episode], eased: set[Episode]) -> None:
-        """An event is over with the last of its episodes, which have just `ended`; where one of `eased` has its line and others go on, that is told as well."""
-        for event in dict.fromkeys(episode.event for episode in sorted(ended | eased, key=lambda episode: episode.id) if episode.event):
+    def _tell_ends(self, events: set[str], eased: set[Episode]) -> None:
+        """Tell which of some events are over, all of them; and of `eased` which had a line and are over while other parts of their event go on."""
+        for event in sorted(events | {episode.event for episode in eased if episode.event}):
             members = [episode for episode in self.episodes if episode.event == event]
             own = next((episode for episode in members if episode.alert), None)
             going = [episode.surprise for episode in members if episode.is_open]
-            if own is None or (own not in eased if going else not any(episode in ended for episode in members)):
+            if own is None or (own not in eased if going else event not in events):
                 continue
             last = own if going else max(members, key=lambda episode: (episode.status != WITHDRAWN, episode.ended))
             kind = "eased" if going else "withdrawn" if last.status == WITHDRAWN else "resolved"
@@ -199,35 +202,14 @@ class Events:
                            reason=None if last.status == RESOLVED else last.status, by=self.subject.by, watch=self.subject.watched(own.measure), alert=event,
                            covers=self.subject.parts(covers), goes_on=self.subject.parts(going)))
 
-    # --- lines
+    def _describe(self, stretch: Stretch, one: Surprise, verdict: Verdict, detector: str, p: float, covered: list[Surprise]) -> Told:
+        return describe(self.store, self.subject, self.watermark_s, stretch, one, verdict, detector, p, covered)
 
     def _say(self, line: Told) -> Told | None:
         if self.tell is None:
             return None
         self.tell(line)
         return line
-
-    def _describe(self, stretch: Stretch, one: Surprise, verdict: Verdict, detector: str, p: float, covered: list[Surprise]) -> Told:
-        """The line of a surprise, `p` being its chance in a usual bucket."""
-        series, measure = one
-        seen, base = (values[:, series] for values in stretch.seen(measure))
-        means, scatter = stretch.mean[:, series, measure], np.array(float(verdict.scatter[one]) / len(seen))
-        if measure == VOLUME:
-            n = hits = None
-            observed, expected = float(seen.sum()), float(np.nansum(means))
-            low, high = count_interval(np.array(expected), scatter)
-        else:
-            hits, n = int(seen.sum()), int(base.sum())
-            observed, expected = hits / max(1, n), float(np.nansum(means * base) / max(1, n))
-            low, high = share_interval(np.array(n), np.array(expected), scatter)
-        edges, gain = self.history.edges, verdict.gain if detector == "spike" else 1.0
-        first_s, last_s, end_s = float(edges[stretch.first]), float(edges[stretch.last]), float(edges[stretch.last + 1])
-        causes = find_causes(self.store, stretch, self.subject.names, series, measure)
-        return Told(
-            self.subject.line_id(series, measure, first_s), "alert", self.subject.names[series], MEASURES[measure], detector, self.subject.iso(first_s),
-            self.subject.iso(min(self.watermark_s, end_s)), hits, n, observed, expected, float(low), float(high), p,
-            (end_s - last_s) * gain / (max(p, 1e-300) * verdict.n_tests), None, self.subject.by, self.subject.watched(measure), causes,
-            find_examples(self.store, series, first_s, last_s, measure == SHARE, causes), covers=self.subject.parts(covered))
 
 
 def _dump(line: Told | None) -> str | None:

@@ -1,0 +1,58 @@
+"""Some buckets of a history, and what is usual in them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from doxa.monitoring.alerts.detect import Verdict
+from doxa.monitoring.alerts.history import History
+from doxa.monitoring.alerts.levels import chance_at, level_of, raise_mean
+from doxa.monitoring.alerts.settings import SHARE
+
+SURE_P = 0.001  # what is rarer at a level is surely more
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Buckets `first` to `last` of a history, the last of which was just judged, by what should be there of it by now if it is still under way.
+
+    `mean` and `z` (T, K, 2) are those of the history."""
+
+    history: History
+    first: int
+    last: int
+    mean: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def of(cls, history: History, verdict: Verdict, first: int, last: int) -> "Stretch":
+        mean, z = history.mean[first : last + 1].copy(), history.z[first : last + 1].copy()
+        mean[-1], z[-1] = verdict.mean, verdict.z
+        return cls(history, first, last, mean, z)
+
+    def seen(self, measure: int) -> tuple[np.ndarray, np.ndarray]:
+        """(T, K): what was counted, and out of how many."""
+        seen, base = self.history.of(measure)
+        return seen[self.first : self.last + 1], base[self.first : self.last + 1]
+
+    def level(self, series: int, measure: int) -> float:
+        """See `levels`."""
+        seen, base = self.seen(measure)
+        return level_of(measure, seen[:, series], base[:, series], self.mean[:, series, measure])
+
+    def chance(self, series: int, measure: int, level: float = 1.0) -> float:
+        """Of so much in all of its buckets together, at a level."""
+        seen, base = (values[:, series] for values in self.seen(measure))
+        means, scatters = self.mean[:, series, measure], self.history.scatter[self.first : self.last + 1, series, measure]
+        usual = np.nansum(means * base) / (max(1, base.sum()) if measure == SHARE else 1)
+        scatter = np.nanmean(scatters) / len(means) if np.isfinite(scatters).any() else 0.0
+        return float(chance_at(measure, seen.sum(keepdims=True), base.sum(keepdims=True), raise_mean(measure, np.array([usual]), level), np.array([scatter]))[0])
+
+    def is_within(self, series: int, measure: int, level: float, times: float) -> bool:
+        """Whether what it holds is less than so many times a level, or not surely more than it."""
+        return self.level(series, measure) < times * level or self.chance(series, measure, level) >= SURE_P
+
+    def excess(self, measure: int) -> np.ndarray:
+        """(K,): how much more was counted than usual."""
+        seen, base = self.seen(measure)
+        return np.nansum(seen - self.mean[:, :, measure] * base, axis=0)

@@ -619,6 +619,18 @@ def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
     assert last["covers"] == [{"series": None, "measure": "volume"}]
 
 
+def test_an_event_that_its_last_part_leaves_is_over(tmp_path):
+    """One series floods, and when that is over all texts are three times as many: what they were part of is over, and they have a line."""
+    path = tmp_path / "left.db"
+    told(path, make_days(0, 40, MANY), *STRICT)
+    more, most = (MANY | {f"t{i}": (n, 0.2) for i in range(1, 12)} for n in (30, 150))
+    heard = told(path, make_days(40, 42, MANY | {"t0": (220, 0.2)}) + make_days(42, 49, more))
+    assert "eased" in {line["kind"] for line in heard}
+    then = told(path, make_days(49, 51, most))
+    assert {(line["kind"], line.get("series")) for line in then} >= {("alert", None), ("resolved", "t0")}
+    check_ends(heard + then + told(path, make_days(51, 64, MANY)))
+
+
 def check_ends(lines_told: list[dict]) -> None:
     """Every alert is over once, nothing is told of it afterwards, and no id comes twice."""
     ends: dict[str, str] = {}

@@ -421,8 +421,8 @@ def test_a_slow_command_holds_up_no_other_run(state, tmp_path):
     while not (tmp_path / "begun").exists():
         time.sleep(0.02)
     before, more = rows(state, "SELECT sum(n) FROM counts WHERE series = 0")[0][0], make_days(41, 42, FLOOD)
-    done = run("alert", "--state", state, "--wait", "0.1", stdin=lines(more))
-    assert done.code == 1 and f"another run (pid {slow.pid}) hands over the lines of" in done.err
+    assert told(state, make_days(40, 41, CALM)[:5], "--exec", "false") == []  # nothing of its own to tell
+    assert told(state, more, "--fail", "--wait", "0.1", code=4, err="alert: 1 alert") == []
     assert rows(state, "SELECT sum(n) FROM counts WHERE series = 0") == [(before + len(more),)]
     assert end(slow).code == 0
     handed = [json.loads(line) for line in (tmp_path / "handed").read_text().splitlines()]

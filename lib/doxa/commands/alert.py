@@ -72,8 +72,8 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     if spikes and not backtest:
         raise UsageError("--spike goes with --backtest")
 
-    from doxa.monitoring.alerts.store import open_outbox, open_store
-    from doxa.monitoring.alerts.watching import Asked, deliver
+    from doxa.monitoring.alerts.store import open_store
+    from doxa.monitoring.alerts.watching import Asked, count_alerts
     from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.buckets import load_zone, parse_length
     from doxa.records.flat_schema import Wanted
@@ -96,12 +96,11 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
             reader, n_read, n_alerts, n_kept = _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to)
     else:
         with open_store(state, wait_s) as store:
+            before = store.last_line()
             reader, n_read = _watch(store, source, wanted, asked, require_input, terminal, prometheus)
-            n_alerts = n_kept = 0
-            has_lines = store.next_line(0) is not None
-        if has_lines:
-            with open_outbox(state, wait_s) as store:  # a command that is slow holds up no other run
-                n_alerts, n_kept = deliver(store, hand, say)
+            n_alerts, has_lines = count_alerts(store, before), store.next_line(0) is not None
+        told, n_kept = _hand_over(state, hand, say, terminal) if has_lines else (None, 0)
+        n_alerts = n_alerts if told is None else told
     if n_kept:
         raise DoxaError(f"{n_kept} lines could not be handed to --exec")
     if reader.n_failed and reader.n_failed == n_read:
@@ -110,6 +109,24 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         raise GateRefused(f"{n_alerts} alert{'s' if n_alerts > 1 else ''}")
     if reader.n_failed:
         raise RecordsFailed(reader.tell_failed(n_read))
+
+
+def _hand_over(state: str, hand, say, terminal) -> tuple[int | None, int]:
+    """Tell what is to be told, beside runs that count on. Returns how many alerts were, None where another run tells, and how many lines stay."""
+    from doxa.monitoring.alerts.store import open_outbox, open_store
+    from doxa.monitoring.alerts.watching import deliver
+
+    n_alerts = n_kept = number = 0
+    while True:
+        with open_outbox(state) as store:
+            if store is None:
+                terminal.explain("another run hands lines over, and those of this one with them")
+                return (n_alerts if number else None), n_kept
+            more, kept, number = deliver(store, hand, say, number)
+            n_alerts, n_kept = n_alerts + more, n_kept + kept
+        with open_store(state, for_reading=True) as store:  # a run that left its lines to this one may have come just too late
+            if store.next_line(number) is None:
+                return n_alerts, n_kept
 
 
 def _show(state: str, to: str) -> None:
@@ -153,7 +170,7 @@ def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, t
     known = parse_spikes(spikes, load_zone(time_zone or "UTC"))
     reader, summary = _feed(store, source, wanted, Asked(**(vars(asked) | WHOLE_ARCHIVE)), True, require_input, terminal)
     figures = sum_up(store, summary, known)
-    n_alerts, n_kept = deliver(store, hand, say)
+    n_alerts, n_kept, _ = deliver(store, hand, say)
     write_text(dump(figures) if to == "jsonl" else render_backtest(figures))
     return reader, summary.taken.n_records, n_alerts, n_kept
 

@@ -104,7 +104,7 @@ class Events:
         first_of = {one: group[0] for group in groups for one in group}
         left = set()
         for one, (at, stretch) in grown.items():
-            episode, changes = self.episodes[at], {"level": levels[one]}
+            episode, changes = self.episodes[at], {"level": levels[one], "calm": 0, "relief": 0.0}
             if one in own:
                 line = self._describe_grown(one, stretch, verdict, [])
                 self._say(replace(line, id=f"{episode.event}|worse|{levels[one]:.3g}", kind="worse", alert=episode.event))

@@ -42,6 +42,14 @@ DROP TABLE drifts_2;
 ALTER TABLE episodes ADD COLUMN event TEXT;
 ALTER TABLE episodes ADD COLUMN relief REAL NOT NULL DEFAULT 0;
 ALTER TABLE episodes ADD COLUMN level REAL NOT NULL DEFAULT 1;
+UPDATE episodes SET level = max(1.0, coalesce((
+    SELECT CASE episodes.measure WHEN 'volume' THEN (sum(c.n) + 0.5) / (sum(s.mean) + 0.5)
+           ELSE (sum(c.watched) + 0.5) / (sum(c.judged - c.watched) + 0.5) * (sum(c.judged * (1 - s.mean)) + 0.5) / (sum(c.judged * s.mean) + 0.5) END
+    FROM scores s JOIN counts c ON c.series = s.series AND c.bucket = s.bucket
+    WHERE s.series = episodes.series AND s.measure = episodes.measure AND s.bucket >= episodes.since), 1.0), coalesce(
+    CASE measure WHEN 'volume' THEN json_extract(alert, '$.observed') / json_extract(alert, '$.expected')
+         ELSE json_extract(alert, '$.observed') * (1.0001 - json_extract(alert, '$.expected'))
+              / (1.0001 - json_extract(alert, '$.observed')) / json_extract(alert, '$.expected') END, 1.0)) WHERE status = 'open';
 UPDATE episodes SET event = coalesce(json_extract(alert, '$.alert'), json_extract(alert, '$.id')), calm = 0;
 UPDATE episodes SET alert = NULL WHERE json_extract(alert, '$.alert') IS NOT NULL;
 """)
@@ -68,6 +76,11 @@ class Store:
     def commit(self) -> None:
         self.database.execute("COMMIT")
         self.database.execute("BEGIN IMMEDIATE")
+
+    def last_line(self) -> int:
+        """The number of the last line that was ever to be told, 0 before the first."""
+        row = self.database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return row[0] if row else 0
 
     def next_line(self, after: int) -> tuple[int, str, bool] | None:
         """Of what is to be told, the first line with a larger number: its number, its JSON, whether it was handed over."""
@@ -97,14 +110,16 @@ def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False)
 
 
 @contextmanager
-def open_outbox(path: str, wait_s: float) -> Iterator[Store]:
-    """Open a state file to hand over what is to be told, while other runs may count on: every change is kept at once.
-
-    Raises DoxaError when another run hands over for longer than `wait_s`."""
+def open_outbox(path: str) -> Iterator[Store | None]:
+    """Open a state file to hand over what is to be told, while other runs may count on: every change is kept at once. None where another run hands over."""
     path = os.path.abspath(path)
-    with _locked(path, wait_s, ".outbox.lock", "hands over the lines of"), _connected(path, False, LONGEST_COUNT_S) as store:
-        store.database.execute("COMMIT")
-        yield store
+    with _lock_file(f"{path}.outbox.lock") as descriptor:
+        if not _takes(descriptor):
+            yield None
+            return
+        with _connected(path, False, LONGEST_COUNT_S) as store:
+            store.database.execute("COMMIT")
+            yield store
 
 
 @contextmanager
@@ -144,25 +159,36 @@ def _bring_up(database: sqlite3.Connection, path: str, locking: str) -> None:
 
 
 @contextmanager
-def _locked(path: str, wait_s: float, suffix: str = ".lock", does: str = "holds") -> Iterator[None]:
-    """Hold a file beside it, which holds the number of the process."""
-    try:
-        descriptor = os.open(f"{path}{suffix}", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise DoxaError(f"cannot write beside {path}: {error.strerror}") from None
-    try:
+def _locked(path: str, wait_s: float) -> Iterator[None]:
+    """Hold PATH.lock, which holds the number of the process."""
+    with _lock_file(f"{path}.lock") as descriptor:
         until_s = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= until_s:
-                    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                    raise DoxaError(f"another run (pid {holder}) {does} {path}; --wait says how long to wait for it") from None
-                time.sleep(0.05)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        while not _takes(descriptor):
+            if time.monotonic() >= until_s:
+                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                raise DoxaError(f"another run (pid {holder}) holds {path}; --wait says how long to wait for it")
+            time.sleep(0.05)
         yield
+
+
+@contextmanager
+def _lock_file(path: str) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise DoxaError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _takes(descriptor: int) -> bool:
+    """Whether the lock could be taken; it holds the number of the process then."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return True

@@ -166,11 +166,21 @@ def read_outbox(store: Store) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, json.loads(line)
 
 
-def deliver(store: Store, hand: Callable[[dict[str, Any]], bool] | None, say: Callable[[dict[str, Any]], None]) -> tuple[int, int]:
-    """Hand over every line, also those that come meanwhile, then say it; one that `hand` refuses stays for the next run. Returns (alerts told, lines that stay).
+IS_ALERT = frozenset({"alert", "worse"})
+
+
+def count_alerts(store: Store, after: int) -> int:
+    """How many of the lines to be told, behind that number, are alerts."""
+    return sum(told["kind"] in IS_ALERT for number, told in read_outbox(store) if number > after)
+
+
+def deliver(store: Store, hand: Callable[[dict[str, Any]], bool] | None, say: Callable[[dict[str, Any]], None], number: int = 0) -> tuple[int, int, int]:
+    """Hand over every line behind a number, also those that come meanwhile, then say it; one that `hand` refuses stays for the next run.
+
+    Returns how many alerts were told, how many lines stay, and the number of the last.
 
     What is done with a line is kept at once, by a store that changes at once: a run that is killed in between does that alone again, under the same id."""
-    n_alerts = n_kept = number = 0
+    n_alerts = n_kept = 0
     while line := store.next_line(number):
         number, text, is_handed = line
         told = json.loads(text)
@@ -180,6 +190,6 @@ def deliver(store: Store, hand: Callable[[dict[str, Any]], bool] | None, say: Ca
                 continue
             store.database.execute("UPDATE outbox SET is_handed = 1 WHERE id = ?", (number,))
         say(told)
-        n_alerts += told["kind"] in ("alert", "worse")
+        n_alerts += told["kind"] in IS_ALERT
         store.database.execute("DELETE FROM outbox WHERE id = ?", (number,))
-    return n_alerts, n_kept
+    return n_alerts, n_kept, number

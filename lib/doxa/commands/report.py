@@ -61,7 +61,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     from doxa.monitoring.gold_sample import GoldSample
     from doxa.monitoring.mistakes import DevConfusions
     from doxa.monitoring.times import parse_bound
-    from doxa.records.columns import read_columns
+    from doxa.records.columns import keep_memory, read_columns
     from doxa.records.flat_schema import Wanted
     from doxa.records.conditions import parse_conditions
     from doxa.records.page_formats import choose_page
@@ -91,6 +91,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     wanted = Wanted(by, time_field, text_field if examples or promise else None, id_field, names, watch,
                     with_model=bool(promise or model), kinds=kinds_by_mark(), as_stored=True)
     known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
+    keep_memory()
     with terminal.progress("records") as progress, open_replay(settings, promise) if promise else nullcontext() as replay:
         reader = read_columns(source, wanted, progress.advance)
         followers = [follower for follower in (replay and replay.add, known and known.see) if follower]

@@ -43,7 +43,7 @@ class CleanParser:
         if ends is None or not is_strict(characters, ends):
             return None
         try:
-            table = self._connection().sql(self.query % (block.place.path if block.place else self._put(block.data))).to_arrow_table()
+            table = self._connection().sql(self.query % (block.place.path if block.place else self._put(block.data))).to_arrow_table(1 << 15)
         except (OSError, duckdb.Error):  # also where files may not become so large
             return None
         return table.to_batches() if table.num_rows == len(ends) else None

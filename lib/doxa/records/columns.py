@@ -33,6 +33,12 @@ def read_columns(source: Source, wanted: Wanted, count: Callable[[int], None] = 
     return ColumnReader(source, wanted, count)
 
 
+def keep_memory() -> None:
+    """Let Arrow take its memory as everything else does, for the whole process: its own pool gives pages back that it takes again for the next columns, which
+    costs 6 % of the time on lines and 13 % on Parquet."""
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
 class ColumnReader:
     """Iterates over pyarrow.Table with the columns of `schema`, which is settled with the first of them.
 

@@ -13,6 +13,7 @@ from doxa.records.pieces import find_control_characters
 from doxa.records.place import open_nameless_file
 from doxa.records.strict import is_strict
 
+ROWS_AT_ONCE = 1 << 15  # DuckDB copies a column of texts each time that it outgrows its place
 LONGEST_LINE_BYTES = 2 << 20  # DuckDB reads in pieces of twice that
 
 
@@ -43,7 +44,7 @@ class CleanParser:
         if ends is None or not is_strict(characters, ends):
             return None
         try:
-            table = self._connection().sql(self.query % (block.place.path if block.place else self._put(block.data))).to_arrow_table(1 << 15)
+            table = self._connection().sql(self.query % (block.place.path if block.place else self._put(block.data))).to_arrow_table(ROWS_AT_ONCE)
         except (OSError, duckdb.Error):  # also where files may not become so large
             return None
         return table.to_batches() if table.num_rows == len(ends) else None

@@ -118,25 +118,35 @@ def _past_scatter(history: History, part: slice, n_day: int) -> tuple[np.ndarray
 
 
 def _memory(scores: np.ndarray, n_day: int) -> np.ndarray:
-    """The standard deviation of long sums of scores (T, K; NaN where there is none), as a multiple of what it were if they were independent: (K,).
+    """The standard deviation of long sums of scores (T, K; NaN where there is none), as a multiple of what it were if they were independent: (K,)."""
+    return _memory_of_parts(scores, max(N_LAGS, n_day)) if n_day > 1 else np.full(scores.shape[1], _memory_of_days(scores))
 
-    Sums over n and over 2 n buckets tell it: twice the variance a bucket of the longer less that of the shorter counts what hangs together up to n buckets
-    apart in full (a flat-top kernel: Politis and Romano 1995), n being a day or N_LAGS. How much the buckets of a day have in common shows in large series
-    most: where there are several, what a series tells of that is drawn towards what all do, and these towards ASSUMED_MEMORY."""
-    n_lags, known = max(N_LAGS, n_day), np.isfinite(scores)
+
+def _memory_of_days(scores: np.ndarray) -> float:
+    """By the first autocorrelations of all series together."""
+    known, values, sums = np.isfinite(scores), np.nan_to_num(scores), 0.0
+    for lag in range(1, min(N_LAGS, len(scores) - 1) + 1):
+        n_pairs = (known[lag:] & known[:-lag]).sum()
+        sums += (values[lag:] * values[:-lag]).sum() / n_pairs if n_pairs else 0.0
+    return max(1.0, 1.0 + 2.0 * sums) ** 0.5
+
+
+def _memory_of_parts(scores: np.ndarray, n_lags: int) -> np.ndarray:
+    """By sums over n and over 2 n buckets, n being those of a day: twice the variance a bucket of the longer less that of the shorter counts what hangs together
+    up to n buckets apart in full (a flat-top kernel: Politis and Romano 1995). How much the buckets of a day have in common shows in large series most: what
+    a series tells of that is drawn towards what all do, and these towards ASSUMED_MEMORY."""
+    known = np.isfinite(scores)
     if len(scores) < 2 * n_lags:
-        return np.full(scores.shape[1], ASSUMED_MEMORY if n_day > 1 else 1.0)
+        return np.full(scores.shape[1], ASSUMED_MEMORY)
     sums, counts = (np.vstack([np.zeros(scores.shape[1]), np.cumsum(values, axis=0)]) for values in (np.nan_to_num(scores), known.astype(float)))
 
     def variance(length: int) -> tuple[np.ndarray, np.ndarray]:
         """Sums of squares of overlapping sums, and how many scores they are of."""
         return ((sums[length:] - sums[:-length]) ** 2).sum(axis=0), (counts[length:] - counts[:-length]).sum(axis=0)
 
-    (long, n_long), (short, n_short) = variance(2 * n_lags), variance(n_lags)
+    (long, n_long), (short, n_short), n_blocks = variance(2 * n_lags), variance(n_lags), known.sum(axis=0) / (2 * n_lags)
+    own = 2 * long / np.maximum(n_long, 1e-9) - short / np.maximum(n_short, 1e-9)
     of_all = 2 * long.sum() / max(n_long.sum(), 1e-9) - short.sum() / max(n_short.sum(), 1e-9)
-    if n_day == 1:
-        return np.full(scores.shape[1], max(1.0, of_all) ** 0.5)
-    own, n_blocks = 2 * long / np.maximum(n_long, 1e-9) - short / np.maximum(n_short, 1e-9), known.sum(axis=0) / (2 * n_lags)
     of_all = (n_blocks.sum() * of_all + ASSUMED_BLOCKS * ASSUMED_MEMORY**2) / (n_blocks.sum() + ASSUMED_BLOCKS)
     return np.sqrt(np.maximum(1.0, (n_blocks * own + LENT_BLOCKS * of_all) / (n_blocks + LENT_BLOCKS)))
 

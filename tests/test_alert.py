@@ -412,14 +412,20 @@ def test_two_runs_at_once_lose_nothing(state):
     assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + sum(map(len, parts))
 
 
+def start_handing_over(state, command: str, begun: Path) -> subprocess.Popen:
+    """A run with something to tell, once its command has made the file `begun`."""
+    process = start("alert", "--state", state, "--exec", command)
+    process.stdin.write(lines(make_days(40, 41, BURST)))
+    process.stdin.close()
+    process.stdin = None
+    while not begun.exists():
+        time.sleep(0.02)
+    return process
+
+
 def test_a_slow_command_holds_up_no_other_run(state, tmp_path):
     """What comes while lines are handed over is counted, in silence where it tells nothing; what it tells goes with them, or with the next run."""
-    slow = start("alert", "--state", state, "--exec", f"cat >> {tmp_path}/handed; touch {tmp_path}/begun; sleep 3")
-    slow.stdin.write(lines(make_days(40, 41, BURST)))
-    slow.stdin.close()
-    slow.stdin = None
-    while not (tmp_path / "begun").exists():
-        time.sleep(0.02)
+    slow = start_handing_over(state, f"cat >> {tmp_path}/handed; touch {tmp_path}/begun; sleep 3", tmp_path / "begun")
     before, more = rows(state, "SELECT sum(n) FROM counts WHERE series = 0")[0][0], make_days(41, 42, FLOOD)
     assert told(state, make_days(40, 41, CALM)[:5], "--exec", "false") == []  # nothing of its own to tell
     assert told(state, more, "--fail", "--wait", "0.1", code=4, err="alert: 1 alert") == []
@@ -430,12 +436,7 @@ def test_a_slow_command_holds_up_no_other_run(state, tmp_path):
 
 
 def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path):
-    process = start("alert", "--state", state, "--exec", f"sleep 600 & echo $! > {tmp_path}/child; touch {tmp_path}/begun; wait")
-    process.stdin.write(lines(make_days(40, 41, BURST)))
-    process.stdin.close()
-    process.stdin = None
-    while not (tmp_path / "begun").exists():
-        time.sleep(0.02)
+    process = start_handing_over(state, f"sleep 600 & echo $! > {tmp_path}/child; touch {tmp_path}/begun; wait", tmp_path / "begun")
     process.send_signal(signal.SIGTERM)
     assert end(process).code == 143
     child = int((tmp_path / "child").read_text())

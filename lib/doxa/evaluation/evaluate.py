@@ -18,9 +18,8 @@ from doxa.evaluation.slices import FEW, cut_slices
 from doxa.metrics.bootstrap import estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
-from doxa.records.quantity import left_out, quantity
 from doxa.metrics.score_figures import N_BINS, bin_of
-
+from doxa.records.quantity import left_out, quantity
 
 MOST_TOLD = 5  # slices in a note
 MOST_NEVER = 10  # labels in a note

@@ -24,8 +24,8 @@ def render_told(told: dict[str, Any], kind: str) -> str:
     return dump(told | {"text": sentence}) if kind == "jsonl" else sentence + "\n"
 
 
-def _alert(told: dict[str, Any]) -> str:
-    return ". ".join([f"ALERT {describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
+def _finding(told: dict[str, Any]) -> str:
+    return ". ".join([f"{told['kind'].upper()} {describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
 
 
 def describe_finding(told: dict[str, Any]) -> str:
@@ -79,10 +79,6 @@ def _cause(cause: dict[str, Any]) -> str:
     return f"source {cause['name']}: {part}, {cause['before']:.0%} before"
 
 
-def _worse(told: dict[str, Any]) -> str:
-    return ". ".join([f"WORSE {describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
-
-
 def _end(told: dict[str, Any]) -> str:
     """What is over, and what was or still is part of it."""
     what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
@@ -105,7 +101,7 @@ def _new_model(told: dict[str, Any]) -> str:
     return f"NEW MODEL from {moment(told['since'])} on: what is usual is learnt anew ({told['reason']})"
 
 
-_SENTENCES = {"alert": _alert, "worse": _worse, "eased": _end, "resolved": _end, "withdrawn": _end, "new_series": _new_series, "new_model": _new_model}
+_SENTENCES = {"alert": _finding, "worse": _finding, "eased": _end, "resolved": _end, "withdrawn": _end, "new_series": _new_series, "new_model": _new_model}
 
 
 def describe_series(told: dict[str, Any]) -> str:

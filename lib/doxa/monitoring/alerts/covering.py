@@ -24,7 +24,7 @@ def cover(found: list[Surprise], going: set[Surprise], told: set[Surprise], exce
         of_all, much = (ALL, measure), excess(measure)
         own = sorted((one for one in found if one[1] == measure and one != of_all), key=lambda one: -much[one[0]])
         near = own + sorted((one for one in going if one[1] == measure and one != of_all), key=lambda one: -much[one[0]])
-        if of_all in found and 0 < len(near) <= MOST_APART and much[[series for series, _ in near]].sum() >= EXPLAINED * much[ALL]:
+        if of_all in found and 0 < len(near) <= MOST_APART and hold_most([series for series, _ in near], much):
             covered[of_all] = near[0]
         elif of_all in found or of_all in told:
             alike = [one for one in own if is_alike(one)]
@@ -36,6 +36,11 @@ def cover(found: list[Surprise], going: set[Surprise], told: set[Surprise], exce
         if share in found and volume not in covered:
             covered[volume] = share
     return covered
+
+
+def hold_most(series: list[int], excess: np.ndarray) -> bool:
+    """Whether these hold most of what is too much in all texts; `excess` (K,)."""
+    return bool(excess[series].sum() >= EXPLAINED * excess[ALL])
 
 
 def root_of(surprise: Surprise, covered: dict[Surprise, Surprise]) -> Surprise:

@@ -57,8 +57,7 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
              share_tail(history.watched[index], history.judged[index], share.mean, share.scatter))
     freedom = np.stack([volume.freedom, share.freedom], axis=1)
     spread, memory = _past_scatter(history, part, settings.n_day)
-    score = ndtri(np.clip(np.stack([tail.p for tail in tails], axis=1), 1e-300, 1 - 1e-16))
-    p = stdtr(freedom, score / spread)  # Student's distribution, for the scatter is estimated
+    p = _allow_for_scatter(np.stack([tail.p for tail in tails], axis=1), freedom, spread)
     is_ready = _ready(history, part, usual)
     z = np.where(is_ready, np.stack([tail.z for tail in tails], axis=1), np.nan)
     n_tests = (1 + len(settings.paces)) * max(1, int(is_ready.sum()))  # a spike and the drifts, for each measure of each series
@@ -75,10 +74,10 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
         history.z[index], history.mean[index] = z, np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
     means = np.stack([volume.mean * due, share.mean], axis=1)
-    is_beyond = np.zeros(p.shape, bool)
-    for at in map(tuple, np.argwhere(is_ready & is_quiet & (p < chance * gain))):
+    is_rare, is_beyond = is_ready & (p < chance * gain), np.zeros(p.shape, bool)
+    for at in map(tuple, np.argwhere(is_rare & is_quiet)):
         is_beyond[at] = _chance_beyond(history, index, at, means[at], scatters[at], levels[at], freedom[at], spread[at[1]]) < chance * gain
-    return Verdict(z, p, drift_p, drift_since, is_ready & ~is_quiet & (p < chance * gain), is_drift, is_beyond, means, scatters, n_tests, gain)
+    return Verdict(z, p, drift_p, drift_since, is_rare & ~is_quiet, is_drift, is_beyond, means, scatters, n_tests, gain)
 
 
 def _chance_beyond(history: History, index: int, at: tuple[int, int], mean: float, scatter: float, level: float, freedom: float, spread: float) -> float:
@@ -87,7 +86,12 @@ def _chance_beyond(history: History, index: int, at: tuple[int, int], mean: floa
     seen, base = (values[index, series : series + 1] for values in history.of(measure))
     if level_of(measure, seen, base, np.array([mean])) < WORSE * level:
         return 1.0
-    return float(stdtr(freedom, ndtri(np.clip(chance_at(measure, seen, base, raise_mean(measure, np.array([mean]), level), np.array([scatter])), 1e-300, 1 - 1e-16)) / spread)[0])
+    return float(_allow_for_scatter(chance_at(measure, seen, base, raise_mean(measure, np.array([mean]), level), np.array([scatter])), freedom, spread)[0])
+
+
+def _allow_for_scatter(p: np.ndarray, freedom: np.ndarray | float, spread: np.ndarray | float) -> np.ndarray:
+    """Chances where the scatter is estimated (by Student's distribution), and past scores scatter more than they should."""
+    return stdtr(freedom, ndtri(np.clip(p, 1e-300, 1 - 1e-16)) / spread)
 
 
 def _ready(history: History, part: slice, usual: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from doxa.monitoring.alerts.covering import EXPLAINED, MOST_APART, Surprise, cover, root_of
+from doxa.monitoring.alerts.covering import MOST_APART, Surprise, cover, hold_most, root_of
 from doxa.monitoring.alerts.describing import describe
 from doxa.monitoring.alerts.detect import WORSE, Verdict
 from doxa.monitoring.alerts.ending import ENOUGH_RELIEF, log_ratio, relief
@@ -112,7 +112,7 @@ class Events:
                 left |= {episode.event}
                 changes |= {"event": lines[first_of[one]].id, "alert": _dump(self._say(lines[one])) if one in lines else None}
             self.episodes[at] = change_episode(self.store, episode, **changes)
-        self._tell_ends(left - {None}, set())
+        self._tell_ends(left, set())
 
     def _grown(self, index: int, verdict: Verdict, is_over: bool) -> dict[Surprise, tuple[int, Stretch]]:
         """Episodes (by their places) that are far beyond their level: by one bucket; or by all of theirs, where nobody knows their own."""
@@ -131,8 +131,7 @@ class Events:
         series, measure = one
         if series != ALL:
             return (ALL, measure) in own and levels[one] < APART * levels[ALL, measure]
-        excess = grown[one][1].excess(measure)
-        return excess[[other for other, of in grown if of == measure and other != ALL]].sum() >= EXPLAINED * excess[ALL]
+        return hold_most([other for other, of in grown if of == measure and other != ALL], grown[one][1].excess(measure))
 
     def _describe_grown(self, one: Surprise, stretch: Stretch, verdict: Verdict, covered: list[Surprise]) -> Told:
         detector, p = ("spike", float(verdict.p[one])) if verdict.is_beyond[one] else ("drift", stretch.chance(*one))
@@ -158,7 +157,8 @@ class Events:
                 self.store.database.execute(f"UPDATE series SET {MEASURES[episode.measure]}_from = ? WHERE id = ?", (episode.since, episode.series))
                 ended |= {self._end(at, NEW_LEVEL, int(history.edges[index + 1]))}
         # Most parts of an event are over soon after its own: that these go on is told once more time has gone by.
-        self._tell_ends({episode.event for episode in ended} - {None}, {episode for episode in self.episodes if episode.status == RESOLVED and self._n_since(episode, index) == self._patience(episode)})
+        eased = {episode for episode in self.episodes if episode.status == RESOLVED and self._n_since(episode, index) == self._patience(episode)}
+        self._tell_ends({episode.event for episode in ended}, eased)
 
     def _n_since(self, episode: Episode, index: int) -> int:
         return index + 1 - int(np.searchsorted(self.starts, episode.ended))
@@ -180,15 +180,16 @@ class Events:
             if np.isfinite(mean[0]) and chance_at(episode.measure, seen, base, mean, scatter)[0] >= EXPLAINED_P:
                 history.is_usual[index, *episode.surprise] = True
                 ended |= {self._end(at, WITHDRAWN, episode.bucket)}
-        self._tell_ends({episode.event for episode in ended} - {None}, ended)
+        self._tell_ends({episode.event for episode in ended}, ended)
 
     def _end(self, at: int, status: str, ended_s: int) -> Episode:
         self.episodes[at] = change_episode(self.store, self.episodes[at], status=status, ended=ended_s)
         return self.episodes[at]
 
-    def _tell_ends(self, events: set[str], eased: set[Episode]) -> None:
-        """Tell which of some events are over, all of them; and of `eased` which had a line and are over while other parts of their event go on."""
-        for event in sorted(events | {episode.event for episode in eased if episode.event}):
+    def _tell_ends(self, events: set[str | None], eased: set[Episode]) -> None:
+        """Tell which of some events are over, all of them; and of `eased` which had a line and are over while other parts of their event go on. What is no
+        event (None) was not told."""
+        for event in sorted((events | {episode.event for episode in eased}) - {None}):
             members = [episode for episode in self.episodes if episode.event == event]
             own = next((episode for episode in members if episode.alert), None)
             going = [episode.surprise for episode in members if episode.is_open]

@@ -49,7 +49,7 @@ class History:
 
     def of(self, measure: int) -> tuple[np.ndarray, np.ndarray]:
         """What is counted of a measure, and out of how many texts where that is a share, else out of one; both (T, K)."""
-        return (self.watched, self.judged) if measure == SHARE else (self.n, np.ones_like(self.n))
+        return (self.watched, self.judged) if measure == SHARE else (self.n, np.broadcast_to(1, self.n.shape))
 
     def leave_out_outages(self) -> None:
         """Buckets in which a busy stream brought nothing at all tell nothing."""

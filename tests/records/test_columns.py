@@ -167,6 +167,20 @@ def test_texts_are_left_alone_where_none_are_asked_for(tmp_path):
     assert rows == [row | {"text": None} for row in read(path)[:-1]]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "arrow", "parquet"])
+@pytest.mark.parametrize("where", [(), ("topic.score",)])
+def test_scores_of_labels_are_left_alone_where_none_are_asked_for(tmp_path, form, where):
+    source, target = tmp_path / "lines.jsonl", tmp_path / f"rows.{form}"
+    other = b'{"text": "two heads", "prediction": {"topic": {"label": "l9", "score": 0.5}, "mood": {"label": "glad", "score": 0.25}, "rating": {"score": 7}}}'
+    source.write_bytes(b"\n".join([other, *PLAIN, other, b"garbage", b'{"prediction": {"topic": {"score": 0.5}}}']) + b"\n")
+    with open_writer(str(target), None, {}) as writer:
+        writer.write([Outcome(record) for record in read_records(Source((str(source),)))])
+    rows = [row for table in read_columns(Source((str(target),)), Wanted(with_scores=False, where=where)) for row in table.to_pylist()]
+    unread = {"score:mood"} if where else {"score:mood", "score:topic"}
+    assert rows == [{name: value for name, value in row.items() if name not in unread} for row in read(target, None, where)[:-1]]
+    assert rows[0]["score:rating"] == 7 and rows[0]["label:mood"] == "glad"
+
+
 @pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])
 def test_every_format_gives_the_same_columns(tmp_path, form):
     source, target = tmp_path / "lines.jsonl", tmp_path / f"lines.{form}"

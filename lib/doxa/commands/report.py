@@ -89,7 +89,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
 
         names = tuple(dict.fromkeys([*names, *(f"field:{name}" for name in TOLD_FIELDS)]))
     wanted = Wanted(by, time_field, text_field if examples or promise else None, id_field, names, watch,
-                    with_model=bool(promise or model), kinds=kinds_by_mark(), as_stored=True)
+                    with_model=bool(promise or model), with_scores=bool(examples or promise), kinds=kinds_by_mark(), as_stored=True)
     known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
     keep_memory()
     with terminal.progress("records") as progress, open_replay(settings, promise) if promise else nullcontext() as replay:

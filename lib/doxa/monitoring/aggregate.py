@@ -12,15 +12,16 @@ from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.conclude import conclude
 from doxa.monitoring.counts import ALL, TimeCounts
 from doxa.monitoring.figures import Figures
-from doxa.monitoring.hashes import HashCounts
+from doxa.monitoring.hashes import HashCounts, hash_column, text_hasher
 from doxa.monitoring.latest import LatestTime
 from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, text_keys, watched_columns
+from doxa.monitoring.repeats import IdRepeats
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.monitoring.tallies import TALLIES
 from doxa.monitoring.times import to_microseconds
 from doxa.records.columns import ColumnReader
 from doxa.records.conditions import good_rows, select
-from doxa.records.database import connect, hash_of
+from doxa.records.database import connect
 from doxa.records.groups import GroupNames
 from doxa.records.names import Named
 from doxa.records.prefetch import gather
@@ -74,8 +75,9 @@ class Counter:
         self.database = connect()
         minutes = math.gcd(SLICE_MINUTES, settings.every.n) if settings.every and settings.every.unit == "m" else SLICE_MINUTES
         self.counts = TimeCounts(self.database, minutes * MINUTE_US)
-        self.names, self.candidates = GroupNames(0), Candidates()
-        self.ids, self.texts = HashCounts(), HashCounts()
+        self.names = GroupNames(0)
+        self.hash_texts = text_hasher(self.database)
+        self.ids, self.texts, self.candidates = IdRepeats(self.hash_texts), HashCounts(), Candidates(self.hash_texts)
         self.n_records = self.n_counted = self.n_outside = self.n_unmet = 0
         self.n_met = [0] * len(settings.conditions)
         self.errors: dict[str, int] = {}
@@ -134,42 +136,18 @@ class Counter:
         for tally in self.tallies:
             tally.add(table)
         self._span(us)
-        ids, texts = self._add_hashes(table, "id", self.ids), self._add_hashes(table, "text", None if by else self.texts)
-        labels, is_judged, is_watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
-        portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, is_judged, is_watched, scores, us,
-                          texts, ids, table.column("text").is_valid().to_numpy())
+        self.ids.add(table.column("id"), lambda: hash_column(table, "id", self.hash_texts))
+        labels, said, watched, scores = watched_columns(table, self.watch, heads.get(self.watch.head) if self.watch else None)
+        portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, said, watched, scores, us,
+                          hash_column(table, "text", self.hash_texts), table.column("text").is_valid().to_numpy())
         if by:
             if any(pa.types.is_list(table.schema.field(name).type) for name in by):  # groups overlap: their sum is not the total
                 self.counts.add(portion, ALL)
             portion = regroup(portion, by, self.names)
-            self.texts.add(text_keys(portion.hashes, portion.codes)[portion.has_text])
         self.counts.add(portion)
         if self.settings.n_examples:
+            self.texts.add(text_keys(portion.hashes, portion.codes)[portion.has_text])
             self.candidates.add(portion)
-
-    def _add_hashes(self, table: pa.Table, name: str, counts: HashCounts | None) -> np.ndarray:
-        """Return the hashes of the texts of a column, any for null, and count them if asked to."""
-        column, known = table.column(name), f"hash:{name}"
-        if column.null_count == len(column):
-            return np.zeros(len(column), np.uint64)
-        if not is_encoded(column.type):
-            hashes = table.column(known).to_numpy() if known in table.schema.names else self._hash(column)
-            if counts is not None:
-                counts.add(hashes[column.is_valid().to_numpy()] if column.null_count else hashes)
-            return hashes
-        encoded = encode(column)
-        hashes = self._hash(encoded.dictionary)
-        if counts is not None:
-            n_each = np.bincount(encoded.indices.drop_null(), minlength=len(hashes))
-            counts.add(hashes[n_each > 0], n_each[n_each > 0])
-        return np.append(hashes, np.uint64(0))[pc.fill_null(encoded.indices, len(hashes)).to_numpy()]
-
-    def _hash(self, texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
-        """Those of texts, also where they are kept as whole numbers."""
-        self.database.register("hashed", pa.table({"text": texts}))
-        hashes = self.database.sql(f"SELECT {hash_of('text')} AS hash FROM hashed").to_arrow_table().column("hash").to_numpy()
-        self.database.unregister("hashed")
-        return hashes
 
     def _span(self, us: np.ndarray) -> None:
         timed = us[us != NO_TIME] if us.min() == NO_TIME else us  # mostly all have a time

@@ -1,5 +1,7 @@
 """A bounded pool of texts per group from which the examples are chosen at the end."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +13,7 @@ KEPT = 100  # different texts per group, by score of the watched label and again
 MOST_POOLED = 60_000
 TEXT_CHARACTERS = 2_000
 LARGE_GROUP = 4 * KEPT
-_KEYS = {"codes": np.int32, "is_watched": bool, "scores": float, "us": np.int64, "hashes": np.uint64, "ids": np.uint64}
+_KEYS = {"codes": np.int32, "is_watched": bool, "scores": float, "us": np.int64, "hashes": np.uint64}
 
 
 class Candidates:
@@ -22,7 +24,8 @@ class Candidates:
     late may show fewer examples. Texts are cut at 2,000 characters.
     """
 
-    def __init__(self):
+    def __init__(self, hash_texts: Callable[[pa.Array | pa.ChunkedArray], np.ndarray]):
+        self._hash_texts = hash_texts
         self.keys = {name: np.empty(0, kind) for name, kind in _KEYS.items()}
         self.texts: pa.Table | None = None
         self.dropped: set[int] = set()
@@ -38,7 +41,8 @@ class Candidates:
         texts = _take(portion.table.select(["time", "id", "text"]), portion.rows[picked])
         texts = pa.table([*(tell(texts.column(name)) for name in ("time", "id")), pc.utf8_slice_codeunits(tell(texts.column("text")), 0, TEXT_CHARACTERS)],
                          ["time", "id", "text"])
-        texts = texts.append_column("label", portion.labels.take(pa.array(picked)).dictionary_decode())
+        said = portion.said[picked]
+        texts = texts.append_column("label", portion.labels.take(pa.array(said - 2, mask=said < 2)))
         self._added.append(({name: values[picked] for name, values in keys.items()}, texts))
         self._n_added += len(picked)
         if self._n_added > 2_000:
@@ -63,8 +67,9 @@ class Candidates:
         self.keys = {name: np.concatenate([self.keys[name], *(keys[name] for keys, _ in self._added)]) for name in _KEYS}
         tables = [table for _, table in self._added]
         texts = pa.concat_tables([self.texts, *tables] if self.texts is not None else tables)
-        best = _first_per_group(self.keys, np.flatnonzero(self.keys["is_watched"]), ("us", "scores"))
-        newest = _first_per_group(self.keys, np.arange(texts.num_rows), ("us",))
+        ids = self._hash_texts(texts.column("id"))  # which of two that are else alike is kept depends on them alone
+        best = _first_per_group(self.keys, ids, np.flatnonzero(self.keys["is_watched"]), ("us", "scores"))
+        newest = _first_per_group(self.keys, ids, np.arange(texts.num_rows), ("us",))
         self._raise_bar(best, newest)
         kept = np.union1d(best, newest)
         if len(kept) > MOST_POOLED:
@@ -135,9 +140,9 @@ def _top(keys: dict[str, np.ndarray], rows: np.ndarray, first: str, second: str)
     return chosen if len(np.unique(keys["hashes"][chosen])) >= KEPT else rows
 
 
-def _first_per_group(keys: dict[str, np.ndarray], rows: np.ndarray, by: tuple[str, ...]) -> np.ndarray:
+def _first_per_group(keys: dict[str, np.ndarray], ids: np.ndarray, rows: np.ndarray, by: tuple[str, ...]) -> np.ndarray:
     """Rows of the KEPT different texts of every group that lead by the keys, the most important last, ordered by group."""
-    order = rows[np.lexsort((keys["ids"][rows], keys["hashes"][rows], *(-keys[name][rows] for name in by), keys["codes"][rows]))]
+    order = rows[np.lexsort((ids[rows], keys["hashes"][rows], *(-keys[name][rows] for name in by), keys["codes"][rows]))]
     pairs = np.lexsort((np.arange(len(order)), keys["hashes"][order], keys["codes"][order]))
     codes, hashes = keys["codes"][order][pairs], keys["hashes"][order][pairs]
     is_first = np.append(True, (np.diff(codes) != 0) | (hashes[1:] != hashes[:-1])) if len(pairs) else np.empty(0, bool)

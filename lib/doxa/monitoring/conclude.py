@@ -29,7 +29,7 @@ def conclude(counter, reader) -> Figures:
     total, groups = _groups(counter, edges, last, watch is not None, names, notes)
     return Figures(
         title=settings.title, n_records=counter.n_records, errors=dict(sorted(counter.errors.items(), key=lambda item: (-item[1], item[0]))),
-        n_untimed=problems, n_duplicate_ids=counter.ids.n_repeats, first=first.astimezone(settings.zone) if first else None,
+        n_untimed=problems, n_duplicate_ids=counter.ids.n, first=first.astimezone(settings.zone) if first else None,
         last=last.astimezone(settings.zone) if last else None, heads=heads, by=", ".join(names) or None, watch=str(watch) if watch else None,
         every=str(every) if every else None, time_zone=settings.zone.key, groups=groups, notes=notes, version=__version__,
         n_outside=counter.n_outside, since=settings.since, until=settings.until, total=total, last_length=str(settings.last) if settings.last else None,

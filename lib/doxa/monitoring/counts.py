@@ -30,14 +30,13 @@ class TimeCounts:
     def add(self, portion: Portion, code: int | None = None) -> None:
         """Count every membership of a portion, under its group or all under `code`."""
         self.is_overlapping |= code == ALL
-        slices, labels = portion.us // self.slice_us, portion.labels
-        first = slices.min(initial=0, where=portion.us != NO_TIME)
-        columns = [pc.fill_null(labels.indices, -1).to_numpy() + 1, portion.is_judged, portion.is_watched, np.maximum(slices - first + 1, 0)]
-        counts, (label, is_judged, is_watched, slices, *codes) = count_rows(columns + ([portion.codes] if code is None else []))
+        slices, first = _slices(portion.us, self.slice_us)
+        counts, (said, slices, *codes) = count_rows([portion.said, slices] + ([portion.codes] if code is None else []))
+        said, slices = said.astype(np.int32), slices.astype(np.int64)
         self._waiting.append(pa.table({
-            "grp": np.full(len(counts), code, np.int32) if code is not None else codes[0].astype(np.int32),
-            "label": pa.DictionaryArray.from_arrays(pa.array(label - 1, pa.int32(), mask=label == 0), labels.dictionary),
-            "is_judged": is_judged.astype(bool), "is_watched": is_watched.astype(bool), "slice": pa.array(slices + first - 1, mask=slices == 0), "n": counts}))
+            "grp": codes[0].astype(np.int32) if code is None else np.full(len(counts), code, np.int32),
+            "label": pa.DictionaryArray.from_arrays(pa.array(said - 2, mask=said < 2), portion.labels),
+            "is_judged": said > 0, "is_watched": said == portion.watched, "slice": pa.array(slices + first - 1, mask=slices == 0), "n": counts}))
         self._n_waiting += len(counts)
         if self._n_waiting >= self._most_waiting:
             self._add_up()
@@ -141,6 +140,17 @@ class FoldedCounts:
         return place, (place >= 0) & (place < self.n_buckets)
 
 
+def _slices(us: np.ndarray, slice_us: int) -> tuple[np.ndarray, int]:
+    """The slices of times, counted from 1 on for the returned first one; 0 without a time."""
+    first_us, slices = int(us.min()), us // slice_us
+    if first_us != NO_TIME:
+        slices -= first_us // slice_us - 1
+        return slices, first_us // slice_us
+    timed = us != NO_TIME
+    first = int(us.min(initial=us.max(), where=timed)) // slice_us
+    return np.where(timed, slices - first + 1, 0), first
+
+
 def count_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return how often every different row of columns of whole numbers from 0 on comes, and the columns of these rows."""
     sizes = [int(column.max(initial=0)) + 1 for column in columns]
@@ -148,8 +158,8 @@ def count_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]
     if n_keys > np.iinfo(np.int64).max:
         rows, counts = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
         return counts, list(rows.T)
-    keys = np.zeros(len(columns[0]), np.int64)
-    for column, size in zip(columns, sizes):
+    keys = columns[0].astype(np.int64)
+    for column, size in zip(columns[1:], sizes[1:]):
         keys *= size
         keys += column
     if n_keys <= 4 * len(keys):

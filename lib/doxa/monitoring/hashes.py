@@ -1,9 +1,42 @@
-"""How often a text or an id was seen, in bounded memory."""
+"""How often a text was seen, in bounded memory."""
 
+from collections.abc import Callable
+
+import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from doxa.records.database import hash_of
+from doxa.records.stored import encode, is_encoded
 
 MOST_DISTINCT = 2_000_000
 N_PENDING = 2_000_000
+
+
+def text_hasher(database: duckdb.DuckDBPyConnection) -> Callable[[pa.Array | pa.ChunkedArray], np.ndarray]:
+    """What gives the 64-bit hashes (uint64) of texts, also where they are kept as whole numbers."""
+
+    def hash_texts(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        database.register("hashed", pa.table({"text": texts}))
+        hashes = database.sql(f"SELECT {hash_of('text')} AS hash FROM hashed").to_arrow_table().column("hash").to_numpy()
+        database.unregister("hashed")
+        return hashes
+
+    return hash_texts
+
+
+def hash_column(table: pa.Table, name: str, hash_texts: Callable[[pa.Array | pa.ChunkedArray], np.ndarray]) -> np.ndarray:
+    """The hashes of the texts of a column, any for null; those that parsing gave are taken."""
+    column, known = table.column(name), f"hash:{name}"
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.uint64)
+    if known in table.schema.names:
+        return table.column(known).to_numpy()
+    if not is_encoded(column.type):
+        return hash_texts(column)
+    encoded = encode(column)
+    return np.append(hash_texts(encoded.dictionary), np.uint64(0))[pc.fill_null(encoded.indices, len(encoded.dictionary)).to_numpy()]
 
 
 class HashCounts:
@@ -15,24 +48,14 @@ class HashCounts:
         self.counts = np.empty(0, np.int64)
         self.is_lossy = False
         self._pending: list[np.ndarray] = []
-        self._n_pending = self._n_repeats = 0
+        self._n_pending = 0
 
-    def add(self, hashes: np.ndarray, counts: np.ndarray | None = None) -> None:
-        """Count hashes, each once or as often as `counts` tells (at least 1)."""
-        if counts is not None:
-            fresh, place = np.unique(hashes, return_inverse=True)
-            self._merge(fresh, np.bincount(place, counts, len(fresh)).astype(np.int64))
-            return
+    def add(self, hashes: np.ndarray) -> None:
+        """Count hashes."""
         self._pending.append(hashes)
         self._n_pending += len(hashes)
         if self._n_pending >= N_PENDING:
             self._settle()
-
-    @property
-    def n_repeats(self) -> int:
-        """How many hashes had been seen before."""
-        self._settle()
-        return self._n_repeats
 
     def count(self, hashes: np.ndarray) -> np.ndarray:
         """How often each was seen, at least 1."""
@@ -49,16 +72,14 @@ class HashCounts:
 
     def _merge(self, fresh: np.ndarray, counts: np.ndarray) -> None:
         """Count different hashes, ascending."""
-        self._n_repeats += int(counts.sum())
         if len(self.values):
             places = np.searchsorted(self.values, fresh)
             is_known = self.values[np.minimum(places, len(self.values) - 1)] == fresh
             self.counts[places[is_known]] += counts[is_known]
-            self._n_repeats -= int((~is_known).sum())
-            self.values = np.insert(self.values, places[~is_known], fresh[~is_known])
-            self.counts = np.insert(self.counts, places[~is_known], counts[~is_known])
+            if not is_known.all():
+                self.values = np.insert(self.values, places[~is_known], fresh[~is_known])
+                self.counts = np.insert(self.counts, places[~is_known], counts[~is_known])
         else:
-            self._n_repeats -= len(fresh)
             self.values, self.counts = fresh, counts
         if len(self.values) > MOST_DISTINCT:
             self._forget()

@@ -26,21 +26,29 @@ def read_times(table: pa.Table, assumed_zone: ZoneInfo | None) -> tuple[np.ndarr
 class Portion:
     """Aligned columns of N memberships: record `rows[i]` of the table belongs to the group `codes[i]`.
 
-    `labels` holds the watched head's label, dictionary-encoded (null for other labels of a head of many), `is_judged` whether the record
-    has that head, `scores` the label's score (-1 without one), `us` microseconds or NO_TIME, `hashes` and `ids` hashes of text and id.
+    `said` (int32) is what the watched head says: 0 where the record lacks it, 1 where it gives none of `labels`, from 2 on a place in these;
+    `watched` stands for the watched label, or for nothing that is said. `scores` are the label's (-1 without one), `us` microseconds or NO_TIME,
+    `hashes` those of texts, or what else two records share that are one.
     """
 
     table: pa.Table
     rows: np.ndarray
     codes: np.ndarray
-    labels: pa.DictionaryArray
-    is_judged: np.ndarray
-    is_watched: np.ndarray
+    labels: pa.Array
+    said: np.ndarray
+    watched: int
     scores: np.ndarray
     us: np.ndarray
     hashes: np.ndarray
-    ids: np.ndarray
     has_text: np.ndarray
+
+    @property
+    def is_judged(self) -> np.ndarray:
+        return self.said > 0
+
+    @property
+    def is_watched(self) -> np.ndarray:
+        return self.said == self.watched
 
 
 def text_keys(hashes: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -58,25 +66,28 @@ def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:
     if rows is None:
         return replace(portion, codes=codes)
     rows, codes = np.unique(np.stack([rows, codes]), axis=1)
-    aligned = {name: getattr(portion, name)[rows] for name in ("is_judged", "is_watched", "scores", "us", "hashes", "ids", "has_text")}
-    return Portion(portion.table, rows, codes.astype(np.int32), portion.labels.take(pa.array(rows)), **aligned)
+    aligned = {name: getattr(portion, name)[rows] for name in ("said", "scores", "us", "hashes", "has_text")}
+    return replace(portion, rows=rows, codes=codes.astype(np.int32), **aligned)
 
 
-def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (labels, is_judged, is_watched, scores) of the watched head, a row a record."""
-    n = table.num_rows
+def watched_columns(table: pa.Table, watch: Watch | None, kind: str | None) -> tuple[pa.Array, np.ndarray, int, np.ndarray]:
+    """Return (labels, said, watched, scores) of the watched head as in Portion, a row a record."""
+    n, nothing = table.num_rows, -1
     if watch is None:
-        return pa.nulls(n, pa.string()).dictionary_encode(), np.zeros(n, bool), np.zeros(n, bool), np.full(n, -1.0)
+        return pa.array([], pa.string()), np.zeros(n, np.int32), nothing, np.full(n, -1.0)
     column, label = table.column(f"{kind}:{watch.head}"), pa.scalar(watch.label, pa.string())
     if kind == "label":
         labels = encode(column)
-        places = pc.fill_null(labels.indices, -1).to_numpy()
-        watched = labels.dictionary.index(label).as_py()  # -1 where no record has it
-        scores = pc.fill_null(table.column(f"score:{watch.head}"), -1.0).to_numpy()
-        return labels, places >= 0, (places == watched) & (places >= 0), np.nan_to_num(scores, nan=-1.0)
+        place = labels.dictionary.index(label).as_py()
+        return labels.dictionary, pc.fill_null(labels.indices, -2).to_numpy() + np.int32(2), nothing if place < 0 else place + 2, _scores(table, watch.head)
     column = column.combine_chunks()
-    is_judged = column.is_valid().to_numpy(zero_copy_only=False)
+    said = column.is_valid().to_numpy(zero_copy_only=False).astype(np.int32)
     hits = pc.list_parent_indices(column).filter(pc.equal(pc.list_flatten(column), label))
-    is_watched = np.zeros(n, bool)
-    is_watched[hits.to_numpy(zero_copy_only=False)] = True
-    return pa.array(np.where(is_watched, watch.label, None), pa.string()).dictionary_encode(), is_judged, is_watched, np.full(n, -1.0)
+    said[hits.to_numpy(zero_copy_only=False)] = 2
+    return pa.array([watch.label], pa.string()), said, 2, np.full(n, -1.0)
+
+
+def _scores(table: pa.Table, head: str) -> np.ndarray:
+    if f"score:{head}" not in table.schema.names:
+        return np.full(table.num_rows, -1.0)
+    return np.nan_to_num(pc.fill_null(table.column(f"score:{head}"), -1.0).to_numpy(), nan=-1.0)

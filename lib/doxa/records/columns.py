@@ -133,10 +133,18 @@ class ColumnReader:
         if kind == "csv":
             yield from tables.read_csv(stream)
         elif kind == "parquet":
-            names = self.wanted.fields()
-            yield from tables.read_parquet(stream, None if names is None else names | {tables.OVERFLOW}, self.wanted.as_stored)
+            yield from tables.read_parquet(stream, self._choose_leaves if self.wanted.fields() is not None else None, self.wanted.as_stored)
         else:
             yield from tables.joined(tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream))
+
+    def _choose_leaves(self, columns: pa.Schema, may_overflow: bool) -> list[str]:
+        """What is read of a Parquet file with these columns; where fields may stand in its overflow column, all of what is wanted."""
+        if may_overflow:
+            names = self.wanted.fields() | {tables.OVERFLOW}
+            return [name for name in columns.names if name in names]
+        if not self.schema.is_settled:
+            self.schema.settle_by(columns)
+        return self.schema.leaves(columns)
 
     def _read_csv(self, batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
         marked = marked_heads(batch.schema.names, self.wanted.kinds)
@@ -154,7 +162,7 @@ class ColumnReader:
         if tables.overflow_holds(batch, self.wanted.fields()):
             records = [Record(name, record.number, None, record.fields.to_dict()) for record in tables.batch_records(batch, name, 1)]
         if not self.schema.is_settled:
-            self.schema.settle(records) if records else self.schema.settle_by(batch)
+            self.schema.settle(records) if records else self.schema.settle_by(batch.schema)
         if records is None and self.schema.has_entries:
             records = list(tables.batch_records(batch, name, 1))
         if records is None:

@@ -20,22 +20,28 @@ class HeadColumns:
     """The columns of a head: label:H and score:H of a head of one label, labels:H of one of many, score:H of a number.
 
     With `labels`, also scores:H, a list with the score of each label in their order, null where an entry has not a number for
-    every one, and of a head of one label ruled:H, whether a rule decided (`by`). `with_model` adds model:H, what predict --stamp says of the model."""
+    every one, and of a head of one label ruled:H, whether a rule decided (`by`). `with_model` adds model:H, what predict --stamp says of the model;
+    without `with_score` there is no score of a label."""
 
     name: str
     kind: str
     labels: list[str] = field(default_factory=list)
     with_model: bool = False
+    with_score: bool = True
 
     def fields(self) -> list[tuple[str, pa.DataType]]:
         found = [(f"{self.kind}:{self.name}", _FLAT_TYPES[self.kind])] if self.kind != "number" else []
-        if self.kind != "labels":
+        if self.kind == "number" or self._is_scored:
             found.append((f"score:{self.name}", pa.float64()))
         if self.labels:
             found.append((f"scores:{self.name}", pa.list_(pa.float64(), len(self.labels))))
         if self._is_ruled:
             found.append((f"ruled:{self.name}", pa.bool_()))
         return found + ([(f"model:{self.name}", pa.string())] if self.with_model else [])
+
+    @property
+    def _is_scored(self) -> bool:
+        return self.with_score and self.kind == "label"
 
     @property
     def _is_ruled(self) -> bool:
@@ -48,8 +54,8 @@ class HeadColumns:
 
     def entry_type(self) -> pa.DataType:
         """The struct that a JSON parser reads an entry as."""
-        members = {"label": [("label", pa.string()), ("score", pa.float64())], "labels": [("labels", pa.list_(pa.string()))],
-                   "number": [("score", pa.float64())]}[self.kind]
+        members = {"label": [("label", pa.string())], "labels": [("labels", pa.list_(pa.string()))], "number": [("score", pa.float64())]}[self.kind]
+        members = members + ([("score", pa.float64())] if self._is_scored else [])
         members = members + ([("scores", pa.struct([(label, pa.float64()) for label in self.labels]))] if self.labels else [])
         members = members + ([("by", pa.string())] if self._is_ruled else [])
         return pa.struct(members + ([("model", pa.string())] if self.with_model else []))
@@ -59,7 +65,7 @@ class HeadColumns:
         row: dict[str, Any] = {}
         if self.kind != "number":
             row[f"{self.kind}:{self.name}"] = as_text(entry.get(self.kind)) if self.kind == "label" else _as_texts(entry.get(self.kind))
-        if self.kind == "number" or row.get(f"label:{self.name}") is not None:
+        if self.kind == "number" or self._is_scored and row[self.main] is not None:
             row[f"score:{self.name}"] = _as_number(entry.get("score"))
         if self.labels:
             scores = entry.get("scores")
@@ -76,9 +82,10 @@ class HeadColumns:
         columns: dict[str, pa.Array] = {}
         if self.kind != "number":
             columns[self.main] = member(entry, self.kind, _FLAT_TYPES[self.kind], n, is_stored)
-        if self.kind == "label":  # a score without its label says nothing
-            columns[f"score:{self.name}"] = pc.if_else(pc.is_valid(columns[self.main]), member(entry, "score", pa.float64(), n),
-                                                      pa.scalar(None, pa.float64()))
+        if self._is_scored:
+            score = member(entry, "score", pa.float64(), n)
+            is_said = columns[self.main].null_count == 0  # a score without its label says nothing
+            columns[f"score:{self.name}"] = score if is_said else pc.if_else(pc.is_valid(columns[self.main]), score, pa.scalar(None, pa.float64()))
         if self.kind == "number":
             columns[self.main] = member(entry, "score", pa.float64(), n)
         if self.labels:

@@ -24,7 +24,7 @@ class Wanted:
     them; no `by` takes a head `topic`. `watch` is HEAD=LABEL or None: that head is read even where only later records have it. Without `text_field` the
     column `text` is null. `gold` asks for what judges predictions, and
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
-    `with_model`, and `gold`, ask for what predict --stamp says of the model. `kinds` are the kinds of heads beside label, labels and
+    `with_model`, and `gold`, ask for what predict --stamp says of the model; without `with_scores` those of heads of one label are read only where `where` names them or `gold` is asked for. `kinds` are the kinds of heads beside label, labels and
     number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
     beside the gold label. `as_stored` leaves columns of texts in the type they are stored in, where that is a dictionary, for ids also whole numbers, and for
     times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way. `is_known` says that the names were understood before: those
@@ -38,6 +38,7 @@ class Wanted:
     watch: str | None = None
     gold: Mapping[str, str] | None = None
     with_model: bool = False
+    with_scores: bool = True
     kinds: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
     as_stored: bool = False
@@ -119,21 +120,30 @@ class FlatSchema:
             self.heads[self.assumed] = "label"
         self._choose({name for record in records for name in record.fields})
 
-    def settle_by(self, batch: pa.RecordBatch) -> None:
-        """Settle from the columns of a batch. Raises what `settle` raises."""
-        index = batch.schema.get_field_index("prediction")
-        if index >= 0 and (pa.types.is_string(batch.schema.field(index).type) or pa.types.is_large_string(batch.schema.field(index).type)):
+    def settle_by(self, columns: pa.Schema) -> None:
+        """Settle from the columns of a table. Raises what `settle` raises."""
+        kind = _type_of(columns, "prediction")
+        if kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise UsageError('the column "prediction" holds texts, not objects; take JSON Lines, a column of structs, or what predict --to csv writes')
-        if index < 0 or not pa.types.is_struct(batch.schema.field(index).type):
+        if kind is None or not pa.types.is_struct(kind):
             raise self._nothing_to_read()
-        for entry in batch.schema.field(index).type:
+        for entry in kind:
             members = {f.name: f.type for f in entry.type} if pa.types.is_struct(entry.type) else {}
             scores = members.get("scores")
             self._note_head(entry.name, find_kind(members, self.wanted.kinds),
                             {f.name: None for f in scores} if scores is not None and pa.types.is_struct(scores) else None)
         if self._passed and not self.heads:
             raise self._nothing_to_read()
-        self._choose(set(batch.schema.names))
+        self._choose(set(columns.names))
+
+    def leaves(self, columns: pa.Schema) -> list[str]:
+        """What is read of a table: columns of `types`, and of predictions the members alone."""
+        found = [name for name in self.types if name != "prediction" and name in columns.names]
+        kind = _type_of(columns, "prediction")
+        for head in self.types["prediction"] if kind is not None and pa.types.is_struct(kind) else ():
+            members = _type_of(kind, head.name)
+            found += [f"prediction.{head.name}.{member.name}" for member in head.type if members is not None and _type_of(members, member.name) is not None]
+        return found
 
     def pass_by(self, heads: Mapping[str, str]) -> None:
         """Know of heads whose entries are not read."""
@@ -166,8 +176,6 @@ class FlatSchema:
         self._time_field = self.wanted.time_field or next((name for name in TIME_FIELDS if name in present), None)
         is_judging = self.wanted.gold is not None
         flat = {head: kind for head, kind in self.heads.items() if kind in FLAT_KINDS}
-        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging or self.wanted.with_model)
-                         if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head), self.wanted.checks.get(kind, "")) for head, kind in self.heads.items()]
         by = self.wanted.by or (("head:topic",) if "topic" in flat and not is_judging else ())
         present = present | set(field_names(self.wanted.where)) if self.wanted.is_known else present
         self.by = tuple(resolve_name(name, "--by", flat, present) for name in by)
@@ -177,6 +185,9 @@ class FlatSchema:
             if self.by.count(named) > 1:
                 raise UsageError(f"--by {asked} is given twice")
         self.where = {name: resolve_name(name, "--where", flat, present) for name in self.wanted.where}
+        scored = {named.name for named in self.where.values() if named.part == "score"} | set(flat if is_judging or self.wanted.with_scores else ())
+        self._columns = [HeadColumns(head, kind, self.labels.get(head, []) if is_judging else [], is_judging or self.wanted.with_model, head in scored)
+                         if head in flat else EntryColumn(head, kind, self._marks(kind), self.gold_field(head), self.wanted.checks.get(kind, "")) for head, kind in self.heads.items()]
         gold = [self.gold_field(head) for head in flat] if is_judging else []
         self._fields = list(dict.fromkeys([named.name for named in (*self.by, *self.where.values()) if named.part == "field"] + gold))
         self.types = {"error": pa.struct([("code", pa.string())])}
@@ -228,11 +239,14 @@ class FlatSchema:
             "time": _texts(_column(batch, self._time_field), n, is_stored, _is_instant),
             "text": _texts(_column(batch, self.wanted.text_field), n, is_stored),
         }
-        has_any = pa.array(np.zeros(n, bool))
         for head in self._columns:
             columns |= head.flatten(member(prediction, head.name, None, n), n, is_stored)
-            has_any = pc.or_(has_any, pc.is_valid(columns[head.main]))
-        columns["error"] = pc.if_else(pc.or_(pc.is_valid(code), has_any), code, pa.scalar("no_prediction", pa.string()))
+        columns["error"] = code
+        if all(columns[head.main].null_count for head in self._columns):
+            is_good = pc.is_valid(code)
+            for head in self._columns:
+                is_good = pc.or_(is_good, pc.is_valid(columns[head.main]))
+            columns["error"] = pc.if_else(is_good, code, pa.scalar("no_prediction", pa.string()))
         for name in self._fields:
             columns[f"field:{name}"] = _texts(_column(batch, name), n, is_stored)
         hashes = {part: batch.schema.get_field_index(f"hash:{name}") for part, name in self.hashed.items()}
@@ -250,6 +264,12 @@ def error_code(record: Record) -> str | None:
     if record.fields is None:
         return record.error.code
     return record.get("error")["code"] if record.carries_error else None
+
+
+def _type_of(columns: pa.Schema | pa.StructType, name: str) -> pa.DataType | None:
+    """The type of a column or a member; None where there is none of this name, or several are."""
+    index = columns.get_field_index(name)
+    return None if index < 0 else columns.field(index).type
 
 
 def _column(batch: pa.RecordBatch, name: str | None) -> pa.Array | None:

@@ -11,7 +11,7 @@ MOST_GROUPS = 200_000
 
 
 class GroupNames:
-    """Numbers for the values of --by (a tuple, a value or None for each name), in order of appearance; code 0 is for records
+    """Numbers for the values of --by (a tuple, a value or None for each name), new ones in any order; code 0 is for records
     that have none of them."""
 
     def __init__(self, n_names: int):
@@ -21,14 +21,14 @@ class GroupNames:
     def encode(self, columns: list[pa.Array]) -> np.ndarray:
         """Return the codes (int32) of N rows of values. Raises UsageError beyond 200,000 groups."""
         combinations: list[tuple[str | None, ...]] = [()]
-        keys = np.zeros(len(columns[0]), np.int64)
+        keys = None
         for column in columns:
             encoded = column.dictionary_encode()
             names = [None, *encoded.dictionary.to_pylist()]
-            places = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False) + 1
-            joined = pa.array(keys * len(names) + places).dictionary_encode()
-            combinations = [(*combinations[key // len(names)], names[key % len(names)]) for key in joined.dictionary.to_pylist()]
-            keys = joined.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+            places = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False) + np.int32(1)
+            keys = places if keys is None else keys.astype(np.int64) * len(names) + places
+            different, keys = _tell_apart(keys, len(combinations) * len(names))
+            combinations = [(*combinations[key // len(names)], names[key % len(names)]) for key in different.tolist()]
         return np.array([self._code(values) for values in combinations], np.int32)[keys]
 
     def _code(self, values: tuple[str | None, ...]) -> int:
@@ -38,6 +38,19 @@ class GroupNames:
             if code > MOST_GROUPS:
                 raise UsageError(f"--by gives more than {MOST_GROUPS:,} groups; take a field with fewer values")
         return code
+
+
+def _tell_apart(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones of N whole numbers below `n_possible`, and the place of each number among them (int32)."""
+    if n_possible > 4 * len(keys) + 1000:
+        joined = pa.array(keys).dictionary_encode()
+        return joined.dictionary.to_numpy(), joined.indices.to_numpy()
+    is_there = np.zeros(n_possible, bool)
+    is_there[keys] = True
+    different = np.flatnonzero(is_there)
+    places = np.zeros(n_possible, np.int32)
+    places[different] = np.arange(len(different))
+    return different, places[keys]
 
 
 def group_names(by: tuple[Named, ...]) -> list[str]:

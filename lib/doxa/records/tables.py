@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from doxa.records.single import plain_values
 MARK = b"doxa"  # key in the schema metadata of what doxa wrote
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 OVERFLOW = "_more"  # JSON text of the fields of a record that fit no column
-BATCH_ROWS, LARGE_BATCH_ROWS = 4096, 1 << 16
+BATCH_ROWS, LARGE_BATCH_ROWS = 4096, 1 << 17
 MOST_PLACE_BYTES = 8
 
 
@@ -202,16 +202,20 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
             raise _damaged(stream.name, "Arrow file", error) from None
 
 
-def read_parquet(stream: ByteStream, wanted: set[str] | None = None, is_encoded: bool = False) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a Parquet file, all columns or the wanted ones; pages with a check sum are verified.
+def read_parquet(stream: ByteStream, choose: Callable[[pa.Schema, bool], list[str]] | None = None, is_encoded: bool = False) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a Parquet file; pages with a check sum are verified.
 
-    `is_encoded` leaves texts in the dictionaries that they are stored in; of one whole group of rows is a dictionary, hence no batch is of two."""
+    All columns are read, or those that `choose` names, and members of some as `column.member`: it is told the columns of a file with rows, and whether its
+    overflow column may hold something. `is_encoded` leaves texts in the dictionaries that they are stored in; of one whole group of rows is a dictionary,
+    hence no batch is of two."""
     with _seekable(stream) as place:
         try:
             with pq.ParquetFile(place, page_checksum_verification=True) as file:
-                metadata, names = file.metadata, file.schema_arrow.names
+                metadata, schema = file.metadata, file.schema_arrow
+            if not metadata.num_rows:
+                return
             encoded = _encoded_columns(metadata) if is_encoded else []
-            columns = None if wanted is None else [name for name in names if name in wanted]
+            columns = choose(schema, _may_overflow(metadata)) if choose else None
             with pq.ParquetFile(place, page_checksum_verification=True, metadata=metadata, read_dictionary=encoded) as file:
                 for groups in [[i] for i in range(metadata.num_row_groups)] if encoded else [None]:
                     for batch in file.iter_batches(BATCH_ROWS if columns is None else LARGE_BATCH_ROWS, row_groups=groups, columns=columns):
@@ -219,6 +223,18 @@ def read_parquet(stream: ByteStream, wanted: set[str] | None = None, is_encoded:
                         yield batch
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(stream.name, "Parquet file", error) from None
+
+
+def _may_overflow(metadata: pq.FileMetaData) -> bool:
+    """Whether the overflow column of a file is there and not surely empty."""
+    place = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == OVERFLOW), None)
+    if place is None:
+        return False
+    for i in range(metadata.num_row_groups):
+        statistics = metadata.row_group(i).column(place).statistics
+        if statistics is None or not statistics.has_null_count or statistics.null_count < metadata.row_group(i).num_rows:
+            return True
+    return False
 
 
 def _encoded_columns(metadata: pq.FileMetaData) -> list[str]:

@@ -96,9 +96,8 @@ class Intake:
             return
         table, us, buckets, keys = table.take(fresh), us[fresh], buckets[fresh], keys[fresh]
         n = table.num_rows
-        labels, is_judged, is_watched, scores = watched_columns(table, watch, reader.schema.heads.get(watch.head) if watch else None)
-        whole = Portion(table, np.arange(n), np.zeros(n, np.int32), labels, is_judged, is_watched, scores, us, keys.view(np.uint64), keys.view(np.uint64),
-                        np.ones(n, bool))
+        labels, said, watched, scores = watched_columns(table, watch, reader.schema.heads.get(watch.head) if watch else None)
+        whole = Portion(table, np.arange(n), np.zeros(n, np.int32), labels, said, watched, scores, us, keys.view(np.uint64), np.ones(n, bool))
         self._add_portion(whole, buckets, np.full(n, ALL))
         if reader.schema.by:
             if len(self.names.values) == 1:
@@ -152,7 +151,7 @@ class Intake:
     def _sample(self, portion: Portion, chosen: np.ndarray, series: np.ndarray, bucket: np.ndarray, place: np.ndarray) -> None:
         """Keep the first few records of every cell by their keys: as good as drawn by lot, and the same in any order."""
         rows = portion.rows[chosen]
-        keys = portion.ids[chosen].view(np.int64)
+        keys = portion.hashes[chosen].view(np.int64)
         recent = bucket >= self._sampled_from()
         order = np.lexsort((keys, place))
         rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])

@@ -166,6 +166,80 @@ def test_gates():
         assert done.code == 2 and says in done.err and done.out == b"", asked
 
 
+ODD_LABELS = ("a=0.9", "x]=0.5", "a[b]", "t:f1[x]", "评级下调", " ", "<b>\x1b[2J")
+
+
+def odd(i: int, n: int = len(ODD_LABELS)) -> dict:
+    return {"text": "t", "intent": ODD_LABELS[i % n], "prediction": {"intent": {"label": ODD_LABELS[(i + (i % 5 == 0)) % n], "score": 0.9}}}
+
+
+@pytest.mark.parametrize("label", ODD_LABELS)
+def test_a_gate_on_a_label_is_exactly_scikit_learns_figure(label):
+    """Whatever characters its name holds: passed at the figure itself, missed a hair above."""
+    records = [odd(i) for i in range(120)]
+    report = classification_report([r["intent"] for r in records], [r["prediction"]["intent"]["label"] for r in records], output_dict=True)
+    for name, reference in (("f1", "f1-score"), ("precision", "precision"), ("recall", "recall")):
+        value = report[label][reference]
+        assert 0.5 < value < 1
+        assert evaluate(records, "--at-least", f"intent:{name}[{label}]={value!r}").code == 0
+        done = evaluate(records, "--at-least", f"{name}[{label}]={value + 1e-9!r}")
+        assert done.code == 4 and len(done.err_lines) == 1 and "\x1b" not in done.err and f"intent: {name} of " in done.err and f" {value:.4f} [" in done.err
+
+
+def test_a_gate_on_a_label_of_many_and_of_their_scores():
+    records = judged(300, with_scores=True)
+    for i, record in enumerate(records):
+        record["tags"] = ["credit"] * (i % 2) + ["merger"] * (i % 3 == 0)
+        record["prediction"]["tags"] = {"labels": ["credit"] * (i % 2) + ["merger"] * (i % 4 == 0)}
+    merger = [["merger" in record["tags"] for record in records], ["merger" in record["prediction"]["tags"]["labels"] for record in records]]
+    value = classification_report(*merger, output_dict=True)["True"]["f1-score"]
+    assert evaluate(records, "--at-least", f"f1[merger]={value!r}", "--at-least", "tags:f1[credit]=1").code == 0
+    assert evaluate(records, "--at-least", f"tags:f1[merger]={value + 1e-9!r}").code == 4
+    area = roc_auc_score([r["sentiment"] == "neutral" for r in records], [r["prediction"]["sentiment"]["scores"]["neutral"] for r in records])
+    assert evaluate(records, "--at-least", f"roc_auc[neutral]={area - 1e-9!r}").code == 0
+    assert evaluate(records, "--at-least", f"roc_auc[neutral]={area + 1e-9!r}").code == 4
+
+
+def test_a_gate_on_a_label_of_one_slice():
+    records = judged(300)
+    forum = sides([record for record in records if record["source"] == "forum"])
+    value = classification_report(*forum, output_dict=True)["negative"]["f1-score"]
+    assert value != classification_report(*sides(records), output_dict=True)["negative"]["f1-score"]
+    assert evaluate(records, "--where", "source=forum", "--at-least", f"f1[negative]={value!r}").code == 0
+    assert evaluate(records, "--where", "source=forum", "--at-least", f"f1[negative]={value + 1e-9!r}").code == 4
+
+
+def test_a_gate_on_a_label_that_no_gold_holds_is_missed():
+    records = judged(60)
+    records[0]["prediction"]["sentiment"]["label"] = "unsure"
+    for figure in ("f1", "recall", "precision"):
+        done = evaluate(records, "--at-least", f"sentiment:{figure}[unsure]=0")
+        assert (done.code, done.err) == (4, f'evaluate: sentiment: no gold label is "unsure", so its {figure} is not known\n')
+    done = evaluate([record | {"sentiment": "neutral"} for record in judged(60, with_scores=True)], "--at-least", "roc_auc[neutral]=0.1")
+    assert done.code == 4 and 'roc_auc of "neutral" is not defined by these records' in done.err
+
+
+@pytest.mark.parametrize("asked, says", [
+    ("sentiment:f1[negativ]=0.7", 'no record holds or was given the label "negativ"; there are, of sentiment: "neutral", "positive", "negative"'),
+    ("f1[Negative]=0.7", '; there are, of sentiment: "neutral", "positive", "negative"; intent: "意图 0", "意图 1", "意图 2"'),
+    ("sentiment:accuracy[negative]=0.7", "there is no such figure of a label; there are: precision, recall, f1"), ("rating:f1[a]=0.7", "no label is told apart by rating"),
+    ("topic:f1[a]=0.7", 'no head "topic" was judged'), ("f1[negative]", "give FIGURE=NUMBER"), ("f1[negative=0.7]", "give FIGURE=NUMBER"),
+    ("[negative]=0.7", "give FIGURE=NUMBER"), ("f1[negative]=70", "f1 is from 0 to 1; 70 % is 0.7")])
+def test_a_gate_on_no_label_is_one_line(asked, says):
+    records = judged(100)
+    for i, record in enumerate(records):
+        record |= {"rating": i % 5, "intent": f"意图 {i % 30}"}
+        record["prediction"] |= {"rating": {"score": 2.0}, "intent": {"label": f"意图 {i % 30}"}}
+    done = evaluate(records, "--at-least", asked)
+    assert (done.code, done.out, len(done.err_lines)) == (2, b"", 1) and done.err.startswith(f"evaluate: --at-least {asked}: ") and says in done.err
+    assert done.err.count('"意图') <= 20
+
+
+def test_a_label_has_no_figure_of_which_less_is_better():
+    done = evaluate(judged(60), "--at-most", "f1[negative]=0.7")
+    assert done.code == 2 and "f1 is better when it is higher: --at-least" in done.err
+
+
 def test_slices_come_worst_first_and_small_ones_last():
     records = judged(600)
     records[0]["source"] = "leaflet"

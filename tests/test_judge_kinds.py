@@ -10,6 +10,7 @@ import pytest
 from judged import judged, lines
 from scipy.stats import bootstrap
 from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 from sklearn.metrics import ndcg_score
 
@@ -53,6 +54,18 @@ def test_tags_equal_seqeval():
     assert {label: (own["held"], own["said"]) for label, own in found["labels"].items()} == {"PER": (3, 4), "LOC": (3, 3), "ORG": (1, 0)}
     assert [m["id"] for m in found["mistakes"]] == ["北京 的 李 明", "nothing here", "Oslo waits", "the Bank rose"]  # by score, without one last
     assert found["kind"] == "tags" and "kind:tags" in found["signature"]
+
+
+def test_gates_on_labels_of_tags():
+    _, recalls, values, _ = precision_recall_fscore_support([r["names"] for r in TAGS], [r["prediction"]["names"]["tags"] for r in TAGS], scheme=IOB2, zero_division=0)
+    for label, recall, value in zip(("LOC", "ORG", "PER"), recalls, values):
+        assert evaluate(TAGS, "--at-least", f"names:f1[{label}]={max(0, value - 1e-9)}", "--at-least", f"recall[{label}]={max(0, recall - 1e-9)}").code == 0
+        assert evaluate(TAGS, "--at-least", f"f1[{label}]={value + 1e-9}").code == 4
+    assert [round(value, 3) for value in values] == [0.667, 0, 0.571]
+    done = evaluate(TAGS, "--at-least", "f1[B-PER]=0.5")
+    assert done.code == 2 and 'no record holds or was given the label "B-PER"; there are, of names: "LOC", "PER", "ORG"' in done.err
+    done = evaluate(chosen(20, {1}), "--at-least", "f1[yes]=0.5")
+    assert done.code == 2 and "no label is told apart by right" in done.err
 
 
 def test_tags_by_characters_are_the_same_where_gold_is_entities():

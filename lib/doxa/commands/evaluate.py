@@ -17,7 +17,8 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
               "duplicate]")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Judge only records for which it holds, as in report; repeatable.")
 @click.option("--errors", "n_mistakes", type=click.IntRange(min=0), default=5, show_default=True, metavar="N", help="List the N gravest mistakes of every head.")
-@click.option("--at-least", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is below, as macro_f1=0.80; repeatable.")
+@click.option("--at-least", multiple=True, metavar="[HEAD:]FIGURE[[LABEL]]=NUMBER", help="Exit 4 where it is below, as macro_f1=0.80, or of one label, as "
+              "'f1[negative]=0.70'; with --where that of one slice; repeatable.")
 @click.option("--at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is above, for figures of which less is better, as log_loss=0.5; repeatable.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
@@ -37,6 +38,7 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
       evaluate --group question --at-least ndcg=0.7 candidates.jsonl
       evaluate --by source --by-length --output evaluation.html predicted.jsonl
       evaluate --at-least sentiment:macro_f1=0.80 predicted.jsonl && ship out/
+      evaluate --where source=forum --at-least 'sentiment:f1[negative]=0.70' predicted.jsonl
     """
     terminal = _options.terminal("evaluate", quiet, verbose)
     if positive is not None and group is None:

@@ -1,6 +1,5 @@
 """Predictions that also hold the gold label, to figures with intervals."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 from doxa import __version__
 from doxa.errors import UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
+from doxa.evaluation.label_names import quote, quote_some
 from doxa.evaluation.measures import is_defined, measure
 from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
 from doxa.evaluation.rows import HeadRows, Measured
@@ -116,8 +116,7 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     notes = [f'head "{head.head}": {quantity(n, "record")} {left_out(n)}, {why}' for why, n in head.lost.items()]
     never = [label.label for label in head.labels if not label.held]
     if never:
-        told = _quoted(never[:MOST_NEVER]) + (", ..." if len(never) > MOST_NEVER else "")
-        notes.append(f'head "{head.head}": predicted though no gold label is so: {told}; they count as labels of precision 0')
+        notes.append(f'head "{head.head}": predicted though no gold label is so: {quote_some(never, MOST_NEVER)}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
     twins = _alike_labels([label.label for label in head.labels])
     if twins:
@@ -126,16 +125,12 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
 
 
-def _quoted(labels: list[str]) -> str:
-    return ", ".join(json.dumps(label, ensure_ascii=False) if label else "(empty)" for label in labels)
-
-
 def _alike_labels(labels: list[str]) -> str:
     """Labels that look the same, in quotes."""
     found: dict[str, list[str]] = {}
     for label in labels:
         found.setdefault(" ".join(label.split()), []).append(label)
-    return ", ".join(" and ".join(json.dumps(label, ensure_ascii=False) for label in alike) for alike in found.values() if len(alike) > 1)
+    return ", ".join(" and ".join(map(quote, alike)) for alike in found.values() if len(alike) > 1)
 
 
 def _tell_flawless(rows: HeadRows, slicing: str) -> str:

@@ -1,43 +1,57 @@
-"""Figures that must be reached, as in `--at-least macro_f1=0.80`."""
+"""Figures that must be reached, as in `--at-least macro_f1=0.80`, or `--at-least 'f1[negative]=0.7'` of one label."""
 
 import math
 from dataclasses import dataclass
 
 from doxa.errors import DoxaError, UsageError
-from doxa.evaluation.figures import Evaluation
+from doxa.evaluation.figures import Evaluation, HeadEvaluation
 from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
+from doxa.evaluation.label_names import quote, quote_some
+from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
+
+MOST_LABELS = 20  # in a sentence
 
 
 @dataclass(frozen=True)
 class Gate:
-    """`head` None means every head that has the figure; `is_most` that it must not be passed instead."""
+    """`head` None means every head that has the figure; `is_most` that it must not be passed instead. With `label` the figure is that label's."""
 
     asked: str
     head: str | None
     figure: str
     bound: float
     is_most: bool = False
+    label: str | None = None
+
+    @property
+    def flag(self) -> str:
+        return "--at-most" if self.is_most else "--at-least"
 
 
 def parse_gate(text: str, is_most: bool = False) -> Gate:
-    """Parse [HEAD:]FIGURE=NUMBER. Raises UsageError."""
+    """Parse [HEAD:]FIGURE=NUMBER or [HEAD:]FIGURE[LABEL]=NUMBER. Raises UsageError.
+
+    A number holds no `=`, so the last one begins it, and LABEL is all between the first `[` and the `]` before it: it may hold any character."""
     flag = "--at-most" if is_most else "--at-least"
     name, _, number = text.rpartition("=")
+    label = None
+    if name.endswith("]") and "[" in name:
+        name, _, label = name[:-1].partition("[")
     head, _, figure = name.rpartition(":")
     try:
         bound = float(number)
     except ValueError:
         bound = math.nan
     if not figure or not math.isfinite(bound):
-        raise UsageError(f"{flag} {text}: give FIGURE=NUMBER, such as macro_f1=0.8 or sentiment:accuracy=0.9")
+        raise UsageError(f"{flag} {text}: give FIGURE=NUMBER, such as macro_f1=0.8, sentiment:accuracy=0.9 or 'f1[negative]=0.7'")
     least, greatest = range_of(figure) or (-math.inf, math.inf)
     if not least <= bound <= greatest:
         meant = f"; {bound:g} % is {bound / 100:g}" if (least, greatest) == (0, 1) and 1 < bound <= 100 else ""
         raise UsageError(f"{flag} {text}: {figure} is {_between(least, greatest)}{meant}")
     if figure in HIGHER_IS_WORSE and not is_most:
         raise _wrong_way(flag, text, figure, True)
-    return Gate(text, head or None, figure, bound, is_most)
+    return Gate(text, head or None, figure, bound, is_most, label)
 
 
 def _between(least: float, greatest: float) -> str:
@@ -51,26 +65,55 @@ def _wrong_way(flag: str, asked: str, figure: str, is_lower_better: bool) -> Usa
 
 
 def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
-    """What is missed, a sentence each. Raises UsageError where a figure or head is not there or goes the other way, DoxaError where nothing was judged."""
+    """What is missed, a sentence each. Raises UsageError where a figure, head or label is not there or goes the other way, DoxaError where nothing was judged."""
     missed = []
     if gates and not evaluation.heads:
         raise DoxaError("no record was judged, so no gate is passed; give records with predictions and gold labels")
     for gate in gates:
-        flag = "--at-most" if gate.is_most else "--at-least"
         heads = [head for head in evaluation.heads if gate.head in (None, head.head)]
         if not heads:
-            raise UsageError(f'{flag} {gate.asked}: no head "{gate.head}" was judged; there are: {", ".join(h.head for h in evaluation.heads)}')
-        undefined = [head for head in heads if gate.figure in head.undefined]
-        missed += [f"{head.head}: {gate.figure} is not defined by these records" for head in undefined]
-        having = [head for head in heads if gate.figure in head.figures]
-        if not undefined and (not having or gate.head and len(having) < len(heads)):
-            known = ", ".join(dict.fromkeys(name for head in heads for name in head.figures))
-            raise UsageError(f"{flag} {gate.asked}: there is no such figure; there are: {known}")
-        for head in having:
-            if gate.is_most != (gate.figure in head.lower_is_better):
-                raise _wrong_way(flag, gate.asked, gate.figure, not gate.is_most)
-            found = head.figures[gate.figure]
-            if found.value > gate.bound if gate.is_most else found.value < gate.bound:
-                missed.append(f"{head.head}: {gate.figure} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] "
-                              f"is {'above' if gate.is_most else 'below'} {gate.bound:g}")
+            raise UsageError(f'{gate.flag} {gate.asked}: no head "{gate.head}" was judged; there are: {", ".join(h.head for h in evaluation.heads)}')
+        missed += _check_heads(gate, heads) if gate.label is None else _check_label(gate, heads)
     return missed
+
+
+def _check_heads(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
+    undefined = [head for head in heads if gate.figure in head.undefined]
+    missed = [f"{head.head}: {gate.figure} is not defined by these records" for head in undefined]
+    having = [head for head in heads if gate.figure in head.figures]
+    if not undefined and (not having or gate.head and len(having) < len(heads)):
+        known = ", ".join(dict.fromkeys(name for head in heads for name in head.figures))
+        raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure; there are: {known}")
+    for head in having:
+        missed += _check_figure(gate, head, gate.figure, head.figures[gate.figure])
+    return missed
+
+
+def _check_label(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
+    """A label that no gold holds misses its gate: its F1 says nothing of the model."""
+    known = list(dict.fromkeys(name for head in heads for label in head.labels for name in label.figures))
+    if gate.figure not in known and not any(gate.figure in head.undefined for head in heads):
+        raise UsageError(f"{gate.flag} {gate.asked}: " + (f"there is no such figure of a label; there are: {', '.join(known)}" if known else
+                         f"no label is told apart by {', '.join(head.head for head in heads)}"))
+    having = [(head, label) for head in heads for label in head.labels if label.label == gate.label]
+    if not having:
+        there = "; ".join(f"{head.head}: {quote_some([label.label for label in head.labels], MOST_LABELS)}" for head in heads if head.labels)
+        raise UsageError(f"{gate.flag} {gate.asked}: no record holds or was given the label {quote(gate.label)}; there are, of {there}")
+    missed = []
+    for head, label in having:
+        named = f"{gate.figure} of {quote(label.label)}"
+        if not label.held:
+            missed.append(f"{head.head}: no gold label is {quote(label.label)}, so its {gate.figure} is not known")
+        elif gate.figure not in label.figures:
+            missed.append(f"{head.head}: {named} is not defined by these records")
+        else:
+            missed += _check_figure(gate, head, named, label.figures[gate.figure])
+    return missed
+
+
+def _check_figure(gate: Gate, head: HeadEvaluation, named: str, found: Estimate) -> list[str]:
+    if gate.is_most != (gate.figure in head.lower_is_better):
+        raise _wrong_way(gate.flag, gate.asked, gate.figure, not gate.is_most)
+    if not (found.value > gate.bound if gate.is_most else found.value < gate.bound):
+        return []
+    return [f"{head.head}: {named} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] is {'above' if gate.is_most else 'below'} {gate.bound:g}"]

@@ -195,7 +195,7 @@ def test_slices_and_labels_tell_the_largest_loss_first(write):
 def test_usage(write):
     [path] = write(judged(10))
     assert compare([path]).code == 2 and "name two files" in compare([path]).err
-    assert compare(["-", "-"]).code == 2 and compare([path, path], "--to", "html").code == 2
+    assert compare(["-", "-"]).code == 2 and compare([path, path], "--to", "csv").code == 2
     assert run("compare", "-", path, stdin=lines(judged(10, draw=3))).code == 0
     empty = path.with_name("empty.jsonl")
     empty.write_bytes(b"")

@@ -4,7 +4,9 @@ import json
 
 import pytest
 from browser import Browser, find_browser
+from colours import contrast
 from explained_news import explained_records
+from test_comparison_page import SIDES, compare, predictions
 from test_evaluation_page import evaluate, records_of_every_kind
 from test_explanations_page import hostile_records
 from test_page import HOSTILE, hostile_figures
@@ -91,8 +93,22 @@ def evaluation_page(tmp_path_factory):
     return page
 
 
+@pytest.fixture(scope="module")
+def comparison_page(tmp_path_factory):
+    """Heads of every kind in three files, a margin, slices, and a label and a file without a place to break."""
+    folder = tmp_path_factory.mktemp("comparison")
+    sides = {name * 30 if name == "int8" else name: predictions(name) for name in SIDES}
+    for record in sides["int8" * 30][:60]:
+        record["prediction"]["sentiment"] = {"label": "y" * 80, "score": 0.7}
+    for records in sides.values():
+        for record in records[:60]:
+            record["sentiment"] = "y" * 80
+    compare(folder, sides, "--by", "source", "--margin", "0.02", "--title", "比较 comparison", "--output", "page.html")
+    return folder / "page.html"
+
+
 @pytest.mark.parametrize("scheme, width", VIEWS)
-@pytest.mark.parametrize("name", ["hostile_page", "combined_page", "explanations_page", "evaluation_page"])
+@pytest.mark.parametrize("name", ["hostile_page", "combined_page", "explanations_page", "evaluation_page", "comparison_page"])
 def test_the_page_runs_nothing_asks_for_nothing_and_fits(browser, request, name, scheme, width):
     page = request.getfixturevalue(name)
     browser.open(page, scheme, width)
@@ -122,6 +138,21 @@ def test_figures_of_an_evaluation_can_be_read(browser, evaluation_page, scheme):
     box, dot, counts = (browser.evaluate(f"(() => {{ const r = document.querySelector('{part}').getBoundingClientRect(); return [r.width, r.height]; }})()")
                         for part in (".diagram .frame", ".interval", "svg.counts"))
     assert box[0] == pytest.approx(box[1]) and dot[0] > 50 and counts[1] > 20
+
+
+@pytest.mark.parametrize("scheme, width", VIEWS)
+def test_differences_can_be_read(browser, comparison_page, scheme, width):
+    """Words by their contrast, bars by their size and by that of their colours (3 of graphics, WCAG 2.1) on the card."""
+    browser.open(comparison_page, scheme, width)
+    contrasts = browser.evaluate(CONTRASTS)
+    assert len(contrasts) > 400 and [pair for pair in contrasts if pair[1] < 4.5] == []
+    sizes = browser.evaluate("[...document.querySelectorAll('.interval')].map(bar => bar.getBoundingClientRect()).map(box => [box.width, box.height])")
+    assert len(sizes) > 100 and min(width for width, _ in sizes) >= 60 and min(height for _, height in sizes) > 10
+    names = browser.evaluate("[...document.querySelectorAll('tbody th')].map(cell => cell.getBoundingClientRect().width)")
+    assert min(names) >= 80
+    card, *marks = browser.evaluate("""[getComputedStyle(document.querySelector('.card')).backgroundColor, ...['worse', 'better', 'open'].map(
+      tone => getComputedStyle(document.querySelector(`.is-${tone} .at`)).stroke)].map(colour => '#' + colour.match(/\\d+/g).map(c => (+c).toString(16).padStart(2, '0')).join(''))""")
+    assert len(set(marks)) == 3 and min(contrast(mark, card) for mark in marks) >= 3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

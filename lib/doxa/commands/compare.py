@@ -22,7 +22,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which records are paired; else by order.")
 @click.option("--title", default="Comparison", show_default=True, help="Title of the page.")
-@_options.page_options_of("terminal", "markdown", "json")
+@_options.page_options_of("terminal", "markdown", "html", "json")
 def compare(files, from_format, text_field, max_record_bytes, heads, gold, metrics, margin, alpha, by, by_length, where, n_flips, seed, id_field, title,
             to, output, require_input, quiet, verbose):
     """Tell whether new predictions are better or worse than old ones.
@@ -34,6 +34,7 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
     \b
       compare old.jsonl new.jsonl
       compare --metric accuracy --margin 0.01 fp32.jsonl int8.jsonl
+      compare --by source --output comparison.html old.jsonl new.jsonl
     """
     terminal = _options.terminal("compare", quiet, verbose)
     if len(files) < 2:

@@ -71,9 +71,12 @@ class Flip:
 
 @dataclass
 class HeadComparison:
+    """One head. `headline` is the figure of its slices."""
+
     head: str
     kind: str
     n: int
+    headline: str
     n_worse: int = 0
     n_better: int = 0
     p_mcnemar: float | None = None
@@ -177,7 +180,7 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
 
 def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings) -> HeadComparison:
     old, new = sides
-    found = HeadComparison(old.head, old.kind, old.n)
+    found = HeadComparison(old.head, old.kind, old.n, old.headline)
     before, after = measure_both(list(sides), settings.seed)
     known, shared = before.exact | after.exact, [name for name in before.exact if is_defined(name, before) and is_defined(name, after)]
     deciding = [name for name in settings.metrics if name in known] or [old.headline]

@@ -1,24 +1,26 @@
-"""The page of compare for terminals, as Markdown and as JSON."""
+"""The formats that compare's page comes in; those for terminals, Markdown and JSON are made here."""
 
 from dataclasses import asdict
 from typing import Any
 
 from doxa.evaluation.compare import Comparison, Comparisons, Difference, HeadComparison
-from doxa.metrics.classification import Estimate
 from doxa.records.quantity import quantity
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
+from doxa.reporting.comparison_page import render_comparison_html
+from doxa.reporting.comparison_wording import flips_title, interval, mcnemar_line, p_words, signed, verdict_line
 from doxa.reporting.evaluation_wording import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
-from doxa.reporting.json import dump
+from doxa.reporting.json import dump, finite
 
-FORMATS = ("terminal", "markdown", "json")
-_VERDICTS = {"worse": "worse", "better": "better", "not worse": "not worse by more than the margin", "open": "no difference shown"}
+FORMATS = ("terminal", "markdown", "html", "json")
 
 
 def render_comparison(comparisons: Comparisons, kind: str, width: int = 100, is_coloured: bool = False) -> str:
     """Return the page as text. `width` (characters) and colour concern the terminal."""
     if kind == "json":
         return _to_json(comparisons)
+    if kind == "html":
+        return render_comparison_html(comparisons)
     blocks = describe_comparison(comparisons)
     return to_markdown(blocks) if kind == "markdown" else to_terminal(blocks, width, is_coloured)
 
@@ -34,24 +36,18 @@ def describe_comparison(comparisons: Comparisons) -> list[Block]:
 
 def _head(head: HeadComparison, pair: Comparison, comparisons: Comparisons) -> list[Block]:
     blocks: list[Block] = [Heading(f"{head.head}: {quantity(head.n, 'record')}")]
-    blocks += [Line(_verdict(figure, comparisons)) for figure in head.figures if figure.verdict is not None]
+    blocks += [Line(verdict_line(figure, comparisons.margin)) for figure in head.figures if figure.verdict is not None]
     if head.p_mcnemar is not None:
-        blocks.append(Line(f"{quantity(head.n_worse, 'record')} became wrong and {head.n_better:,} became right (McNemar, exact: p {p_words(head.p_mcnemar)})"))
+        blocks.append(Line(mcnemar_line(head)))
     blocks.append(_table("figure", [(title_of(figure.name), figure) for figure in head.figures if is_told_alone(figure.name)]))
     if len(head.labels) > 1:
         blocks += [Heading("F1 of every label, the largest loss first", 3), _table("label", [(figure.name, figure) for figure in head.labels])]
     for name, parts in head.slices.items():
-        blocks += [Heading(f"by {comparisons.by if name == 'by' else SLICINGS[name]}, the largest loss first", 3),
+        blocks += [Heading(f"{title_of(head.headline)} by {comparisons.by if name == 'by' else SLICINGS[name]}, the largest loss first", 3),
                    _table("value", [(figure.name, figure) for _, figure in parts], [n for n, _ in parts])]
     if head.flips:
-        blocks += [Heading("right before, wrong since" if head.kind != "number" else "errors that grew most", 3), _flip_table(head)]
+        blocks += [Heading(flips_title(head), 3), _flip_table(head)]
     return blocks
-
-
-def _verdict(figure: Difference, comparisons: Comparisons) -> str:
-    beyond = f" (margin {comparisons.margin:g})" if comparisons.margin else ""
-    return (f"{title_of(figure.name)} {number(figure.old)} -> {number(figure.new)}: {signed(figure.more.value)} [{interval(figure.more)}], "
-            f"{_VERDICTS[figure.verdict]}{beyond}, p {p_words(figure.p_holm)}")
 
 
 def _table(title: str, figures: list[tuple[str, Difference]], sizes: list[int] | None = None) -> Table:
@@ -68,18 +64,6 @@ def _flip_table(head: HeadComparison) -> Table:
         table.rows.append((value_words(flip.gold), value_words(flip.old), value_words(flip.new), "–" if flip.score is None else number(flip.score),
                            record_words(flip), wording.shorten(flip.text or "", TEXT_CHARACTERS)))
     return table
-
-
-def signed(value: float) -> str:
-    return f"{value:+.3f}"
-
-
-def interval(more: Estimate) -> str:
-    return f"{signed(more.low)} to {signed(more.high)}"
-
-
-def p_words(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _to_json(comparisons: Comparisons) -> str:
@@ -100,5 +84,6 @@ def _head_json(head: HeadComparison) -> dict[str, Any]:
 
 
 def _difference_json(figure: Difference) -> dict[str, Any]:
-    return ({"old": figure.old, "new": figure.new, "difference": figure.more.value, "low": figure.more.low, "high": figure.more.high, "p": figure.p}
+    return ({"old": figure.old, "new": figure.new, "difference": figure.more.value, "low": finite(figure.more.low), "high": finite(figure.more.high),
+             "p": figure.p}
             | ({"p_holm": figure.p_holm, "verdict": figure.verdict} if figure.verdict is not None else {}))

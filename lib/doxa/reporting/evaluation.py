@@ -1,6 +1,5 @@
 """The formats that evaluate's page comes in; those for terminals, Markdown and JSON are made here."""
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +14,7 @@ from doxa.reporting.evaluation_page import render_evaluation_html
 from doxa.reporting.evaluation_wording import (
     MOST_LABELS, MOST_PAIRS, SLICINGS, TEXT_CHARACTERS, averages_of, bounds, confused_pairs, counts_line, figures_alone, number, record_words, title_of,
     value_words)
-from doxa.reporting.json import dump
+from doxa.reporting.json import dump, finite
 
 FORMATS = ("terminal", "markdown", "html", "json")
 MOST_COLUMNS = 8  # labels; the confusions of more are told in pairs
@@ -149,8 +148,4 @@ def _head_json(head: HeadEvaluation) -> dict[str, Any]:
 
 
 def figures_json(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
-    return {name: {"value": _finite(found.value), "low": _finite(found.low), "high": _finite(found.high)} for name, found in figures.items()}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return {name: {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)} for name, found in figures.items()}

@@ -1,6 +1,7 @@
 """The page as JSON, for machines: numbers unrounded, times in ISO 8601, keys that stay."""
 
 import json
+import math
 import re
 
 from doxa.monitoring.figures import Bucket, Corrected, Example, Figures, Group, HeadCounts, Share
@@ -41,6 +42,11 @@ def dump(content: dict, indent: int | None = None) -> str:
     """JSON with an end of line, in which nothing disturbs a terminal."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def finite(value: float) -> float | None:
+    """None for what JSON has no number for."""
+    return value if math.isfinite(value) else None
 
 
 def _share(share: Share) -> dict:

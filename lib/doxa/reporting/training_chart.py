@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from doxa.reporting.scale import round_up
+
 WIDTH, PANEL_HEIGHT, LEFT, RIGHT, TOP, GAP = 800, 190, 62, 24, 44, 56
 HEIGHT = TOP + 2 * PANEL_HEIGHT + GAP + 54
 MOST_POINTS = 600
@@ -132,9 +134,7 @@ def _ceiling(values: list[float]) -> float:
     if not values:
         return 1.0
     ranked = sorted(values)
-    top = max(ranked[math.ceil(0.99 * len(ranked)) - 1], 1e-9)
-    unit = 10.0 ** math.floor(math.log10(top))
-    return next(factor * unit for factor in (1, 1.5, 2, 3, 5, 7.5, 10, 15) if factor * unit >= top)
+    return round_up(max(ranked[math.ceil(0.99 * len(ranked)) - 1], 1e-9))
 
 
 def _ticks(low: float, high: float) -> list[float]:

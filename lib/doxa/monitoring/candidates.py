@@ -14,6 +14,7 @@ MOST_POOLED = 60_000
 TEXT_CHARACTERS = 2_000
 LARGE_GROUP = 4 * KEPT
 _KEYS = {"codes": np.int32, "is_watched": bool, "scores": float, "us": np.int64, "hashes": np.uint64}
+_LOWEST = {"best_score": -np.inf, "best_us": np.iinfo(np.int64).min, "us": np.iinfo(np.int64).min}  # of a group that has not KEPT yet
 
 
 class Candidates:
@@ -31,12 +32,11 @@ class Candidates:
         self.dropped: set[int] = set()
         self._added: list[tuple[dict[str, np.ndarray], pa.Table]] = []
         self._n_added = 0
-        self._least: dict[str, np.ndarray] = {}
+        self._least = {name: np.full(0, lowest) for name, lowest in _LOWEST.items()}
 
     def add(self, portion: Portion) -> None:
         keys = {name: getattr(portion, name) for name in _KEYS}
-        picked = np.flatnonzero(portion.has_text)
-        picked = picked[self._may_enter(keys, picked)]
+        picked = self._that_may_enter(keys, portion.has_text)
         picked = np.sort(_leading(keys, picked))
         texts = _take(portion.table.select(["time", "id", "text"]), portion.rows[picked])
         texts = pa.table([*(tell(texts.column(name)) for name in ("time", "id")), pc.utf8_slice_codeunits(tell(texts.column("text")), 0, TEXT_CHARACTERS)],
@@ -48,17 +48,19 @@ class Candidates:
         if self._n_added > 2_000:
             self.settle()
 
-    def _may_enter(self, keys: dict[str, np.ndarray], picked: np.ndarray) -> np.ndarray:
-        """False for rows that are surely behind KEPT others of their group."""
-        if not self._least:
-            return np.ones(len(picked), bool)
-        codes = keys["codes"][picked]
-        is_known = codes < len(self._least["us"])
-        place = np.where(is_known, codes, 0)
-        us, score = keys["us"][picked], keys["scores"][picked]
-        least_score, least_us = self._least["best_score"][place], self._least["best_us"][place]
-        is_good = keys["is_watched"][picked] & ((score > least_score) | ((score == least_score) & (us >= least_us)))
-        return ~is_known | is_good | (us >= self._least["us"][place])
+    def _that_may_enter(self, keys: dict[str, np.ndarray], has_text: np.ndarray) -> np.ndarray:
+        """The rows with a text, without those that are surely behind KEPT others of their group."""
+        codes, is_watched, scores, us = (keys[name] for name in ("codes", "is_watched", "scores", "us"))
+        n_new = max(0, int(codes.max(initial=-1)) + 1 - len(self._least["us"]))
+        least = {name: np.append(values, np.full(n_new, _LOWEST[name], values.dtype)) for name, values in self._least.items()}
+        own = np.flatnonzero(np.bincount(codes))
+        is_in_front = us >= least["us"][own].min()  # of the last of all groups; hardly any row is
+        is_in_front |= is_watched & (scores >= least["best_score"][own].min())
+        picked = np.flatnonzero(has_text & is_in_front)
+        place, us, scores = codes[picked], us[picked], scores[picked]
+        least_score, least_us = least["best_score"][place], least["best_us"][place]
+        is_good = is_watched[picked] & ((scores > least_score) | ((scores == least_score) & (us >= least_us)))
+        return picked[is_good | (us >= least["us"][place])]
 
     def settle(self) -> None:
         """Merge what was added and keep the best."""
@@ -80,8 +82,7 @@ class Candidates:
 
     def _raise_bar(self, best: np.ndarray, newest: np.ndarray) -> None:
         n = int(self.keys["codes"].max(initial=-1)) + 1
-        lowest = np.iinfo(np.int64).min
-        least = {"best_score": np.full(n, -np.inf), "best_us": np.full(n, lowest), "us": np.full(n, lowest)}
+        least = {name: np.full(n, lowest) for name, lowest in _LOWEST.items()}
         for rows, names in ((best, (("best_score", "scores"), ("best_us", "us"))), (newest, (("us", "us"),))):
             codes = self.keys["codes"][rows]
             last = np.flatnonzero(np.append(codes[1:] != codes[:-1], True)) if len(codes) else np.empty(0, int)

@@ -228,6 +228,22 @@ def test_columns_of_other_types_are_read_as_the_texts_that_records_show(tmp_path
     assert [row["field:source"] for row in read(path, "source")[:-1]] == expected
 
 
+@pytest.mark.parametrize("limit", [0, 1 << 30], ids=["one after another", "several at once"])
+def test_groups_of_rows_come_in_their_order_with_their_own_dictionaries(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("doxa.records.parquet.MOST_GROUP_BYTES", limit)
+    monkeypatch.setattr("doxa.records.parquet.usable_cores", lambda: 3)
+    path = tmp_path / "rows.parquet"
+    rows = [{"id": i, "source": f"s{i // 50}", "prediction": {"topic": {"label": f"l{i // 30}", "score": 0.5}}} for i in range(1000)]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=70)
+    found = [row for table in read_columns(Source((str(path),)), Wanted(by=("source",), as_stored=True)) for row in table.to_pylist()]
+    assert [(row["id"], row["field:source"], row["label:topic"]) for row in found] == [(i, f"s{i // 50}", f"l{i // 30}") for i in range(1000)]
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2 : len(damaged) // 2 + 400] = b"\xff" * 400
+    path.write_bytes(damaged)
+    done = run("report", "--examples", "0", path)
+    assert done.code == 1 and "the Parquet file is damaged or cut off" in done.err
+
+
 def test_errors_before_the_first_record(tmp_path):
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b"garbage\n" * 3 + b"\n".join(PLAIN) + b"\n")

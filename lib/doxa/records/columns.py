@@ -14,6 +14,7 @@ from doxa.records.clean import CleanParser, halves, sample_lines
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction
 from doxa.records.flat_schema import FlatSchema, Wanted, error_code
 from doxa.records.lines import Block, parse_block
+from doxa.records.parquet import read_parquet
 from doxa.records.pieces import count_newlines
 from doxa.records.placed import read_placed_blocks
 from doxa.records.prefetch import map_ahead
@@ -133,7 +134,7 @@ class ColumnReader:
         if kind == "csv":
             yield from tables.read_csv(stream)
         elif kind == "parquet":
-            yield from tables.read_parquet(stream, self._choose_leaves if self.wanted.fields() is not None else None, self.wanted.as_stored)
+            yield from read_parquet(stream, self._choose_leaves if self.wanted.fields() is not None else None, self.wanted.as_stored)
         else:
             yield from tables.joined(tables.read_arrow_stream(stream) if kind == "arrow-stream" else tables.read_arrow_file(stream))
 

@@ -9,6 +9,7 @@ from doxa.errors import DoxaError, UsageError
 from doxa.records import standard, tables
 from doxa.records.compressed import ByteStream, decompress
 from doxa.records.lines import read_line_records
+from doxa.records.parquet import read_parquet
 from doxa.records.record import Record
 
 FORMATS = ("jsonl", "arrow", "parquet", "csv")
@@ -16,7 +17,7 @@ MAX_RECORD_BYTES = 64 << 20
 _TABLE_READERS = {
     "arrow-stream": tables.read_arrow_stream,
     "arrow-file": tables.read_arrow_file,
-    "parquet": tables.read_parquet,
+    "parquet": read_parquet,
     "csv": tables.read_csv,
 }
 

@@ -6,13 +6,12 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from doxa.errors import DoxaError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
@@ -24,7 +23,6 @@ MARK = b"doxa"  # key in the schema metadata of what doxa wrote
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 OVERFLOW = "_more"  # JSON text of the fields of a record that fit no column
 BATCH_ROWS, LARGE_BATCH_ROWS = 4096, 1 << 17
-MOST_PLACE_BYTES = 8
 
 
 class RowFields:
@@ -184,14 +182,14 @@ def read_arrow_stream(stream: ByteStream) -> Iterator[pa.RecordBatch]:
             batch.validate(full=True)
             yield from _slices(batch)
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(stream.name, "Arrow stream", error) from None
+        raise damaged(stream.name, "Arrow stream", error) from None
     if tail.last != END_OF_STREAM and MARK in (reader.schema.metadata or {}):
         raise DoxaError(f"{stream.name}: the Arrow stream ends without its end marker; whoever wrote it was cut off")
 
 
 def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
     """Yield the batches of an Arrow IPC file."""
-    with _seekable(stream) as file:
+    with seekable(stream) as file:
         try:
             with pa.ipc.open_file(pa.OSFile(file) if isinstance(file, str) else file) as reader:
                 for index in range(reader.num_record_batches):
@@ -199,56 +197,7 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
                     batch.validate(full=True)
                     yield from _slices(batch)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(stream.name, "Arrow file", error) from None
-
-
-def read_parquet(stream: ByteStream, choose: Callable[[pa.Schema, bool], list[str]] | None = None, is_encoded: bool = False) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a Parquet file; pages with a check sum are verified.
-
-    All columns are read, or those that `choose` names, and members of some as `column.member`: it is told the columns of a file with rows, and whether its
-    overflow column may hold something. `is_encoded` leaves texts in the dictionaries that they are stored in; of one whole group of rows is a dictionary,
-    hence no batch is of two."""
-    with _seekable(stream) as place:
-        try:
-            with pq.ParquetFile(place, page_checksum_verification=True) as file:
-                metadata, schema = file.metadata, file.schema_arrow
-            if not metadata.num_rows:
-                return
-            encoded = _encoded_columns(metadata) if is_encoded else []
-            columns = choose(schema, _may_overflow(metadata)) if choose else None
-            with pq.ParquetFile(place, page_checksum_verification=True, metadata=metadata, read_dictionary=encoded) as file:
-                for groups in [[i] for i in range(metadata.num_row_groups)] if encoded else [None]:
-                    for batch in file.iter_batches(BATCH_ROWS if columns is None else LARGE_BATCH_ROWS, row_groups=groups, columns=columns):
-                        batch.validate(full=True)
-                        yield batch
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(stream.name, "Parquet file", error) from None
-
-
-def _may_overflow(metadata: pq.FileMetaData) -> bool:
-    """Whether the overflow column of a file is there and not surely empty."""
-    place = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == OVERFLOW), None)
-    if place is None:
-        return False
-    for i in range(metadata.num_row_groups):
-        statistics = metadata.row_group(i).column(place).statistics
-        if statistics is None or not statistics.has_null_count or statistics.null_count < metadata.row_group(i).num_rows:
-            return True
-    return False
-
-
-def _encoded_columns(metadata: pq.FileMetaData) -> list[str]:
-    """The columns of texts, none of them in lists, that lie in dictionaries throughout: a place in one takes a few bytes a value."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    found = []
-    for place in range(metadata.num_columns):
-        column = metadata.schema.column(place)
-        chunks = [group.column(place) for group in groups]
-        is_text = column.logical_type.type == "STRING" and not column.max_repetition_level and column.path not in (OVERFLOW, "prediction")
-        if (is_text and chunks and all(chunk.has_dictionary_page for chunk in chunks)
-                and sum(chunk.total_uncompressed_size for chunk in chunks) <= MOST_PLACE_BYTES * metadata.num_rows):
-            found.append(column.path)
-    return found
+            raise damaged(stream.name, "Arrow file", error) from None
 
 
 def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
@@ -275,7 +224,7 @@ def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
     except UnicodeDecodeError:
         raise DoxaError(f"{stream.name}: the CSV file is not UTF-8; convert it with: iconv -f LATIN1 -t UTF-8, or from what it is in") from None
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(stream.name, "CSV file", error) from None
+        raise damaged(stream.name, "CSV file", error) from None
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -283,11 +232,11 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, BATCH_ROWS)
 
 
-def _damaged(name: str, kind: str, error: Exception) -> DoxaError:
+def damaged(name: str, kind: str, error: Exception) -> DoxaError:
     return DoxaError(f"{name}: the {kind} is damaged or cut off ({str(error).splitlines()[0]})")
 
 
-class _seekable:
+class seekable:
     """The path of a stream; what comes from a pipe is spooled to a temporary file first.
 
     The file has no name, so that nothing of it stays however the command ends.

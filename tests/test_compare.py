@@ -4,6 +4,8 @@ import json
 import random
 
 import pytest
+from scipy.stats import binomtest
+
 from judged import judged, lines
 
 from doxa.metrics.paired import mcnemar
@@ -43,6 +45,20 @@ def test_worse_ends_with_4_better_and_equal_with_0(write):
     assert compare(write(bad, good)).code == 0
     same = compare(write(good, good))
     assert same.code == 0 and "no difference shown" in same.out.decode()
+
+
+@pytest.mark.parametrize("n_flips, code", [(4, 0), (5, 0), (6, 4)])
+def test_few_flips_are_no_surer_than_the_sign_test(write, n_flips, code):
+    """Four records that all became wrong are as likely as one throw in eight of four coins that all fall alike."""
+    old = judged(300, right=0.9, draw=1)
+    rows = [i for i, record in enumerate(old) if is_right(record)][:: 20][:n_flips]
+    new = [record | {"prediction": {"sentiment": {"label": "positive" if record["sentiment"] != "positive" else "negative", "score": 0.9}}} if i in rows else record
+           for i, record in enumerate(old)]
+    for metric in ("accuracy", "macro_f1"):
+        done = compare(write(old, new), "--metric", metric, "--to", "json")
+        figure = json.loads(done.out)["pairs"][0]["heads"]["sentiment"]["figures"][metric]
+        assert (done.code, figure["p"] >= binomtest(n_flips, n_flips).pvalue) == (code, True)
+    assert json.loads(compare(write(old, old), "--margin", "0.01", "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["figures"]["macro_f1"]["verdict"] == "not worse"
 
 
 def test_figures_are_those_of_evaluate_and_mcnemar_counts(write):

@@ -13,7 +13,7 @@ from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
 from doxa.metrics.bootstrap import N_RESAMPLES, estimate
 from doxa.metrics.classification import Estimate
-from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, mcnemar
+from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, least_by_signs, mcnemar
 from doxa.records.quantity import left_out, quantity
 
 
@@ -190,7 +190,7 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
             raise DoxaError(f'--metric {name} is not defined for head "{old.head}" in {where}; figures of scores need predict --scores, others labels or '
                             "numbers that differ")
     for name in sorted(shared, key=lambda name: name not in deciding):
-        figure = _difference(name, (before.exact[name], after.exact[name]), (before.values[name], after.values[name]), old, settings.margin)
+        figure = _difference(name, (before.exact[name], after.exact[name]), (before.values[name], after.values[name]), sides, settings.margin)
         figure.verdict = "open" if name in deciding else None
         found.figures.append(figure)
     was_right, is_right = old.is_right(), new.is_right()
@@ -208,9 +208,10 @@ def _slice_differences(old: HeadRows, new: HeadRows, name: str, seed: int) -> li
     """Number of rows and difference of the headline figure in each slice, the largest loss first, those of fewer than FEW rows last."""
     headline, found = old.headline, []
     for label, members in old.split(name):
-        before, after = measure_both([old.take(members), new.take(members)], seed, with_scores=False)
+        sides = old.take(members), new.take(members)
+        before, after = measure_both(list(sides), seed, with_scores=False)
         if is_defined(headline, before) and is_defined(headline, after):
-            difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), old)
+            difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), sides)
             found.append((len(members), replace(difference, name=label)))
     return sorted(found, key=lambda part: (part[0] < FEW, part[1].gain, part[1].name))
 
@@ -233,13 +234,14 @@ def _notes(pairs: list[Comparison]) -> list[str]:
     return notes
 
 
-def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], rows: HeadRows, margin: float = 0.0) -> Difference:
+def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], sides: tuple[HeadRows, HeadRows], margin: float = 0.0) -> Difference:
     """A figure before and after, with its values on the resamples (1 + R) of both."""
-    (old, new), (old_values, new_values), is_lower_better = exact, values, name in rows.lower_is_better
+    (old, new), (old_values, new_values), is_lower_better = exact, values, name in sides[0].lower_is_better
     moved = new_values - old_values
     more = estimate(new - old, moved)
     p = bootstrap_p(moved[1:] + (new - old - moved[0]), margin if is_lower_better else -margin)
-    return Difference(name, float(old), float(new), more, p, is_lower_better)
+    n_changed = None if margin else sides[0].n_changed(sides[1], name)
+    return Difference(name, float(old), float(new), more, p if n_changed is None else max(p, least_by_signs(n_changed)), is_lower_better)
 
 
 def _label_differences(sides: tuple[HeadRows, HeadRows], before: Measured, after: Measured) -> list[Difference]:
@@ -251,6 +253,6 @@ def _label_differences(sides: tuple[HeadRows, HeadRows], before: Measured, after
     for label in dict.fromkeys((*before.labels, *after.labels)):
         (old, old_values), (new, new_values) = (measured.label_figure("f1", label) for measured in (before, after))
         if old or new or n_held.get(label):
-            difference = _difference("f1", (old, new), (old_values, new_values), sides[0])
+            difference = _difference("f1", (old, new), (old_values, new_values), sides)
             found.append(replace(difference, name=label))
     return sorted(found, key=lambda figure: figure.more.value)

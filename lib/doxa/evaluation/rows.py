@@ -79,6 +79,10 @@ class HeadRows(ABC):
     def is_right(self) -> np.ndarray | None:
         """Whether a row is wholly right (N,); None where right and wrong are not told apart."""
 
+    def n_changed(self, other: "HeadRows", figure: str) -> int | None:
+        """In how many rows other predictions of the same rows say something else, where a figure depends on what is said alone; None where it does not."""
+        return None
+
     def confusion(self) -> list[list[int]] | None:
         """Counts of gold (rows) by predicted (columns) over the labels, of heads that have such."""
         return None

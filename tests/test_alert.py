@@ -76,6 +76,10 @@ def test_a_burst_is_told_once_and_resolved(state):
     assert len(alert["examples"]) == 3 and set(alert["examples"]) <= negative
     resolved = next(line for line in lines_told if line["kind"] == "resolved" and line.get("series") == "credit")
     assert resolved["alert"] == alert["id"] == "topic=credit|share|2026-02-14T00:00:00+00:00"
+    during = [record["prediction"]["sentiment"]["label"] for record in make_days(40, 42, BURST) + make_days(42, 48, CALM)
+              if record["prediction"]["topic"]["label"] == "credit" and resolved["since"] <= record["timestamp"] < resolved["until"]]
+    assert (resolved["hits"], resolved["n"]) == (during.count("negative"), len(during)) and 0.2 < resolved["expected"] < 0.4
+    assert f"{resolved['hits']} of {resolved['n']} texts in that time, {resolved['observed']:.1%}, about {resolved['expected']:.1%} is usual" in resolved["text"]
 
 
 def test_more_texts_are_told_as_such(state):
@@ -148,10 +152,13 @@ def test_late_records_go_to_their_own_day_and_may_withdraw_an_alert(state):
 
 
 def test_a_series_that_comes_up_is_told_as_new_and_not_as_a_spike(state):
-    crowd = CALM | {"fraud": (80, 0.9)}
-    lines_told = told(state, make_days(40, 45, crowd))
-    assert [line["kind"] for line in lines_told if line.get("series") == "fraud"] == ["new_series"]
-    assert next(line for line in lines_told if line.get("series") == "fraud")["n"] >= 20
+    coming = make_days(40, 45, CALM | {"fraud": (80, 0.9)})
+    lines_told = told(state, coming)
+    (new,) = [line for line in lines_told if line.get("series") == "fraud"]
+    times = {record["id"]: record["timestamp"] for record in coming}
+    assert new["kind"] == "new_series" and len(new["examples"]) == 3 and f"texts since {new['since'][:10]} 00:00 UTC; " in new["text"]
+    assert all(new["since"] <= times[example] < new["until"] for example in new["examples"])
+    assert new["n"] >= 20
 
 
 def test_another_model_starts_afresh(state, tmp_path):
@@ -237,6 +244,13 @@ def test_exec_gets_each_line_and_a_failure_is_tried_again(state, tmp_path):
     assert run("alert", "--state", state, "--exec", f"cat >> {box}", stdin=b"").out == b""
 
 
+def test_figures_that_cannot_be_written_hold_no_line_back(state, tmp_path):
+    missing = tmp_path / "missing" / "doxa.prom"
+    lines_told = told(state, make_days(40, 42, BURST), "--prometheus", missing, code=1, err=f"cannot write {missing}")
+    assert [line["kind"] for line in lines_told if line.get("series") == "credit"] == ["alert"]
+    assert told(state, []) == []
+
+
 def test_prometheus_file(state, tmp_path):
     path = tmp_path / "doxa.prom"
     hostile = 'a"b\\c\nd{}'
@@ -299,7 +313,7 @@ def test_times_of_another_zone_are_no_flood(tmp_path):
     path, n, later = tmp_path / "zone.db", len(moments) - 90, dt.timedelta(hours=8)
     shifted = [record | {"timestamp": (moment + later).isoformat()} for record, moment in zip(records, moments)]
     told(path, shifted[:n], "--every", "1d", "--false-alarms", "1/day")
-    assert told(path, shifted[n:], err="24 records are stamped later than the clock here, and wait for their time") == []
+    assert told(path, shifted[n:], err="24 records stamped later than the clock here, kept until then") == []
     assert rows(path, "SELECT sum(n) FROM counts") == [(len(records),)] and rows(path, "SELECT sum(n) FROM ahead") == [(24,)]
     with sqlite3.connect(path) as database:  # as if eight hours had gone by, and nothing more had come
         database.execute("UPDATE ahead SET time = time - 28801")
@@ -390,7 +404,7 @@ def test_broken_records_do_not_stop_the_others(state):
     day = lines(make_days(40, 41, CALM))
     done = run("alert", "--state", state, stdin=b"no json\n" + day + b'{"text": "no prediction", "timestamp": "2026-02-14T00:00:00Z"}\n{"id": "x", "text": "x", '
                b'"timestamp": "yesterday", "prediction": {"topic": {"label": "credit", "score": 1}, "sentiment": {"label": "negative", "score": 1}}}\n')
-    assert done.code == 3 and "could not be read or hold no prediction" in done.err and "1 records have a time that cannot be read" in done.err
+    assert done.code == 3 and "could not be read or hold no prediction" in done.err and "1 record with a time that cannot be read" in done.err
     assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + day.count(b"\n")
 
 
@@ -435,10 +449,12 @@ def test_a_slow_command_holds_up_no_other_run(state, tmp_path):
     assert {line.get("series") for line in handed if line["kind"] == "alert"} >= {"credit", "merger"} and told(state, []) == []
 
 
-def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path, number):
     process = start_handing_over(state, f"sleep 600 & echo $! > {tmp_path}/child; touch {tmp_path}/begun; wait", tmp_path / "begun")
-    process.send_signal(signal.SIGTERM)
-    assert end(process).code == 143
+    process.send_signal(number)
+    done = end(process)
+    assert done.code == 143 and done.err.strip().endswith("alert: terminated")
     child = int((tmp_path / "child").read_text())
     assert not Path(f"/proc/{child}").exists() or "Z (zombie)" in Path(f"/proc/{child}/status").read_text()
     assert any(line["kind"] == "alert" for line in told(state, []))
@@ -617,7 +633,8 @@ def test_what_goes_on_when_its_cover_is_over_is_told(tmp_path):
     assert over["text"].endswith("It goes on: all texts (number of texts)")
     (last,) = [line for line in told(path, make_days(50, 60, MANY)) if line["kind"] == "resolved" and line.get("series") == "t0"]
     assert last["alert"] == first[0]["id"] and last["id"] == f"{first[0]['id']}|resolved" and "goes_on" not in last
-    assert last["covers"] == [{"series": None, "measure": "volume"}]
+    (part,) = last["covers"]  # each with its own end
+    assert (part["series"], part["measure"]) == (None, "volume") and last["until"] == over["until"] < part["until"] and "reason" not in last
 
 
 def test_an_event_that_its_last_part_leaves_is_over(tmp_path):
@@ -779,7 +796,7 @@ def test_a_clock_that_runs_ahead_does_not_blind_the_others(tmp_path):
     ahead = make_hours(200, 224, topics, start=begun)[:1]  # some hours of the night have none
     ahead[0] |= {"id": "ahead", "timestamp": (now + dt.timedelta(hours=20)).isoformat()}
     burst = make_hours(200, 214, {"credit": (80, 0.8)}, start=begun)
-    assert any(line["kind"] == "alert" for line in told(path, ahead + burst, err="1 records are stamped later than the clock here"))
+    assert any(line["kind"] == "alert" for line in told(path, ahead + burst, err="1 record stamped later than the clock here"))
 
 
 def test_a_source_that_comes_late_is_judged_within_lateness(tmp_path):
@@ -818,6 +835,17 @@ def test_a_clock_change_is_no_alarm(tmp_path, every):
     path.write_bytes(lines(make_hours(24 * 50, 24 * 90, {"credit": (15, 0.2), "merger": (10, 0.2)})))
     heard = [json.loads(line) for line in run("alert", "--backtest", "--every", every, "--time-zone", "Europe/Berlin", "--to", "jsonl", path).lines]
     assert [line["id"] for line in heard if line["kind"] == "alert" and "2026-03-28" <= line["until"][:10] <= "2026-03-30"] == []
+
+
+def test_times_on_both_sides_of_a_clock_change_have_their_own_offsets(tmp_path):
+    """Berlin's clocks go from 2 to 3 on 2026-03-29; a flood begins on the day before and goes on."""
+    path = tmp_path / "clock.jsonl"
+    path.write_bytes(lines(make_days(0, 82, CALM) + make_days(82, 86, FLOOD) + make_days(86, 92, CALM)))
+    heard = [json.loads(line) for line in run("alert", "--backtest", *STRICT, "--time-zone", "Europe/Berlin", "--to", "jsonl", path).lines]
+    (flood,) = [line for line in heard if line["kind"] == "alert" and line.get("series") == "merger"]
+    (over,) = [line for line in heard if line["kind"] == "resolved" and line.get("series") == "merger"]
+    assert f"from {flood['since'][:10]} 00:00 to " in flood["text"] and f"{flood['until'][:10]} {flood['until'][11:16]} UTC+01:00: a spike" in flood["text"]
+    assert f"usual again from {over['until'][:10]} 00:00 UTC+02:00 on; it began {over['since'][:10]} 00:00 UTC+01:00" in over["text"]
 
 
 def test_weekly_buckets_see_a_second_spike(tmp_path):

@@ -291,12 +291,15 @@ def test_false_alarms_mark_what_alert_would_have_told(tmp_path, to):
     told = [json.loads(line) for line in run("alert", "--backtest", "--every", "1d", "--false-alarms", "1/year", "--to", "jsonl", path).lines]
     alerts = [line for line in told if line["kind"] == "alert"]
     assert [line.get("series") for line in alerts if line["measure"] == "share"].count("credit") == 1
+    ends = {line["alert"]: line for line in told if line["kind"] == "resolved"}
     if to == "json":
-        assert [line["id"] for line in json.loads(page)["alerts"]] == [line["id"] for line in alerts]
+        found = json.loads(page)["alerts"]
+        assert [line["id"] for line in found] == [line["id"] for line in alerts] and [line["end"] and line["end"]["id"] for line in found] == [
+            ends[line["id"]]["id"] if line["id"] in ends else None for line in alerts]
         return
     page = " ".join(page.split())
     assert "What moved" in page and "one author, one voice" in page and ("<b>" in page) == (to == "terminal")
-    assert page.count("by chance once in") == len(alerts)
+    assert page.count("by chance once in") == len(alerts) and page.count("usual again from") == len(ends) > 0
     if to == "html":
         with_alerts = len({one.get("series") for line in alerts for one in (line, *line.get("covers", ()))})
         assert page.count('class="marks"') == with_alerts and "Alerts: share from 2026-02-14 00:00" in page

@@ -74,6 +74,8 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
 
     from doxa.monitoring.alerts.store import open_store
     from doxa.monitoring.alerts.watching import Asked, count_alerts
+    from doxa.records.quantity import quantity
+    from doxa.records.writer import write_page
     from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.buckets import load_zone, parse_length
     from doxa.records.flat_schema import Wanted
@@ -97,16 +99,20 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     else:
         with open_store(state, wait_s) as store:
             before = store.last_line()
-            reader, n_read = _watch(store, source, wanted, asked, require_input, terminal, prometheus)
+            reader, n_read, page = _watch(store, source, wanted, asked, require_input, terminal, bool(prometheus))
             n_alerts, has_lines = count_alerts(store, before), store.next_line(0) is not None
-        told, n_kept = _hand_over(state, hand, say, terminal) if has_lines else (None, 0)
+        try:
+            told, n_kept = _hand_over(state, hand, say, terminal) if has_lines else (None, 0)
+        finally:  # figures that cannot be written hold no line back
+            if prometheus:
+                write_page(page, prometheus)
         n_alerts = n_alerts if told is None else told
     if n_kept:
-        raise DoxaError(f"{n_kept} lines could not be handed to --exec")
+        raise DoxaError(f"{quantity(n_kept, 'line')} could not be handed to --exec")
     if reader.n_failed and reader.n_failed == n_read:
         raise DoxaError(reader.tell_failed(n_read))
     if fail and n_alerts:
-        raise GateRefused(f"{n_alerts} alert{'s' if n_alerts > 1 else ''}")
+        raise GateRefused(quantity(n_alerts, "alert"))
     if reader.n_failed:
         raise RecordsFailed(reader.tell_failed(n_read))
 
@@ -141,20 +147,17 @@ def _show(state: str, to: str) -> None:
     with open_store(state, for_reading=True) as store:
         settings, _ = settle(store, Asked())
         figures = describe_state(store, Calendar(settings.every, settings.zone))
-    write_text(dump(figures, indent=2) if to == "jsonl" else render_overview(figures))
+    write_text(dump(figures) if to == "jsonl" else render_overview(figures))
 
 
-def _watch(store, source, wanted, asked, require_input, terminal, prometheus) -> tuple:
-    """Feed the state and keep it, before anything is told."""
+def _watch(store, source, wanted, asked, require_input, terminal, has_page) -> tuple:
+    """Feed the state and keep it, before anything is told. Returns the reader, how many records it read, and the figures for Prometheus where they are asked for."""
     from doxa.monitoring.alerts.overview import describe_state
-    from doxa.records.writer import write_page
     from doxa.reporting.alerts import render_prometheus
 
     reader, summary = _feed(store, source, wanted, asked, False, require_input, terminal)
     store.commit()
-    if prometheus:
-        write_page(render_prometheus(describe_state(store, summary.calendar)), prometheus)
-    return reader, summary.taken.n_records
+    return reader, summary.taken.n_records, render_prometheus(describe_state(store, summary.calendar)) if has_page else None
 
 
 def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, terminal, hand, say, to) -> tuple:
@@ -233,22 +236,23 @@ def _fingerprint(model: str) -> str:
 def _note(terminal, summary) -> None:
     """What a person should know of the records, on stderr."""
     from doxa.monitoring.alerts.intake import MOST_SERIES
+    from doxa.records.quantity import quantity
 
     taken = summary.taken
     if summary.is_learning and taken.n_counted:
-        terminal.note(f"the state is new: {taken.n_counted:,} records of {summary.n_series} series are what is usual; "
+        terminal.note(f"the state is new: {quantity(taken.n_counted, 'record')} of {summary.n_series} series are what is usual; "
                       "alerts begin with the next run")
     if summary.is_learning and taken.n_counted >= 100 and not summary.n_watched:
         terminal.note("none of them holds the watched label; see --watch")
-    for n, words in ((taken.n_ahead, "are stamped later than the clock here, and wait for their time; is their zone right?"),
-                     (taken.n_nameless, f"are of series beyond the {MOST_SERIES - 1:,} that a state watches, and count for all texts alone; take a --by with fewer values"),
-                     (taken.n_late, "came after their time bucket had been judged; see --lateness")):
+    for n, words in (
+            (taken.n_ahead, "stamped later than the clock here, kept until then; is the zone right?"),
+            (taken.n_nameless, f"of series beyond the {MOST_SERIES - 1:,} that a state watches, counted for all texts alone; take a --by with fewer values"),
+            (taken.n_late, "that came after the time bucket had been judged; see --lateness"),
+            (taken.n_old, "older than --remember and not counted"),
+            (taken.problems.get("no_time"), "without a time and not counted"),
+            (taken.problems.get("naive_time"), "with a time without a zone (--assume-time-zone) and not counted"),
+            (taken.problems.get("bad_time"), "with a time that cannot be read and not counted"),
+            (taken.problems.get("future_time"), "more than a day in the future, or far from the others, and not counted")):
         if n:
-            terminal.note(f"{n:,} records {words}")
-    if taken.n_old:
-        terminal.note(f"{taken.n_old:,} records are older than --remember and were not counted")
-    for problem, words in (("no_time", "have no time"), ("naive_time", "have a time without a zone (--assume-time-zone)"),
-                           ("bad_time", "have a time that cannot be read"), ("future_time", "lie more than a day in the future, or far from the others")):
-        if taken.problems.get(problem):
-            terminal.note(f"{taken.problems[problem]:,} records {words} and were not counted")
+            terminal.note(f"{quantity(n, 'record')} {words}")
     terminal.explain(f"{taken.n_records:,} records read, {taken.n_counted:,} counted, {taken.n_known:,} known from before")

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from doxa.records.quantity import quantity
 from doxa.reporting import wording
 from doxa.reporting.json import dump
 from doxa.terminal import visible
@@ -31,33 +32,42 @@ def _finding(told: dict[str, Any]) -> str:
 def describe_finding(told: dict[str, Any]) -> str:
     """What was seen, what is usual, when, and how rare that is."""
     if told["kind"] == "new_model":
-        return f"another model from {moment(told['since'])} on ({told['reason']}): what is usual is learnt anew"
+        return f"another model from {instant(told['since'])} on ({told['reason']}): what is usual is learnt anew"
     if told["kind"] == "new_series":
-        return f"new, {told['n']:,} texts since {moment(told['since'])}"
+        return f"new, {quantity(told['n'], 'text')} since {instant(told['since'])}"
     if told["measure"] == "share":
         seen = (f"{told['hits']:,} of {told['n']:,} texts are {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
                 f"usual (about {told['expected']:.1%})")
     else:
         times = f", {told['observed'] / told['expected']:.1f} times as many" if told["expected"] > 0 else ""
         seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f}{times})"
-    return (f"{seen} from {moment(told['since'])} to {moment(told['until'])} {zone(told['until'])}: a {told['detector']}; "
+    return (f"{seen} from {instant(told['since'], told['until'])} to {instant(told['until'])}: a {told['detector']}; "
             f"all series together bring the like by chance once in {duration(told['recurrence_s'])}")
 
 
 def describe_more(told: dict[str, Any]) -> list[str]:
-    """What moved, a sentence each, and which records to see."""
+    """What moved, a sentence each, which records to see, and where it is known what became of it."""
     words = ["at once: " + _parts(told, told["covers"])] if told.get("covers") else []
     words += [_cause(cause) for cause in told.get("causes", ())]
     if told.get("examples"):
         words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
+    if "end" in told:
+        words.append(describe_end(told["end"]) if told["end"] else "it goes on")
     return words
 
 
 def _parts(told: dict[str, Any], parts: list[dict[str, Any]]) -> str:
     """Series and measures of an event."""
-    words = [f"{describe_series({'series': part['series'], 'by': told.get('by')})} ({'share' if part['measure'] == 'share' else 'number of texts'})"
+    words = [f"{describe_series({'series': part['series'], 'by': told.get('by')})} ({'share' if part['measure'] == 'share' else 'number of texts'}{_own_end(told, part)})"
              for part in parts[:MOST_PARTS]]
     return ", ".join(words) + (f" and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else "")
+
+
+def _own_end(told: dict[str, Any], part: dict[str, Any]) -> str:
+    """When a part of an event ended, where that is not when what was told of it did."""
+    if part.get("reason"):
+        return {"new level": ", stays", "undecided": ", may go on", "withdrawn": ", withdrawn"}[part["reason"]]
+    return f", until {instant(part['until'])}" if part.get("until", told["until"]) != told["until"] else ""
 
 
 def _cause(cause: dict[str, Any]) -> str:
@@ -81,24 +91,35 @@ def _cause(cause: dict[str, Any]) -> str:
 
 def _end(told: dict[str, Any]) -> str:
     """What is over, and what was or still is part of it."""
-    what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
-    words = f"{told['kind'].upper()} {describe_series(told)}: "
-    if told.get("reason") == "withdrawn":
-        words += f"late records make the {what} of {moment(told['since'])} a usual one"
-    elif told.get("reason"):
-        words += f"{what} stays where it is since {moment(told['since'])}; that is taken for usual from here on"
-    else:
-        words += f"{what} usual again from {moment(told['until'])} {zone(told['until'])} on; it began {moment(told['since'])}"
+    words = f"{told['kind'].upper()} {describe_series(told)}: {describe_end(told)}"
     words += f"; with it: {_parts(told, told['covers'])}" if told.get("covers") else ""
     return words + (f". It goes on: {_parts(told, told['goes_on'])}" if told.get("goes_on") else "")
 
 
+def describe_end(told: dict[str, Any]) -> str:
+    """Since when it is over, and what came in all that time."""
+    what = f"share of {told['watch']}" if told["measure"] == "share" else "number of texts"
+    if told.get("reason") == "withdrawn":
+        return f"late records make the {what} of {instant(told['since'])} a usual one"
+    if told.get("reason") == "new level":
+        words = f"{what} stays where it is since {instant(told['since'])}, and is taken for usual from here on"
+    elif told.get("reason"):
+        words = f"{what} since {instant(told['since'])} is taken for usual from here on, as it may stay: it is neither surely usual again nor surely not"
+    else:
+        words = f"{what} usual again from {instant(told['until'], told['since'])} on; it began {instant(told['since'])}"
+    if told.get("observed") is None:
+        return words
+    if told["measure"] == "share":
+        return words + f"; {told['hits']:,} of {quantity(told['n'], 'text')} in that time, {told['observed']:.1%}, about {told['expected']:.1%} is usual"
+    return words + f"; {quantity(round(told['observed']), 'text')} in that time, about {told['expected']:,.0f} are usual"
+
+
 def _new_series(told: dict[str, Any]) -> str:
-    return f"NEW SERIES {describe_series(told)}: {told['n']:,} texts since {moment(told['since'])}; it is watched once it has told what is usual"
+    return f"NEW SERIES {describe_series(told)}: {quantity(told['n'], 'text')} since {instant(told['since'])}; it is watched once it has told what is usual"
 
 
 def _new_model(told: dict[str, Any]) -> str:
-    return f"NEW MODEL from {moment(told['since'])} on: what is usual is learnt anew ({told['reason']})"
+    return f"NEW MODEL from {instant(told['since'])} on: what is usual is learnt anew ({told['reason']})"
 
 
 _SENTENCES = {"alert": _finding, "worse": _finding, "eased": _end, "resolved": _end, "withdrawn": _end, "new_series": _new_series, "new_model": _new_model}
@@ -117,10 +138,10 @@ def moment(text: str) -> str:
     return f"{dt.datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
 
 
-def zone(text: str) -> str:
-    """The offset of a time: `UTC`, `UTC+01:00`."""
-    name = dt.datetime.fromisoformat(text).tzname()
-    return name or ""
+def instant(text: str, other: str | None = None) -> str:
+    """A local time and what its clock is ahead of UTC by; without that where the clock of `other`, which is told with it, says the same."""
+    zone = dt.datetime.fromisoformat(text).tzname() or ""
+    return moment(text) if other and zone == dt.datetime.fromisoformat(other).tzname() else f"{moment(text)} {zone}".rstrip()
 
 
 def duration(seconds: float) -> str:

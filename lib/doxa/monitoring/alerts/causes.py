@@ -65,7 +65,7 @@ def _sample(store: Store, series: int, first_s: int, last_s: int, is_watched: bo
 
 def _campaign(rows: list[tuple], before: list[tuple], least_part: float) -> list[dict[str, Any]]:
     """The texts that are nearly the same as one of them, of which there are most more than before, unless they were half as common then; with the
-    ids of some of them."""
+    ids of some of them, its own first."""
     sets, old = ([shingles(text) for text, *_ in part[:MOST_COMPARED]] for part in (rows, before))
     if len(sets) < LEAST_ALIKE or len(old) < LEAST_BEFORE:
         return []
@@ -76,7 +76,8 @@ def _campaign(rows: list[tuple], before: list[tuple], least_part: float) -> list
     n_alike = int(near[centre].sum())
     if n_alike < LEAST_ALIKE or parts[centre] < least_part or 2 * parts_before[centre] > parts[centre]:
         return []
-    ids = [rows[i][3] for i in np.flatnonzero(near[centre])[:N_EXAMPLES].tolist() if rows[i][3] is not None]
+    alike = [centre, *(i for i in np.flatnonzero(near[centre]).tolist() if i != centre)]
+    ids = [rows[i][3] for i in alike[:N_EXAMPLES] if rows[i][3] is not None]
     return [_counted("near_duplicates", n_alike, len(sets)) | {"text": rows[centre][0]} | ({"ids": ids} if ids else {})]
 
 
@@ -108,10 +109,10 @@ def _counted(kind: str, hits: int, n: int) -> dict[str, Any]:
 
 
 def find_examples(store: Store, series: int, first_s: int, last_s: int, is_watched: bool, causes: Sequence[dict[str, Any]] = ()) -> list[str]:
-    """Ids (texts where there is none) of the sampled records with the highest score, each text once; where a campaign is among the causes, one of its texts
+    """Ids (texts where there is none) of the sampled records with the highest score, each text and each id once; where a campaign is among the causes, its text
     first."""
     rows = store.database.execute(f"SELECT id, text {_SAMPLED} ORDER BY score DESC, key", (series, int(first_s), int(last_s), is_watched)).fetchall()
-    first_of = {cause["text"]: cause.get("ids", [cause["text"]])[0] for cause in causes if cause["kind"] == "near_duplicates"}
+    first_of: dict[str, str | None] = dict.fromkeys(cause["text"] for cause in causes if cause["kind"] == "near_duplicates")
     for name, text in rows:
-        first_of.setdefault(text, name if name is not None else text)
-    return list(first_of.values())[:N_EXAMPLES]
+        first_of[text] = first_of.get(text) or name or text
+    return list(dict.fromkeys(filter(None, first_of.values())))[:N_EXAMPLES]

@@ -28,3 +28,16 @@ def bound_for(chance: float, allowance: float = ALLOWANCE) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if chance_per_bucket(middle, allowance) > chance else (low, middle)
     return high
+
+
+def begin_of(scores: np.ndarray) -> int:
+    """The place from which on the mean of normal scores (T; NaN where there is none) is above 0, where it is so up to the last of them: the median of all
+    places, each weighed by how likely it makes the scores whatever the mean, none preferred (Smith 1975). The running sum has mostly been above 0 for a while before,
+    by chance, and the likeliest place alone shows more than there is."""
+    known = np.isfinite(scores)
+    sums, counts = (np.cumsum(values[::-1])[::-1] for values in (np.where(known, scores, 0.0), known.astype(float)))
+    logs = np.where(known & (sums > 0), sums**2 / (2 * np.maximum(counts, 1)) - np.log(np.maximum(counts, 1)) / 2, -np.inf)
+    if not np.isfinite(logs).any():
+        return len(scores) - 1
+    weights = np.cumsum(np.exp(logs - logs.max()))
+    return int(np.searchsorted(weights, weights[-1] / 2))

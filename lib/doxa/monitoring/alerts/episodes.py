@@ -8,7 +8,7 @@ from typing import Any
 from doxa.monitoring.alerts.settings import MEASURES
 from doxa.monitoring.alerts.store import Store
 
-OPEN, RESOLVED, NEW_LEVEL, WITHDRAWN = "open", "resolved", "new level", "withdrawn"
+OPEN, RESOLVED, NEW_LEVEL, UNDECIDED, WITHDRAWN = "open", "resolved", "new level", "undecided", "withdrawn"
 
 
 @dataclass(frozen=True)

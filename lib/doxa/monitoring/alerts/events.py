@@ -9,12 +9,13 @@ import numpy as np
 from doxa.monitoring.alerts.covering import MOST_APART, Surprise, cover, hold_most, root_of
 from doxa.monitoring.alerts.describing import describe
 from doxa.monitoring.alerts.detect import WORSE, Verdict
-from doxa.monitoring.alerts.ending import ENOUGH_RELIEF, log_ratio, relief
-from doxa.monitoring.alerts.episodes import NEW_LEVEL, RESOLVED, WITHDRAWN, Episode, add_episode, change_episode
+from doxa.monitoring.alerts.drift import begin_of
+from doxa.monitoring.alerts.ending import ENOUGH_RELIEF, log_ratio, outcome, relief
+from doxa.monitoring.alerts.episodes import RESOLVED, WITHDRAWN, Episode, add_episode, change_episode
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.levels import chance_at
-from doxa.monitoring.alerts.settings import MEASURES, AlertSettings
+from doxa.monitoring.alerts.settings import MEASURES, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.stretch import Stretch
 from doxa.monitoring.alerts.subject import Subject
@@ -46,7 +47,7 @@ class Events:
     def begin(self, index: int, verdict: Verdict) -> None:
         """Take what is surprising in a bucket; surprises that are one event have one line."""
         found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
-        firsts = {one: index if verdict.is_spike[one] else max(0, int(verdict.drift_since[one])) for one in found}
+        firsts = {one: index if verdict.is_spike[one] else self._begun(one, verdict, index) for one in found}
         stretches = {one: Stretch.of(self.history, verdict, firsts[one], index) for one in found}
         members = {one: member for one in found if (member := self._lapsed(one, stretches[one]))}
         found = [one for one in found if one not in members]
@@ -68,6 +69,10 @@ class Events:
             first = int(self.starts[firsts[one]])
             self.episodes.append(add_episode(self.store, *one, first, int(self.starts[index]), self._level(one, stretches, going, covered), events[one], _dump(alert)))
             self.history.is_usual[firsts[one] : index + 1, *one] = False
+
+    def _begun(self, one: Surprise, verdict: Verdict, index: int) -> int:
+        first = max(0, int(verdict.drift_since[one]))
+        return first + begin_of(np.append(self.history.z[first:index, *one], verdict.z[one]))
 
     def _lapsed(self, one: Surprise, stretch: Stretch) -> Episode | None:
         """An episode of an event under way that had ended unseen, and is there again as it was."""
@@ -140,7 +145,8 @@ class Events:
     # --- what ends
 
     def close(self, index: int) -> None:
-        """After a bucket that is over: enough that speaks for the usual ends an episode; one that lasts half of the baseline is the level from then on."""
+        """After a bucket that is over: enough that speaks for the usual ends an episode. Where half of the baseline brings too little for that, what came since is
+        held against the level that was told: it was usual again, or is from then on."""
         history, ended = self.history, set()
         for at, episode in enumerate(self.episodes):
             if not episode.is_open or episode.bucket >= self.starts[index]:
@@ -149,16 +155,32 @@ class Events:
             total = max(0.0, episode.relief + relief(history, episode, index))
             episode = self.episodes[at] = change_episode(self.store, episode, relief=total, calm=episode.calm + 1 if total > 0 else 0)
             if episode.calm >= self.settings.cooldown and total >= ENOUGH_RELIEF:
-                first_calm = index + 1 - episode.calm
-                history.is_usual[first_calm : index + 1, *episode.surprise] = True
-                ended |= {self._end(at, RESOLVED, int(self.starts[first_calm]))}
+                status, first_usual = RESOLVED, index + 1 - episode.calm
             elif self.starts[index] - episode.since >= self.settings.n_baseline / 2 * self.settings.bucket_s:
+                status, first_usual = outcome(history, episode, index)
+            else:
+                continue
+            if first_usual is not None:
+                history.is_usual[first_usual : index + 1, *episode.surprise] = True
+            else:
                 history.is_usual[:, *episode.surprise] = self.starts >= episode.since
                 self.store.database.execute(f"UPDATE series SET {MEASURES[episode.measure]}_from = ? WHERE id = ?", (episode.since, episode.series))
-                ended |= {self._end(at, NEW_LEVEL, int(history.edges[index + 1]))}
+            ended |= {self._end(at, status, int(history.edges[index + 1] if first_usual is None else self.starts[first_usual]))}
+        self._forget_told(ended, index)
         # Most parts of an event are over soon after its own: that these go on is told once more time has gone by.
         eased = {episode for episode in self.episodes if episode.status == RESOLVED and self._n_since(episode, index) == self._patience(episode)}
         self._tell_ends({episode.event for episode in ended}, eased)
+
+    def _forget_told(self, ended: set[Episode], index: int) -> None:
+        """What series that were told, and are over, hold of a running sum of all texts is no news: where it is most, the sum begins anew."""
+        history = self.history
+        for measure in {episode.measure for episode in ended}:
+            series = [episode.series for episode in ended if episode.measure == measure and episode.series != ALL and episode.event]
+            for pace in np.flatnonzero(history.drift[ALL, measure] > 0) if series else ():
+                rows = slice(history.since[ALL, measure, pace], index + 1)
+                seen, base = history.of(measure)
+                if hold_most(series, np.nansum(seen[rows] - history.mean[rows, :, measure] * base[rows], axis=0)):
+                    history.drift[ALL, measure, pace], history.since[ALL, measure, pace] = 0.0, -1
 
     def _n_since(self, episode: Episode, index: int) -> int:
         return index + 1 - int(np.searchsorted(self.starts, episode.ended))
@@ -193,15 +215,33 @@ class Events:
             members = [episode for episode in self.episodes if episode.event == event]
             own = next((episode for episode in members if episode.alert), None)
             going = [episode.surprise for episode in members if episode.is_open]
-            if own is None or (own not in eased if going else event not in events):
+            if own is None or (own not in eased or own.surprise in going if going else event not in events):
                 continue
-            last = own if going else max(members, key=lambda episode: (episode.status != WITHDRAWN, episode.ended))
-            kind = "eased" if going else "withdrawn" if last.status == WITHDRAWN else "resolved"
-            until = self.watermark_s if last.status == WITHDRAWN else last.ended
-            covers = [] if going else [episode.surprise for episode in members if episode.surprise != own.surprise]
-            self._say(Told(f"{event}|{kind}", kind, own.told.get("series"), own.told["measure"], since=own.told["since"], until=self.subject.iso(until),
-                           reason=None if last.status == RESOLVED else last.status, by=self.subject.by, watch=self.subject.watched(own.measure), alert=event,
-                           covers=self.subject.parts(covers), goes_on=self.subject.parts(going)))
+            ends = {episode.surprise: episode for episode in sorted(members, key=lambda episode: episode.since) if not episode.is_open}
+            end = ends.pop(own.surprise)
+            is_withdrawn = end.status == WITHDRAWN and all(other.status == WITHDRAWN for other in ends.values())
+            kind = "eased" if going else "withdrawn" if is_withdrawn else "resolved"
+            seen = {} if end.status == WITHDRAWN else self._seen(own, end.ended)
+            self._say(Told(f"{event}|{kind}", kind, own.told.get("series"), own.told["measure"], since=own.told["since"], until=self._ended(end), **seen,
+                           reason=None if end.status == RESOLVED else end.status, by=self.subject.by, watch=self.subject.watched(own.measure), alert=event,
+                           covers=[] if going else [self._part(one, episode) for one, episode in ends.items()], goes_on=self.subject.parts(going)))
+
+    def _ended(self, episode: Episode) -> str:
+        return self.subject.iso(self.watermark_s if episode.status == WITHDRAWN else episode.ended)
+
+    def _part(self, one: Surprise, end: Episode) -> dict[str, str | None]:
+        return self.subject.parts([one])[0] | {"until": self._ended(end)} | ({} if end.status == RESOLVED else {"reason": end.status})
+
+    def _seen(self, episode: Episode, ended_s: int) -> dict[str, float]:
+        """What was counted of an episode in all its time, and what is usual; nothing where the history does not go back as far."""
+        first, last = np.searchsorted(self.starts, (episode.since, ended_s)).tolist()
+        if episode.since < self.starts[0] or last <= first:
+            return {}
+        seen, base = (values[first:last, episode.series] for values in self.history.of(episode.measure))
+        expected, n = float(np.nansum(self.history.mean[first:last, *episode.surprise] * base)), int(base.sum())
+        if episode.measure == VOLUME:
+            return {"observed": float(seen.sum()), "expected": expected}
+        return {"hits": int(seen.sum()), "n": n, "observed": float(seen.sum() / max(1, n)), "expected": expected / max(1, n)}
 
     def _describe(self, stretch: Stretch, one: Surprise, verdict: Verdict, detector: str, p: float, covered: list[Surprise]) -> Told:
         return describe(self.store, self.subject, self.watermark_s, stretch, one, verdict, detector, p, covered)

@@ -138,7 +138,7 @@ class Monitor:
                 came = int(self.starts[recent[0]])
                 since = self.subject.iso(came)
                 self.tell(Told(f"{self.subject.name(number)}|new|{since}", "new_series", name, since=since, n=int(n[recent].sum()), by=self.by,
-                               until=self.subject.iso(self.history.edges[index + 1]), examples=find_examples(self.store, number, came, 2**62, False)))
+                               until=self.subject.iso(self.history.edges[index + 1]), examples=find_examples(self.store, number, came, int(self.starts[index]), False)))
 
     def tell(self, told: Told) -> None:
         if self.tells:

@@ -25,11 +25,21 @@ class Replay:
         self.feed.add(table, reader)
 
     def finish(self, since: dt.datetime | None, until: dt.datetime | None) -> list[dict[str, Any]]:
-        """Alerts, what grew worse, new series and new models that touch a stretch of time, oldest first."""
+        """Alerts, what grew worse, new series and new models that touch a stretch of time, oldest first. An alert has its `end`, the line of it, or None
+        while it goes on."""
         self.feed.finish()
-        told = [line for _, line in read_outbox(self.store) if line["kind"] in ("alert", "worse", "new_series", "new_model")]
-        return [line for line in told if (since is None or dt.datetime.fromisoformat(line["until"]) > since)
+        lines = [line for _, line in read_outbox(self.store)]
+        ends = {line["alert"]: line for line in reversed(lines) if line["kind"] in ("eased", "resolved", "withdrawn")}
+        told = [line | ({"end": ends.get(line["id"])} if line["kind"] == "alert" else {}) for line in lines
+                if line["kind"] in ("alert", "worse", "new_series", "new_model")]
+        return [line for line in told if (since is None or _last(line) is None or dt.datetime.fromisoformat(_last(line)) > since)
                 and (until is None or dt.datetime.fromisoformat(line["since"]) < until)]
+
+
+def _last(line: dict[str, Any]) -> str | None:
+    """The end of what a line tells of; None while it goes on."""
+    end = line.get("end", line)
+    return end and max(line["until"], end["until"], key=dt.datetime.fromisoformat)
 
 
 @contextmanager

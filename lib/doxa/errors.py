@@ -44,7 +44,7 @@ class Interrupted(BaseException):
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived, or SIGHUP as the terminal went away. Its text, if any, is what the user is told."""
+    """SIGTERM arrived. Its text, if any, is what the user is told."""
 
 
 class ReaderGone(BaseException):

@@ -61,7 +61,7 @@ def test_without_times_or_records(records):
 
 def test_notes_go_to_stderr_and_the_suffix_chooses(tmp_path):
     rows, done = page([record(0), record(1)], "--where", "id=1")
-    assert "1 records are left out by --where id=1" in done.err and rows[0]["n"] == "1"
+    assert "1 record is left out by --where id=1" in done.err and rows[0]["n"] == "1"
     target = tmp_path / "page.csv"
     quiet = run("report", "-q", "--where", "id=1", "-o", target, stdin=json.dumps(record(0)).encode())
     assert (quiet.code, quiet.err) == (0, "") and target.read_bytes().startswith(b"group,kind,")

@@ -29,11 +29,11 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
 
 
 def _guarded(command: click.Command, arguments: list[str]) -> int:
-    from doxa.records.signals import ENDING, end_on_signal
+    from doxa.records.signals import end_on_signal
     from doxa.records.standard import secure_descriptors
 
     secure_descriptors()
-    for number, usual in ENDING.items():
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) == usual:  # an ignored signal stays ignored
             signal.signal(number, end_on_signal)
     name = os.path.basename(sys.argv[0]) or command.name

@@ -12,6 +12,7 @@ from doxa.monitoring.figures import Bucket, Figures, Group, Share
 from doxa.monitoring.settings import Settings, unknown_watch
 from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
 from doxa.records.groups import group_names, name_group
+from doxa.records.quantity import left_out, quantity
 
 MOST_MISSING = 0.05  # of a usual bucket's texts, that the first one may lack
 
@@ -79,9 +80,9 @@ def _note_losses(counter, problems: dict[str, int], notes: list[str]) -> None:
     if problems.get("naive_time"):
         notes.append(f"{problems['naive_time']:,} times have no zone and are left out of the trend; name one with --assume-time-zone")
     if counter.n_outside:
-        notes.append(f"{counter.n_outside:,} records are left out: their time is not {_window(counter.settings)}, or unknown")
+        notes.append(f"{quantity(counter.n_outside, 'record')} {left_out(counter.n_outside)}: the time is not {_window(counter.settings)}, or unknown")
     if counter.n_unmet:
-        notes.append(f"{counter.n_unmet:,} records are left out by --where {' and '.join(map(str, counter.settings.conditions))}")
+        notes.append(f"{quantity(counter.n_unmet, 'record')} {left_out(counter.n_unmet)} by --where {' and '.join(map(str, counter.settings.conditions))}")
     for condition, n_met in zip(counter.settings.conditions, counter.n_met):
         if not n_met and counter.n_unmet:
             notes.append(f"no record meets --where {condition}")

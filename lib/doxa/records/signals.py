@@ -1,25 +1,23 @@
-"""SIGINT, SIGTERM and SIGHUP: raised where they arrive, or held until what is under way is whole."""
+"""SIGINT and SIGTERM: raised where they arrive, or held until what is under way is whole."""
 
 import signal
 
 from doxa.errors import Interrupted, Terminated
 
-ENDING = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}  # and what Python usually does
-
 _seen: int | None = None
 
 
 def end_on_signal(number: int, frame) -> None:
-    """Handler of the signals that end a command. The first one is raised, and remembered for `check_signals`; a second SIGTERM or SIGHUP kills."""
+    """Handler of SIGINT and SIGTERM. The first one is raised, and remembered for `check_signals`; a second SIGTERM kills."""
     global _seen
     _seen = number
-    if number != signal.SIGINT:
+    if number == signal.SIGTERM:
         signal.signal(number, signal.SIG_DFL)
     raise _what_it_raises(number)
 
 
 def signal_seen() -> BaseException | None:
-    """What the signal that arrived last raises; None when none came."""
+    """What the SIGINT or SIGTERM that arrived last raises; None when none came."""
     return None if _seen is None else _what_it_raises(_seen)
 
 
@@ -38,7 +36,7 @@ class _Held:
         self.previous: dict[int, object] = {}
 
     def __enter__(self):
-        for number in ENDING:
+        for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
             if callable(handler):
                 try:

@@ -195,7 +195,7 @@ def render_overview(figures: dict[str, Any]) -> str:
     if not figures["first"]:
         return f"no record was counted yet; the first ones settle what is watched, by what, per {figures['every']} ({figures['time_zone']})\n"
     head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
-            f"promise: at most {figures['promise']} false alarms on average, all series together; {figures['n_alerts']} alerts told so far",
+            f"promise: at most {figures['promise']} false alarms on average, all series together; {quantity(figures['n_alerts'], 'alert')} told so far",
             f"the figures are of the bucket that began {moment(figures['bucket'])}, the last that is over" if figures["bucket"] else "no bucket is over yet",
             f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]
@@ -223,7 +223,7 @@ def render_backtest(figures: dict[str, Any]) -> str:
     """The sum of a backtest for people."""
     if figures["judged_from"] is None:
         return f"backtest: {figures['records']:,} records of {figures['series']} series are too few to judge by\n"
-    lines = [f"backtest: {figures['alerts']} alerts in {duration(figures['judged_s'])} of {figures['series']} series, judged from {moment(figures['judged_from'])} on: "
+    lines = [f"backtest: {quantity(figures['alerts'], 'alert')} in {duration(figures['judged_s'])} of {figures['series']} series, judged from {moment(figures['judged_from'])} on: "
              f"{figures['alerts_per_span'] or 0:.2f} per {figures['span']}; at most {figures['promise']} of them by chance"]
     for spike in figures["spikes"]:
         told = f"told after {duration(spike['delay_s'])}" if spike["told"] else _UNTOLD[spike["because"]]

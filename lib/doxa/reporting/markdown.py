@@ -47,7 +47,7 @@ def _head(head: HeadCounts) -> list[str]:
         mean, sd = ("–" if value is None else f"{value:.3f}" for value in (head.mean, head.sd))
         return [f"| {escape(head.name)} | n | mean | sd |", "|---|---:|---:|---:|", f"| | {head.n:,} | {mean} | {sd} |", ""]
     shown, is_corrected = list(head.labels.items())[: wording.MOST_LABELS], bool(head.corrected)
-    rows = [[escape(wording.shorten(label, wording.NAME_CHARACTERS)), f"{share.hits:,}", wording.percent_interval(share), wording.percent_interval(head.corrected[label]) if is_corrected else ""]
+    rows = [[escape(wording.shorten(wording.value_name(label), wording.NAME_CHARACTERS)), f"{share.hits:,}", wording.percent_interval(share), wording.percent_interval(head.corrected[label]) if is_corrected else ""]
             for label, share in shown]
     rows += [[wording.more_labels(len(head.labels) - len(shown)), "", "", ""]] if len(shown) < len(head.labels) else []
     table = [[escape(head.name), "n", "share (95 %)", "corrected (95 %)"], ["---", "---:", "---:", "---:"], *rows]

@@ -63,7 +63,7 @@ def _head_table(head: HeadCounts, width: int) -> Table:
         return table
     for label, share in list(head.labels.items())[: wording.MOST_LABELS]:
         shown = [share, *([head.corrected[label]] if head.corrected else [])]
-        table.add_row(_plain(wording.shorten(label, wording.NAME_CHARACTERS)), f"{share.hits:,}", *(cell for one in shown for cell in (wording.percent(one), wording.interval(one))[: 1 + is_wide]))
+        table.add_row(_plain(wording.shorten(wording.value_name(label), wording.NAME_CHARACTERS)), f"{share.hits:,}", *(cell for one in shown for cell in (wording.percent(one), wording.interval(one))[: 1 + is_wide]))
     if len(head.labels) > wording.MOST_LABELS:
         table.add_row(_plain(wording.more_labels(len(head.labels) - wording.MOST_LABELS), "italic"), *[""] * len(titles))
     return table

@@ -63,8 +63,8 @@ def short_name(group: Group) -> str:
 
 
 def value_name(name: str) -> str:
-    """A value of --by, also where it is an empty text."""
-    return name or "(empty)"
+    """A label or a value of --by, also where nothing of it would be seen."""
+    return name if name.strip() else f'"{name}"' if name else "(empty)"
 
 
 def group_name(group: Group) -> str:

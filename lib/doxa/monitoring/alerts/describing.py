@@ -1,5 +1,7 @@
 """The line of a surprise."""
 
+import math
+
 import numpy as np
 
 from doxa.monitoring.alerts.causes import find_causes, find_examples
@@ -15,7 +17,7 @@ from doxa.monitoring.alerts.told import Told
 
 def describe(store: Store, subject: Subject, until_s: float, stretch: Stretch, one: Surprise, verdict: Verdict, detector: str, p: float,
              covered: list[Surprise]) -> Told:
-    """What a stretch holds of a series and measure, beside what is usual, of which it has the chance `p`; what moved; examples. Looked at up to `until_s`."""
+    """What a stretch holds of a series and measure, beside what is usual, of which it has the chance `p`; what moved; examples. `until_s` is the time of the last record."""
     series, measure = one
     seen, base = (values[:, series] for values in stretch.seen(measure))
     means, scatter = stretch.mean[:, series, measure], np.array(float(verdict.scatter[one]) / len(seen))
@@ -32,6 +34,6 @@ def describe(store: Store, subject: Subject, until_s: float, stretch: Stretch, o
     causes = find_causes(store, stretch, subject.names, series, measure)
     return Told(
         subject.line_id(series, measure, first_s), "alert", subject.names[series], MEASURES[measure], detector, subject.iso(first_s),
-        subject.iso(min(until_s, end_s)), hits, n, observed, expected, float(low), float(high), p,
+        subject.iso(min(math.floor(until_s) + 1, end_s)), hits, n, observed, expected, float(low), float(high), p,
         (end_s - last_s) * gain / (max(p, 1e-300) * verdict.n_tests), None, subject.by, subject.watched(measure), causes,
         find_examples(store, series, first_s, last_s, measure == SHARE, causes), covers=subject.parts(covered))

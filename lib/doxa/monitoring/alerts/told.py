@@ -11,7 +11,7 @@ class Told:
     withdrawn (late records explain it away) at the end of each event; new_series and new_model. No two lines have one `id`; `alert` is that of the
     alert that told of the event.
 
-    `measure` is volume or share. `since` is when it began, `until` the end of what was looked at (ISO 8601). For a share `observed` is `hits` of
+    `measure` is volume or share. `since` is when it began, `until` the end of what was looked at, the first second that is no part of it (ISO 8601). For a share `observed` is `hits` of
     `n` and `expected`, `low`, `high` are shares; for a volume all are numbers of texts. `low` and `high` bound what is usual, 95 %. `p` is
     the chance of so much in a usual bucket (spike) or of such a sum per bucket (drift); `recurrence_s`: how often, on average, all series
     and detectors together would bring that by chance. `covers` are the series and measures that an alert tells of as well, and at its end all that were

@@ -457,10 +457,11 @@ def test_a_slow_command_holds_up_no_other_run(state, tmp_path):
     assert {line.get("series") for line in handed if line["kind"] == "alert"} >= {"credit", "merger"} and told(state, []) == []
 
 
-def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path):
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path, number, code):
     process = start_handing_over(state, f"sleep 600 & echo $! > {tmp_path}/child; touch {tmp_path}/begun; wait", tmp_path / "begun")
-    process.send_signal(signal.SIGTERM)
-    assert end(process).code == 143
+    process.send_signal(number)
+    assert end(process).code == code
     child = int((tmp_path / "child").read_text())
     assert not Path(f"/proc/{child}").exists() or "Z (zombie)" in Path(f"/proc/{child}/status").read_text()
     assert any(line["kind"] == "alert" for line in told(state, []))

@@ -900,7 +900,7 @@ def test_slow_pipe(command, flags):
     assert (done.code, done.out, done.err) == (0, b"", "")
 
 
-NAMES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+NAMES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated"), signal.SIGHUP: (129, "hung up")}
 
 
 def endless(command: str, *args, stdout, **options) -> tuple[subprocess.Popen, subprocess.Popen]:
@@ -926,7 +926,7 @@ def wait_until(condition, timeout_s: float = 60) -> None:
 @pytest.mark.parametrize("number", list(NAMES), ids=lambda number: signal.Signals(number).name)
 @pytest.mark.parametrize("command, rounds", [("tokenize", 5), ("predict", 1), ("explain", 1)])
 def test_signal_while_writing(command, rounds, number, flags, tmp_path):
-    """[29] At a random time: 130 or 143, one line said, whole lines written."""
+    """[29] At a random time: the signal's exit code, one line said, whole lines written."""
     random.seed(number)
     for _ in range(rounds):
         with open(tmp_path / "out.jsonl", "wb") as out:
@@ -1008,7 +1008,7 @@ def test_signal_while_waiting_for_input(flags):
         end(process)
 
 
-@pytest.mark.parametrize("number, raised", [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
+@pytest.mark.parametrize("number, raised", [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated"), (signal.SIGHUP, "HungUp")])
 def test_signal_that_a_library_swallows(number, raised):
     """[29] pyarrow drops what a handler raises while it guesses a type; the next window raises it again."""
     code = f"""

@@ -9,6 +9,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     RECORDS_FAILED = 3  # done, but some records carry an error
     GATE_REFUSED = 4
+    HUNG_UP = 129  # the terminal or the connection is gone
     INTERRUPTED = 130  # Ctrl-C
     READER_GONE = 141  # the reader of our output closed it
     TERMINATED = 143
@@ -45,6 +46,10 @@ class Interrupted(BaseException):
 
 class Terminated(BaseException):
     """SIGTERM arrived. Its text, if any, is what the user is told."""
+
+
+class HungUp(Terminated):
+    """SIGHUP arrived, which asks for the same as SIGTERM."""
 
 
 class ReaderGone(BaseException):

@@ -9,7 +9,7 @@ import traceback
 import click
 
 from doxa import __version__
-from doxa.errors import DoxaError, ExitCode, Interrupted, ReaderGone, Terminated
+from doxa.errors import DoxaError, ExitCode, HungUp, Interrupted, ReaderGone, Terminated
 
 # Python's usual ones look through all objects again and again while modules are imported, which make hundreds of thousands and throw none away.
 FEW_COLLECTIONS = (50_000, 20, 20)
@@ -29,12 +29,12 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
 
 
 def _guarded(command: click.Command, arguments: list[str]) -> int:
-    from doxa.records.signals import end_on_signal
+    from doxa.records.signals import ENDING, end_on_signal
     from doxa.records.standard import secure_descriptors
 
     secure_descriptors()
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-        if signal.getsignal(number) == usual:  # an ignored signal stays ignored
+    for number in ENDING:
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # an ignored signal stays ignored
             signal.signal(number, end_on_signal)
     name = os.path.basename(sys.argv[0]) or command.name
     try:
@@ -51,6 +51,8 @@ def _ended_by(name: str, error: BaseException) -> int:
     match error if str(error) and isinstance(error, (Interrupted, Terminated)) else signal_seen() or error:
         case Interrupted() | click.exceptions.Abort() as ended:
             return _say(name, str(ended) or "interrupted", ExitCode.INTERRUPTED)
+        case HungUp() as ended:
+            return _say(name, str(ended) or "hung up", ExitCode.HUNG_UP)
         case Terminated() as ended:
             return _say(name, str(ended) or "terminated", ExitCode.TERMINATED)
         case ReaderGone() | BrokenPipeError():

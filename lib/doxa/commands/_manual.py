@@ -46,7 +46,7 @@ def _paragraphs(text: str) -> list[str]:
 
 def _exit_table() -> list[str]:
     meanings = (("0", "done"), ("1", "failed"), ("2", "wrong usage"), ("3", "done, but some records carry an error"),
-                ("4", "a gate said no"), ("130", "Ctrl-C"), ("141", "the reader of the output went away"), ("143", "terminated"))
+                ("4", "a gate said no"), ("129", "hung up"), ("130", "Ctrl-C"), ("141", "the reader of the output went away"), ("143", "terminated"))
     return [line for code, meaning in meanings for line in (".TP", f".B {code}", meaning)]
 
 

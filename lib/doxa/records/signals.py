@@ -1,24 +1,25 @@
-"""SIGINT and SIGTERM: raised where they arrive, or held until what is under way is whole."""
+"""SIGINT, SIGTERM and SIGHUP: raised where they arrive, or held until what is under way is whole."""
 
 import signal
 
-from doxa.errors import Interrupted, Terminated
+from doxa.errors import HungUp, Interrupted, Terminated
 
+ENDING = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
 _seen: int | None = None
 
 
 def end_on_signal(number: int, frame) -> None:
-    """Handler of SIGINT and SIGTERM. The first one is raised, and remembered for `check_signals`; a second SIGTERM kills."""
+    """Handler of the signals that end a command. The first one is raised, and remembered for `check_signals`; a second one kills, but for Ctrl-C."""
     global _seen
     _seen = number
-    if number == signal.SIGTERM:
+    if number != signal.SIGINT:
         signal.signal(number, signal.SIG_DFL)
-    raise _what_it_raises(number)
+    raise ENDING[number]()
 
 
 def signal_seen() -> BaseException | None:
-    """What the SIGINT or SIGTERM that arrived last raises; None when none came."""
-    return None if _seen is None else _what_it_raises(_seen)
+    """What the signal that arrived last raises; None when none came."""
+    return None if _seen is None else ENDING[_seen]()
 
 
 def check_signals() -> None:
@@ -36,7 +37,7 @@ class _Held:
         self.previous: dict[int, object] = {}
 
     def __enter__(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             handler = signal.getsignal(number)
             if callable(handler):
                 try:
@@ -53,7 +54,7 @@ class _Held:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         if self.arrived is not None and exc[0] is None:
-            raise _what_it_raises(self.arrived)
+            raise ENDING[self.arrived]()
 
 
 class held_for_one_write(_Held):
@@ -61,7 +62,7 @@ class held_for_one_write(_Held):
 
     def _hold(self, number: int, frame) -> None:
         if self.arrived is not None:
-            raise _what_it_raises(number)
+            raise ENDING[number]()
         self.arrived = number
 
 
@@ -73,7 +74,3 @@ class held_for_work(_Held):
         _seen = self.arrived = number
         for held in self.previous:
             signal.signal(held, signal.SIG_DFL)
-
-
-def _what_it_raises(number: int) -> BaseException:
-    return Interrupted() if number == signal.SIGINT else Terminated()

@@ -62,7 +62,7 @@ def stdout_is_terminal() -> bool:
 class LineOutput:
     """Writes whole lines to a descriptor, even when a signal arrives in the middle.
 
-    SIGINT and SIGTERM that come during a write are held until the line that has begun is out: a reader never
+    A signal to end that comes during a write is held until the line that has begun is out: a reader never
     gets half a record. Raises ReaderGone when the reader closed its end, DoxaError when the disk is full or
     the descriptor is closed.
     """

@@ -356,8 +356,10 @@ def test_show_tells_what_the_state_knows(state):
     told(state, make_days(40, 43, BURST))
     shown = run("alert", "--state", state, "--show").out.decode()
     assert "sentiment=negative, by topic, per 1d (UTC)" in shown and "share since 2026-02-14" in shown and "1/year" in shown
-    figures = json.loads(run("alert", "--state", state, "--show", "--to", "jsonl").out)
-    credit = next(row for row in figures["series"] if row["name"] == "credit")
+    figures, *series = map(json.loads, filter(None, run("alert", "--state", state, "--show", "--to", "jsonl").lines))
+    assert figures["kind"] == "state" and figures["watch"] == "sentiment=negative" and {row["kind"] for row in series} == {"series"}
+    assert {row["name"] for row in series} == {None, "earnings", "credit", "merger"}
+    credit = next(row for row in series if row["name"] == "credit")
     assert credit["open"].keys() >= {"share"} and 25 < credit["expected_n"] < 60
 
 
@@ -465,6 +467,18 @@ def test_a_command_is_stopped_with_all_that_it_started(state, tmp_path, number, 
     child = int((tmp_path / "child").read_text())
     assert not Path(f"/proc/{child}").exists() or "Z (zombie)" in Path(f"/proc/{child}/status").read_text()
     assert any(line["kind"] == "alert" for line in told(state, []))
+
+
+def test_no_bucket_waits_for_records_that_are_not_counted(state, tmp_path):
+    words = "--lateness is longer than --remember"
+    for flags in (("--lateness", "30d"), ("--remember", "1d", "--lateness", "2d")):
+        for path in (state, tmp_path / "new.db"):
+            done = run("alert", "--state", path, *flags, stdin=b"")
+            assert done.code == 2 and words in done.err and len(done.err_lines) == 1
+    assert run("alert", "--state", state, "--lateness", "30d", "--remember", "30d", stdin=b"").code == 0
+    assert words in run("alert", "--state", state, "--remember", "7d", stdin=b"").err  # the state knows the other one
+    assert run("alert", "--state", state, "--show").code == 0
+    assert words not in run("alert", "--backtest", "--lateness", "30d", stdin=b"").err  # nothing is too old there
 
 
 def test_a_run_that_does_not_wait_names_the_other(state):

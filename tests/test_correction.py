@@ -225,7 +225,7 @@ def test_groups_that_are_misread_otherwise_hold_the_truth_by_their_own_gold_text
     plain, odd, few = page["groups"]
     assert holds(plain["corrected"], true_share(records[:4000])) and holds(odd["corrected"], true_share(records[4000:]))
     assert np.mean([holds(bucket["corrected"], true_share(records[4000:])) for bucket in odd["trend"]]) >= 0.75
-    assert f"1 group has fewer than {LEAST_GOLD} texts in the sample and is not corrected" in page["notes"][1] and "corrected" not in few
+    assert f"1 group with fewer than {LEAST_GOLD} texts in the sample is not corrected" in page["notes"][1] and "corrected" not in few
     assert few["trend"] and not any("corrected" in bucket for bucket in few["trend"])
     adjusted = report(stream, "--by", "source", "--model", make_model(tmp_path / "model", sample))["groups"]
     assert not holds(adjusted[1]["corrected"], true_share(records[4000:]))  # what a model directory cannot know
@@ -241,7 +241,7 @@ def test_a_sample_is_chosen_as_the_records_are(stream, window):
 def test_a_sample_is_looked_for_in_the_stream_and_counts_each_record_once(stream, tmp_path):
     plain = report(stream, "--gold-sample", stream["sample"])
     twice = report(stream, "--gold-sample", write_records(tmp_path / "twice.jsonl", stream["sampled"] + stream["sampled"][:150]))
-    assert twice["total"]["corrected"] == plain["total"]["corrected"] and any("150 records stand in the gold sample twice" in note for note in twice["notes"])
+    assert twice["total"]["corrected"] == plain["total"]["corrected"] and any("150 records are in the gold sample twice" in note for note in twice["notes"])
     foreign = [record | {"id": f"other {record['id']}"} for record in stream["sampled"]]
     mixed = report(stream, "--gold-sample", write_records(tmp_path / "mixed.jsonl", stream["sampled"] + foreign[:40]))
     assert any("40 of" in note and "not among these" in note for note in mixed["notes"])

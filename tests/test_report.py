@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 import resource
 
 import pyarrow as pa
@@ -348,6 +349,24 @@ def test_what_moved_is_told_of_the_last_days_alone_by_all_that_went_before(tmp_p
     for flags, n_least, n_most in ((("--last", "12d"), 1, 9), (("--since", "2026-02-18"), 0, 0)):
         alerts = json.loads(run("report", "--every", "1d", "--false-alarms", "1/year", *flags, "--to", "json", path).out)["alerts"]
         assert n_least <= len([line for line in alerts if line.get("series") == "credit"]) <= n_most, flags
+
+
+@pytest.mark.parametrize("time, says", [(None, "no record has a time in the field that is read"), ("2026-10-01T09:00:00", "the times have no zone"), ("soon", "no time can be read")])
+def test_the_last_of_records_without_a_time_is_refused_and_says_why(tmp_path, time, says):
+    records = [{"id": i, "text": "x", "prediction": {"topic": {"label": "credit", "score": 0.9}}} | ({"timestamp": time} if time else {}) for i in range(3)]
+    done = run("report", "--last", "3d", "-o", tmp_path / "page.html", stdin=lines(records))
+    assert done.code == 1 and says in done.err and len(done.err_lines) == 1 and not (tmp_path / "page.html").exists()
+    assert run("report", "--last", "3d", stdin=b"").code == 0
+
+
+@pytest.mark.parametrize("to", ["terminal", "markdown", "html"])
+def test_labels_of_which_nothing_is_to_be_seen_are_seen_everywhere(tmp_path, to):
+    """In the table of the head, in that of the groups and above their texts."""
+    records = [{"id": i, "text": "x", "timestamp": f"2026-10-0{1 + i}T09:00:00Z", "prediction": {"topic": {"label": label, "score": 0.9}}}
+               for i, label in enumerate(["", "  ", "credit"])]
+    page = run("report", "--to", to, stdin=lines(records)).out.decode().replace("\\", "").replace("&#34;", '"')
+    assert page.count("(empty)") >= 3 and len(re.findall('" +"', page)) >= 3
+    assert not [line for line in page.splitlines() if line.strip() == "##" or line.startswith("|  |")] and "<h3></h3>" not in page and '<th scope="row"></th>' not in page
 
 
 def test_nothing_moved(tmp_path):

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from batches import count, row
 
-from doxa.errors import UsageError
+from doxa.errors import DoxaError, UsageError
 from doxa.monitoring.buckets import parse_every, parse_last, start_of_last
 
 UTC, BERLIN = dt.UTC, ZoneInfo("Europe/Berlin")
@@ -67,9 +67,9 @@ def test_tallies_and_conditions_respect_it():
     assert [(head.n, head.mean) for head in figures.heads] == [(4, None), (4, 97.5)]
 
 
-def test_without_any_time_nothing_lies_within():
-    figures = last([row(0, time=None), row(1, time="soon")], "1d")
-    assert figures.total is None and figures.n_outside == 2 and figures.n_untimed == {"no_time": 1, "bad_time": 1}
+def test_without_any_time_there_is_no_last():
+    with pytest.raises(DoxaError, match="no time can be read"):
+        last([row(0, time=None), row(1, time="soon"), row(2, time="later")], "1d")
     assert last([], "1d").n_records == 0 and last([{"error": "not_json"}], "1d").errors == {"not_json": 1}
 
 

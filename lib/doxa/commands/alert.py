@@ -142,12 +142,11 @@ def _show(state: str, to: str) -> None:
     from doxa.monitoring.alerts.watching import Asked, settle
     from doxa.records.standard import write_text
     from doxa.reporting.alerts import render_overview
-    from doxa.reporting.json import dump
 
     with open_store(state, for_reading=True) as store:
         settings, _ = settle(store, Asked())
         figures = describe_state(store, Calendar(settings.every, settings.zone))
-    write_text(dump(figures) if to == "jsonl" else render_overview(figures))
+    write_text(render_overview(figures, to))
 
 
 def _watch(store, source, wanted, asked, require_input, terminal, has_page) -> tuple:

@@ -12,7 +12,7 @@ from doxa.evaluation.rows import HeadRows
 from doxa.metrics.bootstrap import draw_rows, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.group_ranking import mean_of_groups, rank_groups
-from doxa.records.quantity import quantity
+from doxa.records.quantity import are, quantity
 
 POSITIVE = ("1", "true", "yes", "relevant", "entailment", "same", "match", "duplicate")  # labels that mean so, the first that is there
 
@@ -81,4 +81,4 @@ def _remarks(rows: HeadRows, positive: str | None, n_groups: int, n_defined: int
     what = f'"{positive}"' if positive is not None else "above 0"
     told = [f"nDCG and MRR are means over {n_defined:,} groups" + (f'; {n_groups - n_defined:,} in which no gold is {what} are left out'
                                                                    if n_defined < n_groups else "")]
-    return told + ([f"{quantity(n_alone, 'record')} without a group {'is' if n_alone == 1 else 'are'} not ranked"] if n_alone else [])
+    return told + ([f"{quantity(n_alone, 'record')} without a group {are(n_alone)} not ranked"] if n_alone else [])

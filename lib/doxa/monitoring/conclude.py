@@ -5,23 +5,27 @@ import datetime as dt
 import numpy as np
 
 from doxa import __version__
+from doxa.errors import DoxaError
 from doxa.monitoring.buckets import bucket_edges, choose_every
 from doxa.monitoring.counts import ALL, FoldedCounts
 from doxa.monitoring.examples import ExamplePicker
 from doxa.monitoring.figures import Bucket, Figures, Group, Share
 from doxa.monitoring.settings import Settings, unknown_watch
-from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds
+from doxa.monitoring.times import FEW, FUTURE, instant, to_microseconds, why_timeless
 from doxa.records.groups import group_names, name_group
-from doxa.records.quantity import left_out, quantity
+from doxa.records.quantity import are, left_out, quantity
 
 MOST_MISSING = 0.05  # of a usual bucket's texts, that the first one may lack
 
 
 def conclude(counter, reader) -> Figures:
-    """Return the figures of a counter that has seen the whole stream. Raises UsageError for too many buckets, and where no record has the watched head."""
+    """Return the figures of a counter that has seen the whole stream. Raises UsageError for too many buckets, and where no record has the watched head;
+    DoxaError where the last of a time is asked for and no record has one."""
     settings, notes, problems = counter.settings, [], dict(counter.problems)
     heads = [tally.conclude() for tally in counter.tallies or []]
     watch = _settle_watch(counter, reader.schema, heads, notes)
+    if settings.last and settings.until is None and problems:
+        raise DoxaError(why_timeless(problems))
     first, last = _span(counter, problems, notes)
     every = settings.every or (choose_every(first, last) if first is not None else None)
     edges = bucket_edges(first, last, every, settings.zone) if first is not None else []
@@ -69,7 +73,7 @@ def _span(counter, problems: dict[str, int], notes: list[str]) -> tuple[dt.datet
     if last_us >= bound_us:
         n_future, n_before, last_before_us = counter.counts.split_at(bound_us)
         if n_future:
-            notes.append(f"{n_future:,} times lie in the future, the last at {instant(last_us):%Y-%m-%d %H:%M} UTC")
+            notes.append(f"{quantity(n_future, 'time')} {are(n_future)} in the future, the last at {instant(last_us):%Y-%m-%d %H:%M} UTC")
         if 0 < n_future <= FEW * n_before:
             problems["future_time"] = n_future
             last_us = last_before_us
@@ -78,9 +82,10 @@ def _span(counter, problems: dict[str, int], notes: list[str]) -> tuple[dt.datet
 
 def _note_losses(counter, problems: dict[str, int], notes: list[str]) -> None:
     if problems.get("naive_time"):
-        notes.append(f"{problems['naive_time']:,} times have no zone and are left out of the trend; name one with --assume-time-zone")
+        n = problems["naive_time"]
+        notes.append(f"{quantity(n, 'time')} without a zone {left_out(n)} of the trend; name one with --assume-time-zone")
     if counter.n_outside:
-        notes.append(f"{quantity(counter.n_outside, 'record')} {left_out(counter.n_outside)}: the time is not {_window(counter.settings)}, or unknown")
+        notes.append(f"{quantity(counter.n_outside, 'record')} {left_out(counter.n_outside)}: not known to be {_window(counter.settings)}")
     if counter.n_unmet:
         notes.append(f"{quantity(counter.n_unmet, 'record')} {left_out(counter.n_unmet)} by --where {' and '.join(map(str, counter.settings.conditions))}")
     for condition, n_met in zip(counter.settings.conditions, counter.n_met):
@@ -110,11 +115,12 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list
     parts = [("", "all", [ALL] if counter.counts.is_overlapping else [code for code, _ in sizes])]
     parts += [(names[code], "value", [code]) for code in named[:top]]
     parts += [("", "none", [0])] if any(code == 0 for code, _ in sizes) else []
-    if len(named) > top and counter.counts.is_overlapping:
+    n_more = len(named) - top
+    if n_more > 0 and counter.counts.is_overlapping:
         most = next(size for code, size in sizes if code == named[top])
-        notes.append(f"{len(named) - top} more groups are not shown, none of more than {most:,} texts; see --top")
-    elif len(named) > top:
-        parts.append((f"{len(named) - top} others", "rest", named[top:]))
+        notes.append(f"{quantity(n_more, 'more group')} {are(n_more)} not shown, none of more than {quantity(most, 'text')}; see --top")
+    elif n_more > 0:
+        parts.append((quantity(n_more, "other"), "rest", named[top:]))
     folded = counter.counts.fold([codes for *_, codes in parts], np.array([to_microseconds(edge) for edge in edges], np.int64))
     picker = ExamplePicker(counter.candidates, counter.texts, counter.settings.n_examples) if counter.settings.n_examples else None
     spans = [(start, end, _is_complete(i, edges, last, counter.settings)) for i, (start, end) in enumerate(zip(edges, edges[1:]))]

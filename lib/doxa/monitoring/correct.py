@@ -12,6 +12,7 @@ from doxa.monitoring.figures import Corrected, Figures, Group, HeadCounts, Share
 from doxa.monitoring.mistakes import Mistakes
 from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.records.columns import ColumnReader
+from doxa.records.quantity import are, quantity
 
 LEAST_GOLD = 30  # texts of a group in the sample; of fewer, the whole sample's mistakes say more
 
@@ -111,8 +112,7 @@ def _notes(figures: Figures, mistakes: Mistakes, n_left: int) -> list[str]:
     found = (f"among {texts}, {figures.watch} is predicted for {pairs[1, 1]:,} of {n_yes:,} that hold it and for "
              f"{pairs[0, 1]:,} of {n_no:,} that do not")
     which = " of buckets" if mistakes.is_sample else ""
-    left = [f"{n_left:,} {'group has' if n_left == 1 else 'groups have'} fewer than {LEAST_GOLD} texts in the sample and {'is' if n_left == 1 else 'are'} not "
-            "corrected; check more of them"] if n_left else []
+    left = [f"{quantity(n_left, 'group')} with fewer than {LEAST_GOLD} texts in the sample {are(n_left)} not corrected; check more of them"] if n_left else []
     if not n_yes or not n_no:
         return [f"{texts} hold {'nothing but' if n_yes else 'no'} {figures.watch}: they do not tell how the model errs, so shares{which} cannot be corrected", *left]
     if not can_correct(pairs):

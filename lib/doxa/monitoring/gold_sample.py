@@ -18,6 +18,7 @@ from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.records.columns import ColumnReader, read_columns
 from doxa.records.flat_schema import Wanted
 from doxa.records.groups import MOST_GROUPS
+from doxa.records.quantity import are, quantity
 from doxa.records.reader import Source
 
 
@@ -50,8 +51,8 @@ class GoldSample:
         n_missing = len(self._missing) if self._missing is not None else 0
         if n_missing and n_missing == self._n_ids:
             raise DoxaError(f"--gold-sample {self.path}: none of its {n_missing:,} ids is among these records; give some of them, drawn by lot, with gold labels")
-        notes = [f"{self._n_twice:,} records stand in the gold sample twice, and count once"] if self._n_twice else []
-        return notes + ([f"{n_missing:,} of {self._n_ids:,} records of the gold sample are not among these, of which it should be drawn"] if n_missing else [])
+        notes = [f"{quantity(self._n_twice, 'record')} {are(self._n_twice)} in the gold sample twice, and counted once"] if self._n_twice else []
+        return notes + ([f"{n_missing:,} of {quantity(self._n_ids, 'record')} of the gold sample {are(n_missing)} not among these, of which it should be drawn"] if n_missing else [])
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
         """The mistakes in the sample and in each of its groups. Records without gold label or prediction are left out.

@@ -16,6 +16,10 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 FUTURE = dt.timedelta(days=1)  # further from now, a time lies in the future
 FEW = 0.01  # up to this share of times in the future, they are broken clocks and left out of the trend
+_TIMELESS = {"no_time": "no record has a time in the field that is read; name another with --time-field",
+             "naive_time": "the times have no zone; name it with --assume-time-zone",
+             "bad_time": "no time can be read; ISO 8601 with a zone is wanted, such as 2026-10-01T09:00:00Z",
+             "future_time": "all times lie more than a day in the future"}
 _EPOCH_SECONDS = re.compile(r"\d{9,10}(\.\d+)?")
 _EPOCH_MILLISECONDS = re.compile(r"\d{12,13}")
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60")
@@ -136,3 +140,8 @@ def instant(microseconds: int) -> dt.datetime:
 _LEAST_US = to_microseconds(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC))
 _END_OF_2036_US = to_microseconds(dt.datetime(2037, 1, 1, tzinfo=dt.UTC))
 _MOST_US = to_microseconds(dt.datetime(LAST_YEAR + 1, 1, 1, tzinfo=dt.UTC))
+
+
+def why_timeless(problems: dict[str, int]) -> str:
+    """What keeps records from having a usable time, in words: the problem of most of them."""
+    return _TIMELESS[max(problems, key=problems.get)]

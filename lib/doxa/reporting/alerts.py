@@ -151,9 +151,9 @@ def duration(seconds: float) -> str:
             n = seconds / length
             if name == "year" and n >= 1000:
                 return "1,000 years or more"
-            words = f"{n:.1f}".removesuffix(".0") if n < 10 else f"{n:,.0f}"
-            return f"{words} {name}{'' if words == '1' else 's'}"
-    return f"{seconds / 60:.0f} minutes"
+            n = round(n, 1) if n < 10 else round(n)
+            return quantity(int(n) if n == int(n) else n, name)
+    return quantity(round(seconds / 60), "minute")
 
 
 def render_prometheus(figures: dict[str, Any]) -> str:
@@ -190,8 +190,11 @@ def _escape(value: str) -> str:
     return re.sub(r'[\\"\n]', lambda match: {"\\": r"\\", '"': r"\"", "\n": r"\n"}[match[0]], visible(value))
 
 
-def render_overview(figures: dict[str, Any]) -> str:
-    """The state for people: what is watched, the promise, every series with what is usual and what is under way."""
+def render_overview(figures: dict[str, Any], kind: str) -> str:
+    """What is watched, the promise, every series with what is usual and what is under way; as JSON a line for the state and one for each series."""
+    if kind == "jsonl":
+        state = {name: value for name, value in figures.items() if name != "series"}
+        return "".join(map(dump, ({"kind": "state"} | state, *({"kind": "series"} | row for row in figures["series"]))))
     if not figures["first"]:
         return f"no record was counted yet; the first ones settle what is watched, by what, per {figures['every']} ({figures['time_zone']})\n"
     head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
@@ -222,7 +225,7 @@ _UNTOLD = {"quiet": "not told", "unknown": "there is no such series", "new": "to
 def render_backtest(figures: dict[str, Any]) -> str:
     """The sum of a backtest for people."""
     if figures["judged_from"] is None:
-        return f"backtest: {figures['records']:,} records of {figures['series']} series are too few to judge by\n"
+        return f"backtest: {quantity(figures['records'], 'record')} of {figures['series']} series are too few to judge by\n"
     lines = [f"backtest: {quantity(figures['alerts'], 'alert')} in {duration(figures['judged_s'])} of {figures['series']} series, judged from {moment(figures['judged_from'])} on: "
              f"{figures['alerts_per_span'] or 0:.2f} per {figures['span']}; at most {figures['promise']} of them by chance"]
     for spike in figures["spikes"]:

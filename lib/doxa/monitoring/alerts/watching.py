@@ -20,6 +20,7 @@ from doxa.monitoring.alerts.settings import SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.buckets import load_zone, parse_every
 from doxa.monitoring.settings import Watch, choose_watch, unknown_watch
+from doxa.monitoring.times import why_timeless
 from doxa.records.columns import ColumnReader
 from doxa.records.conditions import parse_conditions
 from doxa.records.groups import group_names
@@ -65,6 +66,8 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
               for name, value in known.items()}
     zone, given = load_zone(values["time_zone"]), {name: values[name] for name in CHANGEABLE if values[name] is not None}
     settings = replace(AlertSettings(parse_every(values["every"]), zone, parse_promise(values["promise"])), **given)
+    if settings.lateness_s > settings.remember_s and (asked.lateness_s, asked.remember_s) != (None, None):
+        raise UsageError("--lateness is longer than --remember (7d unless given), beyond which no record is counted; give a longer --remember as well")
     return settings, values
 
 
@@ -121,7 +124,7 @@ class Feed:
             if name not in ("by", "watch"):
                 store.set(name, value)
         if taken.n_records and not taken.n_counted + taken.n_known + taken.n_old + taken.n_unmet and taken.problems:
-            raise DoxaError(_TIMELESS[max(taken.problems, key=taken.problems.get)])
+            raise DoxaError(why_timeless(taken.problems))
         subject = store.get("subject") or {"names": [], "by": []}
         monitor = Monitor(store, self.settings, self.calendar, ", ".join(subject["names"]) or None, store.get("watch"), not self.is_learning)
         is_by_head = any(by.startswith("head:") for by in subject["by"])
@@ -139,12 +142,6 @@ class Feed:
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
         return Summary(taken, n_series, n_watched, self.is_learning, self.settings, self.calendar)
-
-
-_TIMELESS = {"no_time": "no record has a time in the field that is read; name another with --time-field",
-             "naive_time": "the times have no zone; name it with --assume-time-zone",
-             "bad_time": "no time can be read; ISO 8601 with a zone is wanted, such as 2026-10-01T09:00:00Z",
-             "future_time": "all times lie more than a day in the future"}
 
 
 def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, watch: str | None) -> None:

@@ -84,9 +84,10 @@ def test_the_short_last_layer_is_exact(kind):
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
 def test_gradients_through_the_short_last_layer_are_exact(kind):
-    """Dropout off: what the head's loss tells every weight is the same, and the layer is whole again afterwards."""
+    """Dropout off: what the head's loss tells every weight is the same, and the layer is whole again afterwards. In double precision: some gradients (of the
+    keys' biases) are 0 but for rounding."""
     torch.manual_seed(3)
-    model = KINDS[kind]().eval()
+    model = KINDS[kind]().double().eval()
     ids = torch.randint(1, 600, (4, 20))
     mask = torch.ones_like(ids)
     mask[1:, 13:] = 0
@@ -102,7 +103,7 @@ def test_gradients_through_the_short_last_layer_are_exact(kind):
         assert model.base_model(input_ids=ids).last_hidden_state.shape[1] == 1
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
-        assert (gradient - expected[name]).abs().max() <= 1e-4 * max(1.0, expected[name].abs().max()), name
+        assert (gradient - expected[name]).abs().max() <= 1e-10 * max(1.0, expected[name].abs().max()), name
     assert model(input_ids=ids, output_hidden_states=True).hidden_states[-1].shape == states
 
 

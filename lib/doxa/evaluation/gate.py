@@ -26,14 +26,18 @@ class Gate:
 
     @property
     def flag(self) -> str:
-        return "--at-most" if self.is_most else "--at-least"
+        return _flag(self.is_most)
+
+
+def _flag(is_most: bool) -> str:
+    return "--at-most" if is_most else "--at-least"
 
 
 def parse_gate(text: str, is_most: bool = False) -> Gate:
     """Parse [HEAD:]FIGURE=NUMBER or [HEAD:]FIGURE[LABEL]=NUMBER. Raises UsageError.
 
     A number holds no `=`, so the last one begins it, and LABEL is all between the first `[` and the `]` before it: it may hold any character."""
-    flag = "--at-most" if is_most else "--at-least"
+    flag = _flag(is_most)
     name, _, number = text.rpartition("=")
     label = None
     if name.endswith("]") and "[" in name:

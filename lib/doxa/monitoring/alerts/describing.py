@@ -19,16 +19,9 @@ def describe(store: Store, subject: Subject, until_s: float, stretch: Stretch, o
              covered: list[Surprise]) -> Told:
     """What a stretch holds of a series and measure, beside what is usual, of which it has the chance `p`; what moved; examples. `until_s` is the time of the last record."""
     series, measure = one
-    seen, base = (values[:, series] for values in stretch.seen(measure))
-    means, scatter = stretch.mean[:, series, measure], np.array(float(verdict.scatter[one]) / len(seen))
-    if measure == VOLUME:
-        n = hits = None
-        observed, expected = float(seen.sum()), float(np.nansum(means))
-        low, high = count_interval(np.array(expected), scatter)
-    else:
-        hits, n = int(seen.sum()), int(base.sum())
-        observed, expected = hits / max(1, n), float(np.nansum(means * base) / max(1, n))
-        low, high = share_interval(np.array(n), np.array(expected), scatter)
+    counted, scatter = stretch.counted(series, measure), np.array(float(verdict.scatter[one]) / len(stretch.mean))
+    hits, n, observed, expected = (counted.get(name) for name in ("hits", "n", "observed", "expected"))
+    low, high = count_interval(np.array(expected), scatter) if measure == VOLUME else share_interval(np.array(n), np.array(expected), scatter)
     edges, gain = stretch.history.edges, verdict.gain if detector == "spike" else 1.0
     first_s, last_s, end_s = float(edges[stretch.first]), float(edges[stretch.last]), float(edges[stretch.last + 1])
     causes = find_causes(store, stretch, subject.names, series, measure)

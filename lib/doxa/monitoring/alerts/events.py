@@ -15,7 +15,7 @@ from doxa.monitoring.alerts.episodes import RESOLVED, WITHDRAWN, Episode, add_ep
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.levels import chance_at
-from doxa.monitoring.alerts.settings import MEASURES, VOLUME, AlertSettings
+from doxa.monitoring.alerts.settings import MEASURES, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.stretch import Stretch
 from doxa.monitoring.alerts.subject import Subject
@@ -177,9 +177,7 @@ class Events:
         for measure in {episode.measure for episode in ended}:
             series = [episode.series for episode in ended if episode.measure == measure and episode.series != ALL and episode.event]
             for pace in np.flatnonzero(history.drift[ALL, measure] > 0) if series else ():
-                rows = slice(history.since[ALL, measure, pace], index + 1)
-                seen, base = history.of(measure)
-                if hold_most(series, np.nansum(seen[rows] - history.mean[rows, :, measure] * base[rows], axis=0)):
+                if hold_most(series, Stretch.over(history, history.since[ALL, measure, pace], index).excess(measure)):
                     history.drift[ALL, measure, pace], history.since[ALL, measure, pace] = 0.0, -1
 
     def _n_since(self, episode: Episode, index: int) -> int:
@@ -237,11 +235,7 @@ class Events:
         first, last = np.searchsorted(self.starts, (episode.since, ended_s)).tolist()
         if episode.since < self.starts[0] or last <= first:
             return {}
-        seen, base = (values[first:last, episode.series] for values in self.history.of(episode.measure))
-        expected, n = float(np.nansum(self.history.mean[first:last, *episode.surprise] * base)), int(base.sum())
-        if episode.measure == VOLUME:
-            return {"observed": float(seen.sum()), "expected": expected}
-        return {"hits": int(seen.sum()), "n": n, "observed": float(seen.sum() / max(1, n)), "expected": expected / max(1, n)}
+        return Stretch.over(self.history, first, last - 1).counted(*episode.surprise)
 
     def _describe(self, stretch: Stretch, one: Surprise, verdict: Verdict, detector: str, p: float, covered: list[Surprise]) -> Told:
         return describe(self.store, self.subject, self.watermark_s, stretch, one, verdict, detector, p, covered)

@@ -7,16 +7,14 @@ import numpy as np
 from doxa.monitoring.alerts.detect import Verdict
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.levels import chance_at, level_of, raise_mean
-from doxa.monitoring.alerts.settings import SHARE
+from doxa.monitoring.alerts.settings import SHARE, VOLUME
 
 SURE_P = 0.001  # what is rarer at a level is surely more
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Buckets `first` to `last` of a history, the last of which was just judged, by what should be there of it by now if it is still under way.
-
-    `mean` and `z` (T, K, 2) are those of the history."""
+    """Buckets `first` to `last` of a history; `mean` and `z` (T, K, 2) are those of the history, but for a last bucket that was just judged."""
 
     history: History
     first: int
@@ -25,7 +23,13 @@ class Stretch:
     z: np.ndarray
 
     @classmethod
+    def over(cls, history: History, first: int, last: int) -> "Stretch":
+        """Buckets that are over."""
+        return cls(history, first, last, history.mean[first : last + 1], history.z[first : last + 1])
+
+    @classmethod
     def of(cls, history: History, verdict: Verdict, first: int, last: int) -> "Stretch":
+        """The last of which was just judged, by what should be there of it by now if it is still under way."""
         mean, z = history.mean[first : last + 1].copy(), history.z[first : last + 1].copy()
         mean[-1], z[-1] = verdict.mean, verdict.z
         return cls(history, first, last, mean, z)
@@ -34,6 +38,15 @@ class Stretch:
         """(T, K): what was counted, and out of how many."""
         seen, base = self.history.of(measure)
         return seen[self.first : self.last + 1], base[self.first : self.last + 1]
+
+    def counted(self, series: int, measure: int) -> dict[str, float]:
+        """What came, as a line tells it: `observed` and `expected`, and of a share `hits` of `n`."""
+        seen, base = (values[:, series] for values in self.seen(measure))
+        expected = float(np.nansum(self.mean[:, series, measure] * base))
+        if measure == VOLUME:
+            return {"observed": float(seen.sum()), "expected": expected}
+        hits, n = int(seen.sum()), int(base.sum())
+        return {"hits": hits, "n": n, "observed": hits / max(1, n), "expected": expected / max(1, n)}
 
     def level(self, series: int, measure: int) -> float:
         """See `levels`."""

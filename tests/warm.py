@@ -4,8 +4,11 @@
 """
 
 import atexit
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -13,9 +16,8 @@ import sys
 from pathlib import Path
 
 LIB = Path(__file__).resolve().parents[1] / "lib"
-LOADED = ("doxa.training.finetune", "doxa.inference.loading", "doxa.inference.torch_engine", "doxa.inference.generator", "doxa.explaining.loading",
-          "doxa.explaining.gradients", "doxa.records.reader", "doxa.records.writer", "doxa.reporting.training", "sklearn.linear_model",
-          "sklearn.feature_extraction.text", "transformers.models.bert.modeling_bert")
+LIBRARIES = ("duckdb", "openvino", "openvino.tools.ovc", "dateutil.relativedelta", "sklearn.linear_model", "sklearn.feature_extraction.text",
+             "transformers.models.bert.modeling_bert")  # that commands load where they are needed, beside every file of doxa
 _server: tuple[int, socket.socket] | None = None  # of which process, and its end of the line
 
 
@@ -59,13 +61,12 @@ def _start() -> socket.socket:
 def serve(line: socket.socket) -> None:
     """Fork for every request. A keeper of each command waits for it, so that this process never does."""
     sys.path.insert(0, str(LIB))
-    import importlib
-
     from doxa.device.libraries import prepare_libraries
 
     prepare_libraries(str(LIB))  # a model that lies here
-    for name in LOADED:
+    for name in (*LIBRARIES, *(module.name for module in pkgutil.walk_packages([str(LIB / "doxa")], "doxa."))):
         importlib.import_module(name)
+    gc.freeze()  # or the first collection of a child would write to every page that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no burial
     while True:
         size, descriptors, _, _ = socket.recv_fds(line, 4, 4)

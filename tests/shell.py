@@ -20,6 +20,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under `make test &`,
     signal.signal(signal.SIGINT, signal.default_int_handler)
 GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # None: all that there are
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests say the same on every machine; those of test_gpu.py give them back
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes with two threads each would spin for one another's cores
 CALLERS = dict(os.environ)  # as it was before any test imported torch, which sets variables
 
 

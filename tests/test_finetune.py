@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_tiny_model
 from shell import end, run, shell, start
 
 GOOD = "gain rally surplus upgrade profit growth relief boom".split()
@@ -52,9 +53,10 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     train, dev, _ = data
+    base = make_tiny_model(tmp_path_factory.mktemp("base") / "tiny", [record["text"] for record in make_records(320, 1)], spread=0.05)
     output = tmp_path_factory.mktemp("model") / "out"
-    done = run("finetune", "--base", "scratch", "--head", "topic", "--head", "sentiment", "--head", "tags", "--head", "rating", "--dev", dev,
-               "--output", f"{output}/", "--num-train-epochs", 16, "--learning-rate", 5e-4, train)
+    done = run("finetune", "--base", base, "--head", "topic", "--head", "sentiment", "--head", "tags", "--head", "rating", "--dev", dev,
+               "--output", f"{output}/", "--num-train-epochs", 16, "--learning-rate", 3e-3, train)
     assert done.code == 0, done.err
     return output, done
 

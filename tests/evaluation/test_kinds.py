@@ -330,7 +330,7 @@ CONTRACT = [({"label": "a", "score": 0.5}, "label"), ({"labels": ["a"], "scores"
 @pytest.mark.parametrize("entry, kind", CONTRACT)
 def test_the_kind_of_an_entry(entry, kind):
     marks = {"entities": "tags", "answer": "span", "index": "choice", "text": "text", "perplexity": "mask", "vector": "vector"}
-    assert find_kind(entry, marks) == kind
+    assert find_kind(entry, lambda: marks) == kind
 
 
 @pytest.mark.parametrize("entry, kind", [pair for pair in CONTRACT if pair[1] in KINDS])

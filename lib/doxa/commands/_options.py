@@ -149,6 +149,13 @@ def source(files: tuple[str, ...], from_format: str | None, max_record_bytes: in
     return Source(tuple(files), from_format, max_record_bytes)
 
 
+def kinds_by_mark() -> dict[str, str]:
+    """As `model.kinds.marks` has it, loaded when it is asked for: most entries are of one label."""
+    from doxa.model.kinds.marks import kinds_by_mark
+
+    return kinds_by_mark()
+
+
 def terminal(name: str, quiet: bool, verbose: bool):
     from doxa.terminal import Terminal
 

@@ -76,7 +76,6 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
     from doxa.monitoring.alerts.watching import Asked, count_alerts
     from doxa.records.quantity import quantity
     from doxa.records.writer import write_page
-    from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.buckets import load_zone, parse_length
     from doxa.records.flat_schema import Wanted
 
@@ -91,7 +90,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
                   assumed_zone=load_zone(assume_time_zone, "--assume-time-zone") if assume_time_zone else None,
                   model=_fingerprint(model) if model else None)
     source = _options.source(files, from_format, max_record_bytes)
-    wanted = Wanted((), time_field, text_field, id_field, with_model=True, kinds=kinds_by_mark())
+    wanted = Wanted((), time_field, text_field, id_field, with_model=True, kinds=_options.kinds_by_mark)
     hand, say = _handler(terminal, command) if command else None, _sayer(to)
     if backtest:
         with open_store(None) as store:

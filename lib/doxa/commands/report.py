@@ -54,7 +54,6 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     terminal = _options.terminal("report", quiet, verbose)
     source = _options.source(files, from_format, max_record_bytes)
 
-    from doxa.model.kinds.marks import kinds_by_mark
     from doxa.monitoring.aggregate import Settings, aggregate
     from doxa.monitoring.buckets import load_zone, parse_every, parse_last
     from doxa.monitoring.correct import correct
@@ -89,7 +88,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
 
         names = tuple(dict.fromkeys([*names, *(f"field:{name}" for name in TOLD_FIELDS)]))
     wanted = Wanted(by, time_field, text_field if examples or promise else None, id_field, names, watch,
-                    with_model=bool(promise or model), with_scores=bool(examples or promise), kinds=kinds_by_mark(), as_stored=True)
+                    with_model=bool(promise or model), with_scores=bool(examples or promise), kinds=_options.kinds_by_mark, as_stored=True)
     known = DevConfusions(model) if model else GoldSample(gold_sample, wanted, max_record_bytes) if gold_sample else None
     keep_memory()
     with terminal.progress("records") as progress, open_replay(settings, promise) if promise else nullcontext() as replay:

@@ -37,7 +37,7 @@ def want_evidence(by: tuple[str, ...], by_length: bool, conditions: tuple[Condit
                   group: str | None = None) -> Wanted:
     """The columns that read_evidence needs; `gold` are HEAD=FIELD, `group` is a field. Raises UsageError."""
     names = [condition.name for condition in conditions] + (["field:n_tokens"] if by_length else []) + ([f"field:{group}"] if group else [])
-    return Wanted(by, None, text_field, id_field, tuple(names), gold=_parse_gold(gold), kinds=kinds_by_mark(), checks=checking_fields())
+    return Wanted(by, None, text_field, id_field, tuple(names), gold=_parse_gold(gold), kinds=kinds_by_mark, checks=checking_fields())
 
 
 def _parse_gold(texts: tuple[str, ...]) -> dict[str, str]:

@@ -7,14 +7,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from doxa.records.entries import FLAT_KINDS, as_text, find_kind, read_numbers
+from doxa.records.entries import FLAT_KINDS, KindsByMark, as_text, find_kind, read_numbers
 from doxa.records.record import Record
 from doxa.records.unfold import put_cell, whole
 
 _START = "prediction."
 
 
-def marked_heads(names: Collection[str], kinds: Mapping[str, str]) -> dict[str, str]:
+def marked_heads(names: Collection[str], kinds: KindsByMark) -> dict[str, str]:
     """The heads among column names whose entries carry the mark of a kind (see `find_kind`), and that kind."""
     members: dict[str, set[str]] = {}
     for name in names:
@@ -61,7 +61,7 @@ def nest_prediction(batch: pa.RecordBatch, passed: Collection[str] = ()) -> pa.R
     return pa.RecordBatch.from_pydict(columns)
 
 
-def csv_records(batch: pa.RecordBatch, source: str, kinds: Mapping[str, str]) -> Iterator[Record]:
+def csv_records(batch: pa.RecordBatch, source: str, kinds: KindsByMark) -> Iterator[Record]:
     """The rows as records whose `prediction` is nested; cells beside it are texts."""
     names = batch.schema.names
     paths = {name: _path(name, marked_heads(names, kinds)) for name in names if name.startswith(_START)}

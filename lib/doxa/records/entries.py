@@ -12,6 +12,9 @@ from doxa.records.record import dump_exact
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _FLAT_TYPES = {"label": pa.string(), "labels": pa.list_(pa.string())}
+# A key that marks a kind of head beside label, labels and number, to its name; of several that an entry has the first tells. They are asked for
+# where an entry is none of a label: whoever knows them may have to load all kinds.
+KindsByMark = Callable[[], Mapping[str, str]]
 FLAT_KINDS = ("label", "labels", "number")
 
 
@@ -137,11 +140,12 @@ class EntryColumn:
         return {f"{part}:{self.name}": None if value is None else dump_exact(value).decode() for part, value in held.items()}
 
 
-def find_kind(entry: Iterable[str], kinds: Mapping[str, str]) -> str | None:
-    """The kind of head whose entries have these keys. `kinds` maps a key that marks a kind beside label, labels and number to its name;
-    of several that are there the first tells."""
-    known = {"labels": "labels", "label": "label"} | kinds | {"score": "number"}
-    return next((kind for key, kind in known.items() if key in entry), None)
+def find_kind(entry: Iterable[str], kinds: KindsByMark) -> str | None:
+    """The kind of head whose entries have these keys."""
+    for kind in ("labels", "label"):
+        if kind in entry:
+            return kind
+    return next((kind for mark, kind in kinds().items() if mark in entry), "number" if "score" in entry else None)
 
 
 def member(column: pa.Array | None, name: str, kind: pa.DataType | None, n: int, is_stored: bool = False) -> pa.Array | None:

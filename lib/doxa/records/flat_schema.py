@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import UsageError
-from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, as_text, find_kind, member
+from doxa.records.entries import FLAT_KINDS, EntryColumn, HeadColumns, KindsByMark, as_text, find_kind, member
 from doxa.records.names import Named, field_names, head_names, resolve_name
 from doxa.records.record import Record
 from doxa.records.stored import is_encoded, tell
@@ -24,8 +24,8 @@ class Wanted:
     them; no `by` takes a head `topic`. `watch` is HEAD=LABEL or None: that head is read even where only later records have it. Without `text_field` the
     column `text` is null. `gold` asks for what judges predictions, and
     groups by nothing unless told: gold labels (head -> field; that of another head is the field of its name) and all scores.
-    `with_model`, and `gold`, ask for what predict --stamp says of the model; without `with_scores` those of heads of one label are read only where `where` names them or `gold` is asked for. `kinds` are the kinds of heads beside label, labels and
-    number, by a key of their entries (see `find_kind`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
+    `with_model`, and `gold`, ask for what predict --stamp says of the model; without `with_scores` those of heads of one label are read only where `where` names them or `gold` is asked for. `kinds` gives those of heads beside label, labels and
+    number (see `KindsByMark`): where `gold` is asked for they are read whole, else passed by. `checks` names for some of these kinds a field that is read
     beside the gold label. `as_stored` leaves columns of texts in the type they are stored in, where that is a dictionary, for ids also whole numbers, and for
     times instants (see `stored.tell`); and it adds hash:id and hash:text where parsing gives them on the way. `is_known` says that the names were understood before: those
     that mean nothing here are of heads (told as head:NAME) and fields that none of these records has."""
@@ -39,7 +39,7 @@ class Wanted:
     gold: Mapping[str, str] | None = None
     with_model: bool = False
     with_scores: bool = True
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    kinds: KindsByMark = dict
     checks: Mapping[str, str] = field(default_factory=dict)
     as_stored: bool = False
     is_known: bool = False
@@ -196,7 +196,7 @@ class FlatSchema:
         self.types["prediction"] = pa.struct([(head.name, head.entry_type()) for head in self._columns if isinstance(head, HeadColumns)])
 
     def _marks(self, kind: str) -> frozenset[str]:
-        return frozenset(mark for mark, marked in self.wanted.kinds.items() if marked == kind)
+        return frozenset(mark for mark, marked in self.wanted.kinds().items() if marked == kind)
 
     def gold_field(self, head: str) -> str:
         return self.wanted.gold.get(head, head)

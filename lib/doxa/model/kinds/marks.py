@@ -1,8 +1,11 @@
 """What the reader of columns has to know of kinds: by which keys an entry of `prediction` is one of theirs, by which field gold is checked."""
 
+import functools
+
 from doxa.model.kinds.table import KINDS
 
 
+@functools.cache
 def kinds_by_mark() -> dict[str, str]:
     """Key to kind, in the order of the table: of several that an entry has the first tells, so a kind whose mark other kinds have, too,
     stands after them."""

@@ -135,7 +135,7 @@ def read_entries(explanation: Any, fields) -> Iterator[Entry | None]:
 
     `fields` is the record, which may hold a gold label under the head's name."""
     for head, content in explanation.items() if isinstance(explanation, dict) else [("", None)]:
-        kind = KINDS.get(find_kind(content, kinds_by_mark()) or "") if isinstance(content, dict) else None
+        kind = KINDS.get(find_kind(content, kinds_by_mark) or "") if isinstance(content, dict) else None
         if not isinstance(content, dict):
             yield None
         elif kind is not None and not kind.shares:

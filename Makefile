@@ -53,7 +53,7 @@ demo: $(READY) ## fine-tune on the shipped sample, predict, report
 	@echo "== These texts are a sample written for doxa; figures on it say nothing about your data."
 
 test: $(READY) ## the whole test suite (about 8 minutes on 2 cores)
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check-full: $(READY) ## the slow checks too
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)

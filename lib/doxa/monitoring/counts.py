@@ -79,9 +79,9 @@ class TimeCounts:
         frequent = [label for label, in self.database.execute(
             "SELECT label FROM counts WHERE label IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY label ORDER BY sum(n) DESC, label LIMIT $most",
             {"overlapping": self.is_overlapping, "all": ALL, "most": MOST_LABELS}).fetchall()]
-        cells = self.database.execute(
-            "SELECT part, label, slice, sum(n)::BIGINT AS n FROM counts JOIN parts USING (grp) WHERE label IN (SELECT unnest($labels)) AND slice IS NOT NULL "
-            "GROUP BY ALL", {"labels": frequent}).fetchnumpy() if frequent else None
+        cells = self.database.sql(
+            "SELECT part, list_position($labels, label) - 1 AS label, slice, sum(n)::BIGINT AS n FROM counts JOIN parts USING (grp) "
+            "WHERE label IN (SELECT unnest($labels)) AND slice IS NOT NULL GROUP BY ALL", params={"labels": frequent}).to_arrow_table() if frequent else None
         rows = self.database.sql(
             "SELECT part, slice, sum(n)::BIGINT AS n, coalesce(sum(n) FILTER (is_judged), 0)::BIGINT AS judged, "
             "coalesce(sum(n) FILTER (is_watched), 0)::BIGINT AS watched FROM counts JOIN parts USING (grp) GROUP BY ALL").to_arrow_table()
@@ -92,7 +92,7 @@ class TimeCounts:
 class FoldedCounts:
     """Per part: `labels` (label -> n), `totals` (P, 3) and `buckets` (P, B, 3): records, judged, watched; `frequent` are the labels that `labels_of` tells of."""
 
-    def __init__(self, n_parts: int, labels: list[tuple], rows: pa.Table, starts: np.ndarray, frequent: list[str], cells: dict | None):
+    def __init__(self, n_parts: int, labels: list[tuple], rows: pa.Table, starts: np.ndarray, frequent: list[str], cells: pa.Table | None):
         self.labels: list[dict[str, int]] = [{} for _ in range(n_parts)]
         for part, label, n in labels:
             self.labels[part][label] = n
@@ -109,11 +109,11 @@ class FoldedCounts:
         self._first_part = slices[of_first], place[of_first], values[of_first, 0]
         self.frequent, self._keys, self._sums = frequent, np.empty(0, np.int64), np.empty(0, np.int64)
         if cells is not None and self.n_buckets:
-            number = {label: i for i, label in enumerate(frequent)}
-            own, (place, inside) = np.array([number[label] for label in cells["label"]], np.int64), self._places(np.asarray(cells["slice"]))
-            keys = ((np.asarray(cells["part"]) * self.n_buckets + place) * len(frequent) + own)[inside]
+            part, label, slices, n = (column.to_numpy() for column in cells.columns)
+            place, inside = self._places(slices)
+            keys = ((part * self.n_buckets + place) * len(frequent) + label)[inside]
             self._keys, at = np.unique(keys, return_inverse=True)
-            self._sums = np.bincount(at, np.asarray(cells["n"])[inside], len(self._keys)).astype(np.int64)
+            self._sums = np.bincount(at, n[inside], len(self._keys)).astype(np.int64)
 
     def share_before_first(self) -> float:
         """Which part of their texts the other buckets of the first part have as early in them as the first one has none yet; where there is no other that is

@@ -600,7 +600,7 @@ def test_causes_are_told_of_a_day_under_way(state):
     assert more["n"] == sum("merger" in record["prediction"]["topic"]["label"] for record in copies) and 12 < more["expected"] < 25
     covered = [{"series": name, "measure": measure} for name, measure in ((None, "volume"), (None, "share"), ("merger", "volume"))]
     assert sorted(alert["covers"], key=str) == sorted(covered, key=str)
-    assert "at once: all texts (number of texts), all texts (share), topic=merger (number of texts)" in alert["text"]
+    assert "At once: all texts (number of texts), all texts (share), topic=merger (number of texts)" in alert["text"]
 
 
 def test_a_campaign_among_many_usual_texts_that_are_alike_is_found(tmp_path):

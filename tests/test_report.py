@@ -299,7 +299,7 @@ def test_false_alarms_mark_what_alert_would_have_told(tmp_path, to):
             ends[line["id"]]["id"] if line["id"] in ends else None for line in alerts]
         return
     page = " ".join(page.split())
-    assert "What moved" in page and "one author, one voice" in page and ("<b>" in page) == (to == "terminal")
+    assert "What moved" in page and "One author, one voice" in page and ("<b>" in page) == (to == "terminal")
     assert page.count("by chance once in") == len(alerts) and page.count("usual again from") == len(ends) > 0
     if to == "html":
         with_alerts = len({one.get("series") for line in alerts for one in (line, *line.get("covers", ()))})

@@ -11,6 +11,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 
 SECTIONS = {"state": "State", "by": "What is watched", "promise": "How strictly", "to": "Where it goes", "backtest": "Looking back"}
 LEAST_BASELINE_S = 3 * 86_400
+LARGE_PART = 0.1  # of the records; fewer that come again with another time have been edited
 
 
 @_options.command("alert", SECTIONS)
@@ -69,6 +70,9 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         raise UsageError("--backtest replays an archive without a state: leave --state out")
     if state is None and not backtest:
         raise UsageError("give --state FILE, or --backtest to replay an archive without one")
+    for flag, value in (("--show", show), ("--prometheus", prometheus)):
+        if value and backtest:
+            raise UsageError(f"{flag} tells of a --state, which --backtest has not: leave one of them out")
     if spikes and not backtest:
         raise UsageError("--spike goes with --backtest")
 
@@ -173,7 +177,7 @@ def _look_back(store, source, wanted, asked, spikes, time_zone, require_input, t
     figures = sum_up(store, summary, known)
     n_alerts, n_kept, _ = deliver(store, hand, say)
     write_text(dump(figures) if to == "jsonl" else render_backtest(figures))
-    return reader, summary.taken.n_records, n_alerts, n_kept
+    return reader, summary.taken.n_records, figures["alerts"] or n_alerts, n_kept
 
 
 def _feed(store, source, wanted, asked, tells_at_once, require_input, terminal) -> tuple:
@@ -240,11 +244,14 @@ def _note(terminal, summary) -> None:
     if summary.is_learning and taken.n_counted:
         terminal.note(f"the state is new: {quantity(taken.n_counted, 'record')} of {summary.n_series} series are what is usual; "
                       "alerts begin with the next run")
-    if summary.is_learning and taken.n_counted >= 100 and not summary.n_watched:
-        terminal.note("none of them holds the watched label; see --watch")
+    if summary.is_first and summary.watch and taken.n_counted >= 100 and not summary.n_watched:
+        terminal.note(f"none of the records holds what is watched, {summary.watch}; see --watch")
     for n, words in (
             (taken.n_ahead, "stamped later than the clock here, kept until then; is the zone right?"),
             (taken.n_nameless, f"of series beyond the {MOST_SERIES - 1:,} that a state watches, counted for all texts alone; take a --by with fewer values"),
+            (taken.n_other if taken.n_other >= LARGE_PART * taken.n_records else 0,
+             "not counted, for their ids came before with another time; if they are not the same again, give another --id-field (one that no record has: "
+             "then time and text tell records apart)"),
             (taken.n_late, "that came after the time bucket had been judged; see --lateness"),
             (taken.n_old, "older than --remember and not counted"),
             (taken.problems.get("no_time"), "without a time and not counted"),

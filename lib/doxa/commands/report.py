@@ -84,7 +84,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
     names = tuple(condition.name for condition in settings.conditions)
     if promise:
         from doxa.monitoring.alerts.intake import TOLD_FIELDS
-        from doxa.monitoring.alerts.replay import open_replay
+        from doxa.monitoring.alerts.replay import open_replay, tell_what_moved
 
         names = tuple(dict.fromkeys([*names, *(f"field:{name}" for name in TOLD_FIELDS)]))
     wanted = Wanted(by, time_field, text_field if examples or promise else None, id_field, names, watch,
@@ -96,7 +96,7 @@ def report(files, from_format, text_field, max_record_bytes, by, where, watch, m
         followers = [follower for follower in (replay and replay.add, known and known.see) if follower]
         figures = aggregate(reader, settings, followers)
         if replay:
-            figures.promise, figures.judged_every, figures.alerts = promise, replay.every, replay.finish(figures.since, figures.until)
+            tell_what_moved(figures, replay, promise)
     if not figures.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
     if known:

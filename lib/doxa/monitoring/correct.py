@@ -117,7 +117,8 @@ def _notes(figures: Figures, mistakes: Mistakes, n_left: int) -> list[str]:
         return [f"{texts} hold {'nothing but' if n_yes else 'no'} {figures.watch}: they do not tell how the model errs, so shares{which} cannot be corrected", *left]
     if not can_correct(pairs):
         return [f"{found}: hardly better than chance, so shares{which} cannot be corrected", *left]
-    notes = [f"{found}; corrected shares{which} assume that it is so {'in each' if which else 'in these texts, in every group and bucket alike'}", *left]
+    alike = "in each" if which else "in these texts, in every group and bucket alike, and that the model was not trained on any of them"
+    notes = [f"{found}; corrected shares{which} assume that it is so {alike}", *left]
     if not mistakes.is_sample and watched.n and contradict(pairs, watched.hits, watched.n):
         notes.append(f"that does not hold: no mixture of such texts gives a counted share of {watched.share:.1%}; correct with --gold-sample")
     return notes

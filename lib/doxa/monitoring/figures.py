@@ -108,8 +108,8 @@ class Figures:
     `n_records` counts all that was read. What is counted are the good ones, and with `since` or `until` only those
     whose time lies between them; `n_outside` were left out for that, `n_unmet` of the others because they do not meet the
     `conditions`. `last_length` is the length of --last, which set `since` and `until`. `n_untimed` counts time problems by code.
-    `total` is the group of all counted records, None when there is none. With a `promise`, `alerts` holds what alert would have told per `judged_every`
-    (`monitoring.alerts.told.Told` as plain data), oldest first. `correction` says how shares were corrected."""
+    `total` is the group of all counted records, None when there is none. With a `promise`, `alerts` holds what alert would have told per `judged_every`,
+    from `judged_from` on, None where there was too little to know what is usual (`monitoring.alerts.told.Told` as plain data), oldest first. `correction` says how shares were corrected."""
 
     title: str
     n_records: int
@@ -136,6 +136,7 @@ class Figures:
     correction: str | None = None
     promise: str | None = None
     judged_every: str | None = None
+    judged_from: dt.datetime | None = None
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     def alerts_of(self, group: Group) -> list[dict[str, Any]]:

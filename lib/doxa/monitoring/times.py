@@ -22,6 +22,8 @@ _TIMELESS = {"no_time": "no record has a time in the field that is read; name an
              "future_time": "all times lie more than a day in the future"}
 _EPOCH_SECONDS = re.compile(r"\d{9,10}(\.\d+)?")
 _EPOCH_MILLISECONDS = re.compile(r"\d{12,13}")
+_EPOCH_FINER = re.compile(r"\d{16}|\d{19}")  # microseconds, nanoseconds
+_UTC = re.compile(r"(?<=\d) ?(?:utc|gmt|z)$", re.IGNORECASE)
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60")
 
 
@@ -30,8 +32,8 @@ def read_instants(times: pa.ChunkedArray, assumed_zone: ZoneInfo | None) -> tupl
 
     `times` are texts, also in a dictionary, or instants.
 
-    Understood are ISO 8601 with a zone, seconds since 1970 as 9 or 10 digits (a fraction may follow) and milliseconds as
-    12 or 13. A time without a zone is local to `assumed_zone` (the earlier one where a clock change makes two), or the
+    Understood are ISO 8601 with a zone, also with `UTC` or `GMT` for one, and since 1970 seconds as 9 or 10 digits (a fraction may follow),
+    milliseconds as 12 or 13, microseconds as 16 and nanoseconds as 19. A time without a zone is local to `assumed_zone` (the earlier one where a clock change makes two), or the
     problem `naive_time`. A leap second counts as the first moment after it.
     """
     n_missing = {"no_time": times.null_count} if times.null_count else {}
@@ -100,7 +102,10 @@ def read_instant(text: str, assumed_zone: ZoneInfo | None) -> int | str:
         return microseconds if is_plausible(microseconds) else "bad_time"
     if _EPOCH_MILLISECONDS.fullmatch(text):
         return int(text) * 1000 if is_plausible(int(text) * 1000) else "bad_time"
-    plain, n_leap = _LEAP_SECOND.subn("59", text)
+    if _EPOCH_FINER.fullmatch(text):
+        microseconds = int(text) if len(text) == 16 else int(text) // 1000
+        return microseconds if is_plausible(microseconds) else "bad_time"
+    plain, n_leap = _LEAP_SECOND.subn("59", _UTC.sub("Z", text))
     try:
         moment = dt.datetime.fromisoformat(plain)
         if moment.tzinfo is None:

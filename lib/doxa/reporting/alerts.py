@@ -1,12 +1,13 @@
 """What alert tells, as a sentence for people or as JSON for machines; and the state's figures for Prometheus."""
 
 import datetime as dt
+import math
 import re
 from typing import Any
 
 from rich.cells import cell_len
 
-from doxa.records.quantity import quantity
+from doxa.records.quantity import are, quantity
 from doxa.reporting import wording
 from doxa.reporting.json import dump
 from doxa.terminal import visible
@@ -16,6 +17,7 @@ MOST_PARTS = 6  # of an event, named in a sentence
 MOST_ALERTS = 30  # on a page for people
 _SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
 FORMATS = ("terminal", "jsonl")
+_SENTENCE_START = re.compile(r"^(see|at once:|more texts|more than|nearly|one author|source|the watched|it goes|number of|share of|late records)")
 _SPACES = str.maketrans({"\n": "\\n", "\t": "\\t", "\r": "\\r"})  # names that differ by these alone look different
 
 
@@ -36,11 +38,11 @@ def describe_finding(told: dict[str, Any]) -> str:
     if told["kind"] == "new_series":
         return f"new, {quantity(told['n'], 'text')} since {instant(told['since'])}"
     if told["measure"] == "share":
-        seen = (f"{told['hits']:,} of {told['n']:,} texts are {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
+        seen = (f"{told['hits']:,} of {quantity(told['n'], 'text')} {are(told['hits'])} {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
                 f"usual (about {told['expected']:.1%})")
     else:
         times = f", {told['observed'] / told['expected']:.1f} times as many" if told["expected"] > 0 else ""
-        seen = f"{told['observed']:,.0f} texts where {told['low']:,.0f} to {told['high']:,.0f} are usual (about {told['expected']:,.0f}{times})"
+        seen = f"{told['observed']:,.0f} texts where {math.ceil(told['low']):,} to {max(1, math.floor(told['high'])):,} are usual (about {_few(told['expected'])}{times})"
     return (f"{seen} from {instant(told['since'], told['until'])} to {instant(told['until'])}: a {told['detector']}; "
             f"all series together bring the like by chance once in {duration(told['recurrence_s'])}")
 
@@ -48,12 +50,15 @@ def describe_finding(told: dict[str, Any]) -> str:
 def describe_more(told: dict[str, Any]) -> list[str]:
     """What moved, a sentence each, which records to see, and where it is known what became of it."""
     words = ["at once: " + _parts(told, told["covers"])] if told.get("covers") else []
-    words += [_cause(cause) for cause in told.get("causes", ())]
+    causes = told.get("causes", ())
+    groups = [cause for cause in causes if cause["kind"] == "group"]
+    words += [_groups(groups)] if groups else []
+    words += [_cause(cause) for cause in causes if cause["kind"] != "group"]
     if told.get("examples"):
         words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
     if "end" in told:
         words.append(describe_end(told["end"]) if told["end"] else "it goes on")
-    return words
+    return [_SENTENCE_START.sub(lambda match: match[0][0].upper() + match[0][1:], one) for one in words]
 
 
 def _parts(told: dict[str, Any], parts: list[dict[str, Any]]) -> str:
@@ -70,15 +75,21 @@ def _own_end(told: dict[str, Any], part: dict[str, Any]) -> str:
     return f", until {instant(part['until'])}" if part.get("until", told["until"]) != told["until"] else ""
 
 
+def _groups(causes: list[dict[str, Any]]) -> str:
+    """Which series hold what is too much of all texts."""
+    named = ", ".join(f"{wording.value_name(cause['name'])} {_few(cause['excess'])}" for cause in causes)
+    of = causes[0]["of"]
+    rest = of - sum(cause["excess"] for cause in causes)
+    others = f"; the other series together {_few(-rest)} fewer" if rest <= -0.5 else f"; of {_few(of)} in all"
+    return f"more than usual: {named}{others}"
+
+
 def _cause(cause: dict[str, Any]) -> str:
     kind = cause["kind"]
     if kind == "more_texts":
-        return f"more texts as well: {cause['n']:,}, about {cause['expected']:,.0f} are usual"
+        return f"more texts as well: {cause['n']:,}, about {_few(cause['expected'])} are usual"
     if kind == "larger_share":
         return f"the watched share is larger as well: {cause['hits']:,} of {cause['n']:,}, about {cause['expected']:.1%} is usual"
-    if kind == "group":
-        others = f", the other series together {cause['excess'] - cause['of']:,.0f} fewer" if cause["excess"] - cause["of"] >= 0.5 else f" of {cause['of']:,.0f} in all"
-        return f"{wording.value_name(cause['name'])}: {cause['excess']:,.0f} more than usual{others}"
     part = f"{cause['hits']} of {cause['n']} sampled texts ({cause['low']:.0%} to {cause['high']:.0%})"
     if kind == "near_duplicates":
         return f"nearly the same text: {part}: {wording.shorten(cause['text'], TEXT_CHARACTERS)}"
@@ -91,7 +102,8 @@ def _cause(cause: dict[str, Any]) -> str:
 
 def _end(told: dict[str, Any]) -> str:
     """What is over, and what was or still is part of it."""
-    words = f"{told['kind'].upper()} {describe_series(told)}: {describe_end(told)}"
+    kind = told["reason"] if told["kind"] == "resolved" and told.get("reason") else told["kind"]  # what stays is not resolved
+    words = f"{kind.upper()} {describe_series(told)}: {describe_end(told)}"
     words += f"; with it: {_parts(told, told['covers'])}" if told.get("covers") else ""
     return words + (f". It goes on: {_parts(told, told['goes_on'])}" if told.get("goes_on") else "")
 
@@ -111,7 +123,7 @@ def describe_end(told: dict[str, Any]) -> str:
         return words
     if told["measure"] == "share":
         return words + f"; {told['hits']:,} of {quantity(told['n'], 'text')} in that time, {told['observed']:.1%}, about {told['expected']:.1%} is usual"
-    return words + f"; {quantity(round(told['observed']), 'text')} in that time, about {told['expected']:,.0f} are usual"
+    return words + f"; {quantity(round(told['observed']), 'text')} in that time, about {_few(told['expected'])} are usual"
 
 
 def _new_series(told: dict[str, Any]) -> str:
@@ -211,6 +223,11 @@ def render_overview(figures: dict[str, Any], kind: str) -> str:
     return "\n".join([*map(visible, head), "", *lines]) + "\n"
 
 
+def _few(n: float) -> str:
+    """An expected number of texts; of a few, where a tenth tells, with one decimal."""
+    return f"{n:,.0f}" if n >= 10 else f"{n:.1f}".removesuffix(".0")
+
+
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
 
@@ -219,7 +236,8 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-_UNTOLD = {"quiet": "not told", "unknown": "there is no such series", "new": "told as a new series, whose usual is not known yet"}
+_UNTOLD = {"quiet": "not told", "unknown": "there is no such series", "new": "told as a new series, whose usual is not known yet",
+           "later": "the archive ends before it", "earlier": "nothing could be judged yet then"}
 
 
 def render_backtest(figures: dict[str, Any]) -> str:

@@ -28,7 +28,8 @@ def render_json(figures: Figures) -> str:
                      "where": figures.conditions, "last": figures.last_length,
                      "since": figures.since.isoformat() if figures.since else None,
                      "until": figures.until.isoformat() if figures.until else None}
-                    | ({"corrected": figures.correction} if figures.correction else {}),
+                    | ({"corrected": figures.correction} if figures.correction else {})
+                    | ({"false_alarms": figures.promise, "judged_from": figures.judged_from and figures.judged_from.isoformat()} if figures.promise else {}),
         "heads": {head.name: _head(head) for head in figures.heads},
         "total": _group(figures.total, figures) if figures.total else None,
         "groups": [_group(group, figures) for group in figures.groups],

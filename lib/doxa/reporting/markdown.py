@@ -59,7 +59,7 @@ def _groups(figures: Figures) -> list[str]:
     titles = [escape(figures.by or " "), "n", "of all"]
     titles += [f"{escape(figures.watch)} (95 %)"] if is_watched else []
     titles += ["corrected (95 %)"] if figures.correction else []
-    titles += [", ".join(filter(None, (f"per {figures.every}", wording.open_ends(figures.total.buckets))))] if has_trend else []
+    titles += [", ".join(filter(None, (wording.per_mark(figures.every, figures.total.buckets), wording.open_ends(figures.total.buckets))))] if has_trend else []
     titles += ["corrected"] if has_trend and figures.correction else []
     n_right = 2 + is_watched + bool(figures.correction)
     lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * n_right + "---|" * (len(titles) - 1 - n_right)]
@@ -78,7 +78,8 @@ def _alerts(figures: Figures) -> list[str]:
         return []
     shown = figures.alerts[-MOST_ALERTS:][::-1]
     lines = [f"- **{escape(describe_series(told))}**: {escape('. '.join([describe_finding(told), *describe_more(told)]))}" for told in shown]
-    return ["## What moved", "", f"What alert --every {figures.judged_every} would have told:", "", *(lines or ["nothing beyond the usual"]), ""]
+    lines += [f"- and {n_more:,} earlier ones"] if (n_more := wording.n_untold(figures, MOST_ALERTS)) else []
+    return ["## What moved", "", f"{wording.judged(figures).capitalize()}.", "", *(lines or (["nothing beyond the usual"] if figures.judged_from else [])), ""]
 
 
 def _examples(group: Group) -> list[str]:

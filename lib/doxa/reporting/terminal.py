@@ -73,7 +73,7 @@ def _print_groups(console: Console, figures: Figures) -> None:
     groups = ([figures.total] if figures.by is not None else []) + figures.groups
     table, width = _table(), console.width
     table.add_column(_plain(figures.by or "", "bold"), overflow="fold", min_width=8)
-    all_titles = ["n", "of all"] + ([visible(figures.watch, one_line=True), "95 %"] if figures.watch else [])
+    all_titles = ["n", "of all"] + ([visible(figures.watch, one_line=True).replace("=", "=\n", 1), "95 %"] if figures.watch else [])
     all_titles += ["corrected", "95 %"] if figures.correction else []
     shown = _shown_columns(len(all_titles), figures.correction is not None, width)
     titles = [all_titles[i] for i in shown]
@@ -91,7 +91,7 @@ def _print_groups(console: Console, figures: Figures) -> None:
         table.add_row(_plain(wording.short_name(group), "" if group.kind == "value" else "italic"), *(cells[i] for i in shown), *trend)
     console.print(table)
     if has_trend:
-        console.print(_plain(_legend(figures), "dim"))
+        console.print(_plain(_legend(figures, n_marks), "dim"))
 
 
 def _shown_columns(n: int, is_corrected: bool, width: int) -> list[int]:
@@ -105,7 +105,7 @@ def _columns_width(figures: Figures, groups: list[Group], titles: list[str]) -> 
     """Characters that the columns before the trend take at most, with their gaps and the trend's own brackets."""
     names = [cell_len(visible(wording.one_line(wording.short_name(group)), one_line=True)) for group in groups]
     counts = max(len(f"{group.n:,}") for group in groups)
-    return max(8, *names, cell_len(figures.by or "")) + counts + sum(max(9, cell_len(title)) for title in titles[1:]) + 3 * len(titles) + 8
+    return max(8, *names, cell_len(figures.by or "")) + counts + sum(max(len("12.3 to 45.6") if title == "95 %" else 5, max(map(cell_len, title.split("\n")))) for title in titles[1:]) + 3 * len(titles) + 8
 
 
 def _trend(group: Group, figures: Figures, n_marks: int) -> Text:
@@ -119,9 +119,9 @@ def _trend(group: Group, figures: Figures, n_marks: int) -> Text:
     return shares + Text("\n") + counts
 
 
-def _legend(figures: Figures) -> str:
+def _legend(figures: Figures, n_marks: int) -> str:
     buckets = figures.total.buckets
-    words = f"trend: per {figures.every} from {wording.bucket_label(buckets[0], figures.every).removesuffix(' (incomplete)')} on, "
+    words = f"trend: {wording.per_mark(figures.every, buckets, n_marks)} from {wording.bucket_label(buckets[0], figures.every).removesuffix(' (incomplete)')} on, "
     which = "corrected share, counted share" if figures.correction else "share"
     words += f"{which} of {figures.watch} (▁ 0 to █ 100 %) above, texts below; " if figures.watch else "number of texts; "
     ends = wording.open_ends(buckets)
@@ -130,12 +130,14 @@ def _legend(figures: Figures) -> str:
 
 def _print_alerts(console: Console, figures: Figures) -> None:
     console.print()
-    console.print(_plain("What moved", "bold") + _plain(f" (what alert --every {figures.judged_every} would have told)", "dim"))
+    console.print(_plain("What moved", "bold") + " " + _plain(f"({wording.judged(figures)})", "dim"))
     for told in figures.alerts[-MOST_ALERTS:][::-1]:
         words = ". ".join([f"{describe_series(told)}: {describe_finding(told)}", *describe_more(told)])
         for line in _plain(words).wrap(console, console.width - 2):
             console.print(Text("  ") + line)
-    if not figures.alerts:
+    if n_more := wording.n_untold(figures, MOST_ALERTS):
+        console.print(f"  and {n_more:,} earlier ones")
+    if not figures.alerts and figures.judged_from:
         console.print("  nothing beyond the usual")
 
 

@@ -62,6 +62,18 @@ def short_name(group: Group) -> str:
     return shorten(group_name(group), NAME_CHARACTERS)
 
 
+def judged(figures: Figures) -> str:
+    """By what `What moved` is told, and from when on."""
+    if figures.judged_from is None:
+        return f"nothing could be judged per {figures.judged_every}: too little is known of what is usual"
+    return f"what alert --every {figures.judged_every} would have told, judged from {figures.judged_from:%Y-%m-%d %H:%M} on"
+
+
+def n_untold(figures: Figures, most: int) -> int:
+    """How many alerts there are beyond those that a page has room for."""
+    return max(0, len(figures.alerts) - most)
+
+
 def value_name(name: str) -> str:
     """A label or a value of --by, also where nothing of it would be seen."""
     return name if name.strip() else f'"{name}"' if name else "(empty)"
@@ -73,11 +85,25 @@ def group_name(group: Group) -> str:
     return {"all": "all texts", "none": "(none)"}.get(group.kind) or f"({group.name})"
 
 
-def sparkline(buckets: list[Bucket], is_watched: bool, width: int = 40, is_corrected: bool = False) -> str:
+SPARKLINE_MARKS = 40
+
+
+def buckets_per_mark(buckets: list[Bucket], width: int = SPARKLINE_MARKS) -> int:
+    """How many neighbours are put together into one mark of a sparkline."""
+    return max(1, -(-len(buckets) // width))
+
+
+def per_mark(every: str, buckets: list[Bucket], width: int = SPARKLINE_MARKS) -> str:
+    """What a mark of a sparkline stands for: `per 1d`, or `a mark per 3 x 1d`."""
+    size = buckets_per_mark(buckets, width)
+    return f"per {every}" if size == 1 else f"a mark per {size} x {every}"
+
+
+def sparkline(buckets: list[Bucket], is_watched: bool, width: int = SPARKLINE_MARKS, is_corrected: bool = False) -> str:
     """Watched share of every bucket from 0 to 100 %, or its size where nothing is watched; a dot where it is empty or unknown.
 
     Neighbours are put together where there are more than `width`. A first or last bucket that is covered in part stands in brackets."""
-    size = -(-len(buckets) // width) or 1
+    size = buckets_per_mark(buckets, width)
     pieces = [buckets[i : i + size] for i in range(0, len(buckets), size)]
     most = max((sum(bucket.n for bucket in piece) for piece in pieces), default=0)
     marks = "".join(_corrected_mark(piece) if is_corrected else _mark(piece, most, is_watched) for piece in pieces)

@@ -52,7 +52,7 @@ def _other_measure(stretch: Stretch, series: int, measure: int) -> list[dict[str
 
 def _groups(stretch: Stretch, names: list[str | None], measure: int) -> list[dict[str, Any]]:
     """Groups that hold a large part of what is too much in all."""
-    excess = stretch.excess(measure)
+    excess = stretch.excess_of_texts() if measure == VOLUME else stretch.excess(measure)
     total = excess[ALL]
     order = [k for k in np.argsort(-excess[1:]) + 1 if total > 0 and excess[k] >= LARGE_PART * total]
     return [{"kind": "group", "name": names[k], "excess": float(excess[k]), "of": float(total)} for k in order[:3]]

@@ -17,6 +17,7 @@ N_LAGS = 4  # over how many buckets, or all those of a day, scores may hang toge
 LENT_BLOCKS = 8.0  # what all series tell of that weighs as much as so many stretches of twice these lags of a series' own
 ASSUMED_MEMORY, ASSUMED_BLOCKS = 1.5, 4.0  # and this as much as so many of all series
 MOST_CHANCE = 0.01  # of a test, however much is promised: what happens more often is not unusual
+LEAST_SEEN = 3  # texts, or watched ones: however rare, fewer are nothing to look into
 WORSE = 2.0  # times the level that was told, from which an episode is told again
 UPPER = 1.6448536269514722  # one score in twenty is above
 
@@ -74,7 +75,8 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
         history.z[index], history.mean[index] = z, np.stack([volume.mean, share.mean], axis=1)
         history.scatter[index] = scatters
     means = np.stack([volume.mean * due, share.mean], axis=1)
-    is_rare, is_beyond = is_ready & (p < chance * gain), np.zeros(p.shape, bool)
+    is_many = np.stack([history.n[index], history.watched[index]], axis=1) >= LEAST_SEEN
+    is_rare, is_beyond = is_ready & is_many & (p < chance * gain), np.zeros(p.shape, bool)
     for at in map(tuple, np.argwhere(is_rare & is_quiet)):
         is_beyond[at] = _chance_beyond(history, index, at, means[at], scatters[at], levels[at], freedom[at], spread[at[1]]) < chance * gain
     return Verdict(z, p, drift_p, drift_since, is_rare & ~is_quiet, is_drift, is_beyond, means, scatters, n_tests, gain)

@@ -22,6 +22,7 @@ from doxa.monitoring.alerts.subject import Subject
 from doxa.monitoring.alerts.told import Told
 
 EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn
+UNUSUAL_P = 0.025  # of so much, above the interval that a line tells of as usual
 APART = 1.5  # times what all texts rose by is a series' own
 
 
@@ -71,8 +72,10 @@ class Events:
             self.history.is_usual[firsts[one] : index + 1, *one] = False
 
     def _begun(self, one: Surprise, verdict: Verdict, index: int) -> int:
+        """The likeliest begin of a drift; where what came since then would be nothing unusual by itself, that of the sum that passed its bound."""
         first = max(0, int(verdict.drift_since[one]))
-        return first + begin_of(np.append(self.history.z[first:index, *one], verdict.z[one]))
+        begun = first + begin_of(np.append(self.history.z[first:index, *one], verdict.z[one]))
+        return begun if Stretch.of(self.history, verdict, begun, index).chance(*one) < UNUSUAL_P else first
 
     def _lapsed(self, one: Surprise, stretch: Stretch) -> Episode | None:
         """An episode of an event under way that had ended unseen, and is there again as it was."""

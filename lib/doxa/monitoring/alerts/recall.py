@@ -9,6 +9,11 @@ from doxa.monitoring.alerts.settings import MEASURES, SHARE, VOLUME, AlertSettin
 from doxa.monitoring.alerts.store import Store
 
 
+def first_judged(store: Store) -> int | None:
+    """The begin of the first bucket of which anything could be told."""
+    return store.database.execute("SELECT min(bucket) FROM scores WHERE z IS NOT NULL").fetchone()[0]
+
+
 def read_series(store: Store) -> list[tuple]:
     """(id, name, first bucket, whether it was told of, from when on its volume and its share tell what is usual) of every series; ids are 0, 1, ..."""
     return store.database.execute("SELECT id, name, first_bucket, is_told, volume_from, share_from FROM series ORDER BY id").fetchall()

@@ -7,8 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from doxa.monitoring.alerts.recall import first_judged
 from doxa.monitoring.alerts.store import open_store
 from doxa.monitoring.alerts.watching import Asked, Feed, read_outbox
+from doxa.monitoring.alerts.settings import LEAST_BUCKETS
+from doxa.monitoring.figures import Figures
 from doxa.monitoring.settings import Settings
 from doxa.records.columns import ColumnReader
 
@@ -24,6 +27,12 @@ class Replay:
     def add(self, table: pa.Table, reader: ColumnReader) -> None:
         self.feed.add(table, reader)
 
+    @property
+    def judged_from(self) -> dt.datetime | None:
+        """The begin of the first bucket of which anything could be told; None where there was too little to know what is usual."""
+        first = first_judged(self.store)
+        return None if first is None else dt.datetime.fromtimestamp(first, self.feed.settings.zone)
+
     def finish(self, since: dt.datetime | None, until: dt.datetime | None) -> list[dict[str, Any]]:
         """Alerts, what grew worse, new series and new models that touch a stretch of time, oldest first. An alert has its `end`, the line of it, or None
         while it goes on."""
@@ -34,6 +43,15 @@ class Replay:
                 if line["kind"] in ("alert", "worse", "new_series", "new_model")]
         return [line for line in told if (since is None or _last(line) is None or dt.datetime.fromisoformat(_last(line)) > since)
                 and (until is None or dt.datetime.fromisoformat(line["since"]) < until)]
+
+
+def tell_what_moved(figures: Figures, replay: Replay, promise: str) -> None:
+    """Put into the figures of a page what alert would have told in their time, and from when on it could."""
+    figures.promise, figures.judged_every, figures.alerts = promise, replay.every, replay.finish(figures.since, figures.until)
+    figures.judged_from = replay.judged_from
+    if figures.judged_from is None and figures.total is not None:
+        figures.notes.append(f"nothing could be judged for --false-alarms: what is usual per {replay.every} is known after {LEAST_BUCKETS} of them and two days at least; "
+                             "give it more time, or a shorter --every")
 
 
 def _last(line: dict[str, Any]) -> str | None:

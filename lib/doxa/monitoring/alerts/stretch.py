@@ -69,3 +69,10 @@ class Stretch:
         """(K,): how much more was counted than usual."""
         seen, base = self.seen(measure)
         return np.nansum(seen - self.mean[:, :, measure] * base, axis=0)
+
+    def excess_of_texts(self) -> np.ndarray:
+        """(K,): as `excess`, of series whose usual is not known yet beside their mean before."""
+        seen, _ = self.seen(VOLUME)
+        before = self.history.n[: self.first].mean(axis=0) if self.first else np.zeros(seen.shape[1])
+        mean = self.mean[:, :, VOLUME]
+        return (seen - np.where(np.isnan(mean), before, mean)).sum(axis=0)

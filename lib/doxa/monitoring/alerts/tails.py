@@ -59,9 +59,11 @@ def _with_score(at_least: np.ndarray, more: np.ndarray) -> Tail:
 
 
 def count_interval(mean: np.ndarray, dispersion: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The central interval of a count with such a mean and dispersion, by the gamma distribution of the same mean and variance."""
+    """The central interval of a count with such a mean and dispersion, by the gamma distribution of the same mean and variance;
+    of a mean so small that it lies outside, widened to it."""
     from_mean = dispersion + 1.0 / np.maximum(mean, 1e-9)
-    return tuple(np.maximum(0.0, mean * _gamma_quantile(1.0 / from_mean, q)) for q in ((1 - level) / 2, (1 + level) / 2))
+    low, high = (np.maximum(0.0, mean * _gamma_quantile(1.0 / from_mean, q)) for q in ((1 - level) / 2, (1 + level) / 2))
+    return np.minimum(low, mean), np.maximum(high, mean)
 
 
 def _gamma_quantile(shape: np.ndarray, q: float) -> np.ndarray:
@@ -70,8 +72,10 @@ def _gamma_quantile(shape: np.ndarray, q: float) -> np.ndarray:
 
 
 def share_interval(n: np.ndarray, mean: np.ndarray, correlation: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The central interval of the share that n records show, by the beta distribution of the same mean and variance."""
+    """The central interval of the share that n records show, by the beta distribution of the same mean and variance;
+    of a mean so small that it lies outside, widened to it."""
     correlation = np.maximum(correlation, LEAST_DISPERSION)
     strength = 1.0 / (correlation + (1.0 - correlation) / np.maximum(n, 1)) - 1.0
     strength = np.maximum(strength, 1e-3)
-    return tuple(betaincinv(mean * strength, (1.0 - mean) * strength, q) for q in ((1 - level) / 2, (1 + level) / 2))
+    low, high = (betaincinv(mean * strength, (1.0 - mean) * strength, q) for q in ((1 - level) / 2, (1 + level) / 2))
+    return np.minimum(low, mean), np.maximum(high, mean)

@@ -77,12 +77,14 @@ def _flat(value: str | list[str] | None) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `n_watched` records that the state counts hold the watched label. `is_learning`: these were the state's first records, and are only learnt from."""
+    """What a run did. `n_watched` records that the state counts hold the watched label. `is_first`: they are the state's first; `is_learning`: these were the state's first records, and are only learnt from."""
 
     taken: Taken
     n_series: int
     n_watched: int | None
+    is_first: bool
     is_learning: bool
+    watch: str | None
     settings: AlertSettings
     calendar: Calendar
 
@@ -141,7 +143,7 @@ class Feed:
             store.set("models", {model: end for model, end in seen.items() if end >= (self.intake.watermark_s or 0) - self.settings.remember_s})
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
-        return Summary(taken, n_series, n_watched, self.is_learning, self.settings, self.calendar)
+        return Summary(taken, n_series, n_watched, self.is_first, self.is_learning, store.get("watch"), self.settings, self.calendar)
 
 
 def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, watch: str | None) -> None:

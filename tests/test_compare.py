@@ -58,7 +58,28 @@ def test_few_flips_are_no_surer_than_the_sign_test(write, n_flips, code):
         done = compare(write(old, new), "--metric", metric, "--to", "json")
         figure = json.loads(done.out)["pairs"][0]["heads"]["sentiment"]["figures"][metric]
         assert (done.code, figure["p"] >= binomtest(n_flips, n_flips).pvalue) == (code, True)
-    assert json.loads(compare(write(old, old), "--margin", "0.01", "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["figures"]["macro_f1"]["verdict"] == "not worse"
+    assert json.loads(compare(write(old, old), "--margin", "0.02", "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["figures"]["macro_f1"]["verdict"] == "not worse"
+
+
+def test_a_margin_is_not_shown_by_few_records_and_makes_nothing_worse(write):
+    """Of one record, or of twenty that all stayed right, nobody knows whether one in fifty gets worse; and what is no worse is not worse by more than a margin."""
+    good = judged(20, right=2.0, draw=1)  # forum posts too
+    bad = [record | {"prediction": {"sentiment": {"label": "positive" if record["sentiment"] != "positive" else "negative", "score": 0.9}}} if i % 5 == 0 else record
+           for i, record in enumerate(good)]
+    for old, new, margin in ((good[:1], good[:1], 0.0001), (good, good, 0.02), (good, bad, 0.001), (good[:1], bad[:1], 0.5)):
+        for metric in ("accuracy", "macro_f1"):
+            done = compare(write(old, new), "--metric", metric, "--margin", margin, "--to", "json")
+            assert (done.code, json.loads(done.out)["pairs"][0]["heads"]["sentiment"]["figures"][metric]["verdict"]) == (0, "open")
+
+
+def test_one_or_two_records_are_no_verdict_whatever_the_head(write):
+    old = [{"id": i, "text": "t", "rating": 1.0, "right": 1, "choices": ["a", "b"], "prediction": {"rating": {"score": 1.1}, "right": {"index": 1, "text": "b", "score": 0.7}}}
+           for i in range(2)]
+    new = [record | {"prediction": {"rating": {"score": 1.4}, "right": {"index": 0, "text": "a", "score": 0.7}}} for record in old]
+    for n in (1, 2):
+        done = compare(write(old[:n], new[:n]), "--to", "json")
+        figures = [figure for head in json.loads(done.out)["pairs"][0]["heads"].values() for figure in head["figures"].values() if "verdict" in figure]
+        assert done.code == 0 and [figure["verdict"] for figure in figures] == ["open", "open"], done.out.decode()
 
 
 def test_figures_are_those_of_evaluate_and_mcnemar_counts(write):

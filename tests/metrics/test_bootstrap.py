@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.optimize import minimize_scalar
+from scipy.stats import binomtest, norm
 from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import accuracy_score, f1_score
 
 from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn
-from doxa.metrics.paired import bootstrap_p, holm, mcnemar
+from doxa.metrics.paired import bootstrap_p, holm, mcnemar, tango
 
 
 def mean_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -105,3 +106,22 @@ def test_paired_test_refuses_as_often_as_it_says():
         differences = mean_of(cells[:, 1].astype(float), draws) - mean_of(cells[:, 0].astype(float), draws)
         refused += bootstrap_p(differences[1:]) < 0.05
     assert 8 <= refused <= 36  # 20 expected; 0.1 % tails of the binomial
+
+
+@pytest.mark.parametrize("n, n_worse, n_better, margin", [(20, 0, 0, 0.02), (44, 1, 2, 0.1), (300, 12, 9, 0.05), (1000, 40, 60, 0.01), (60, 9, 0, 0.2)])
+def test_the_score_test_of_a_margin_is_tangos_by_search(n, n_worse, n_better, margin):
+    """The restricted maximum of the likelihood, searched for, in place of the root of a quadratic."""
+    def loss(q):
+        cells = (n_better, q), (n_worse, q + margin), (n - n_worse - n_better, 1 - 2 * q - margin)
+        return -sum(count * np.log(chance) for count, chance in cells if count)
+
+    q = minimize_scalar(loss, bounds=(1e-12, (1 - margin) / 2 - 1e-12), method="bounded", options={"xatol": 1e-12}).x
+    score = (n_better - n_worse + n * margin) / np.sqrt(n * (2 * q + margin - margin**2))
+    assert tango(n, n_worse, n_better, margin) == pytest.approx(2 * norm.sf(abs(score)), rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000])
+def test_a_loss_of_just_the_margin_is_seldom_taken_for_less(n):
+    counts = np.random.default_rng(4).multinomial(n, (0.07, 0.02, 0.91), 1000).tolist()
+    taken = sum(better - worse > -0.05 * n and tango(n, worse, better, 0.05) < 0.05 for worse, better, _ in counts)
+    assert taken <= 0.025 * 1000 + 3 * (0.025 * 1000) ** 0.5

@@ -45,7 +45,7 @@ def compare(folder, sides: dict[str, list[dict]], *args) -> Done:
 def both(tmp_path_factory) -> tuple[Markup, dict]:
     """The page and the JSON of three files."""
     folder, sides = tmp_path_factory.mktemp("comparison"), {name: predictions(name) for name in SIDES}
-    args = ("--by", "source", "--by-length", "--margin", "0.02", "--metric", "accuracy", "--metric", "macro_f1")
+    args = ("--by", "source", "--by-length", "--margin", "0.05", "--metric", "accuracy", "--metric", "macro_f1")
     page, content = (compare(folder, sides, *args, "--to", kind) for kind in ("html", "json"))
     assert page.code == content.code == 4 and page.err == content.err
     return Markup(page.out.decode()), json.loads(content.out)
@@ -85,8 +85,8 @@ def test_the_verdicts_come_first_in_words(both):
                     assert f"{words[found['verdict']]} {name} , {title_of(figure)}{less} {found['old']:.3f} → {found['new']:.3f}, {found['difference']:+.3f} 95 %: {found['low']:+.3f} to {found['high']:+.3f}, p" in verdicts
     n_deciding = [sum("verdict" in found for found in head["figures"].values()) for head in content["pairs"][0]["heads"].values()]
     first = [found["verdict"] for head in content["pairs"][0]["heads"].values() for found in head["figures"].values() if "verdict" in found]
-    assert f"int8 is worse than old by more than the margin of 0.02 in {first.count('worse')} of {len(first)} figures that decide" in verdicts
-    assert "better is not worse than old by more than the margin of 0.02" in verdicts
+    assert f"int8 is worse than old by more than the margin of 0.05 in {first.count('worse')} of {len(first)} figures that decide" in verdicts
+    assert "better is not worse than old by more than the margin of 0.05" in verdicts
     assert sorted(page.links) == sorted(["#v1", "#v2"] + [f"#p{pair}h{head}" for pair in (1, 2) for head, n in enumerate(n_deciding, 1) for _ in range(n)])
     assert {link[1:] for link in page.links} <= set(page.ids)
 

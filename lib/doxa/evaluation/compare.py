@@ -13,7 +13,8 @@ from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
 from doxa.metrics.bootstrap import N_RESAMPLES, estimate
 from doxa.metrics.classification import Estimate
-from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, least_by_signs, mcnemar
+from doxa.metrics.figure_range import range_of
+from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, least_by_signs, mcnemar, tango
 from doxa.records.quantity import left_out, quantity
 
 
@@ -235,13 +236,27 @@ def _notes(pairs: list[Comparison]) -> list[str]:
 
 
 def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], sides: tuple[HeadRows, HeadRows], margin: float = 0.0) -> Difference:
-    """A figure before and after, with its values on the resamples (1 + R) of both."""
+    """A figure before and after, with its values on the resamples (1 + R) of both. Resamples of rows of which few changed look surer than those are: p is no less
+    than an exact test of what changed allows, and no difference is worse by more than the margin that is not worse at all."""
     (old, new), (old_values, new_values), is_lower_better = exact, values, name in sides[0].lower_is_better
     moved = new_values - old_values
-    more = estimate(new - old, moved)
-    p = bootstrap_p(moved[1:] + (new - old - moved[0]), margin if is_lower_better else -margin)
-    n_changed = None if margin else sides[0].n_changed(sides[1], name)
-    return Difference(name, float(old), float(new), more, p if n_changed is None else max(p, least_by_signs(n_changed)), is_lower_better)
+    resampled, flips = moved[1:] + (new - old - moved[0]), _flipped(sides, exact)
+    n_changed = sum(flips) if flips else sides[0].n_changed(sides[1], name)
+    p = max(bootstrap_p(resampled), least_by_signs(sides[0].n if n_changed is None else n_changed))
+    difference = Difference(name, float(old), float(new), estimate(new - old, moved), p, is_lower_better)
+    if not margin:
+        return difference
+    least = tango(sides[0].n, *(flips or (0, 0)), margin) if flips or range_of(name) == (0.0, 1.0) else least_by_signs(sides[0].n)
+    at_margin = max(bootstrap_p(resampled, margin if is_lower_better else -margin), least)
+    return replace(difference, p=max(p, at_margin) if difference.gain < -margin else at_margin)
+
+
+def _flipped(sides: tuple[HeadRows, HeadRows], exact: tuple[float, float]) -> tuple[int, int] | None:
+    """How many rows became wrong, and right, where a figure is the share of those that are right."""
+    was, is_right = (side.is_right() for side in sides)
+    if was is None or is_right is None or not np.allclose((was.mean(), is_right.mean()), exact, rtol=0, atol=1e-12):
+        return None
+    return int((was & ~is_right).sum()), int((~was & is_right).sum())
 
 
 def _label_differences(sides: tuple[HeadRows, HeadRows], before: Measured, after: Measured) -> list[Difference]:

@@ -396,3 +396,32 @@ def test_nothing_to_judge():
     assert evaluate(b"", "--require-input").code == 1
     done = evaluate(b'{"error": {"code": "empty_text", "message": "m"}}\n')
     assert done.code == 0 and b"1 of them carries an error" in done.out
+
+
+def test_a_gate_is_not_missed_by_the_last_bit(tmp_path):
+    """Two labels whose F1 are 0.8 and 0.56: their mean is 0.68, but for rounding."""
+    path = tmp_path / "near.jsonl"
+    cells = {("a", "a"): 8, ("a", "b"): 1, ("b", "a"): 3}
+    rows = [{"text": "t", "topic": gold, "prediction": {"topic": {"label": said, "score": 0.9}}} for (gold, said), n in cells.items() for _ in range(n)]
+    path.write_bytes(lines(rows))
+    value = json.loads(run("evaluate", "--to", "json", path).out)["heads"]["topic"]["figures"]["accuracy"]["value"]
+    for bound, code in ((value, 0), (value + 4e-13, 0), (value + 1e-9, 4)):
+        assert run("evaluate", "--at-least", f"accuracy={bound!r}", path).code == code
+
+
+@pytest.mark.parametrize("least, has_them", [(0.6, True), (0.4, False)])
+def test_the_score_of_a_second_label_is_what_is_left_to_1_only_where_no_third_can_be(tmp_path, least, has_them):
+    path = tmp_path / "two.jsonl"
+    path.write_bytes(lines([{"text": "t", "topic": "ab"[i % 2], "prediction": {"topic": {"label": "ab"[i % 3 == 0], "score": least if i == 7 else 0.9}}} for i in range(20)]))
+    done = run("evaluate", "--to", "json", path)
+    page = json.loads(done.out)
+    assert ("log_loss" in page["heads"]["topic"]["figures"]) == has_them
+    assert any("left to 1" in note for note in page["notes"]) == has_them
+
+
+def test_intervals_of_a_bag_stay_within_what_a_figure_can_be(tmp_path):
+    """Of more than 5,000 rows a bag stands for all, and its interval is shifted to theirs."""
+    path, right = tmp_path / "many.jsonl", np.random.default_rng(1).random(6000) < 0.9995
+    path.write_bytes(lines([{"text": "t", "names": ["B-X", "O"], "prediction": {"names": {"entities": [], "tags": ["B-X" if hit else "O", "O"]}}} for hit in right.tolist()]))
+    for name, found in json.loads(run("evaluate", "--to", "json", path).out)["heads"]["names"]["figures"].items():
+        assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1, name

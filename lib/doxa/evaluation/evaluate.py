@@ -17,6 +17,7 @@ from doxa.evaluation.signature import sign
 from doxa.evaluation.slices import FEW, cut_slices
 from doxa.metrics.bootstrap import estimate
 from doxa.metrics.classification import Estimate
+from doxa.metrics.figure_range import range_of
 from doxa.metrics.intervals import wilson
 from doxa.metrics.score_figures import N_BINS, bin_of
 from doxa.records.quantity import left_out, quantity
@@ -87,14 +88,14 @@ def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | No
 
 def estimate_all(measured: Measured) -> dict[str, Estimate]:
     """Figures with their intervals, without those that are not defined on the rows."""
-    return {name: estimate(value, measured.values[name], name in INFLATED) for name, value in measured.exact.items() if is_defined(name, measured)}
+    return {name: estimate(value, measured.values[name], name in INFLATED, range_of(name)) for name, value in measured.exact.items() if is_defined(name, measured)}
 
 
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
     """Every label that occurs in gold or prediction, those held most first."""
     labels, held, said = rows.support()
     found = [LabelFigures(label, int(held[i]), int(said[i]),
-                          {name: estimate(values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
+                          {name: estimate(values[i], measured.values_by_label[name][:, i], within=range_of(name)) for name, values in measured.exact_by_label.items()
                            if not np.isnan(values[i])})
              for i, label in enumerate(labels) if held[i] or said[i]]
     return sorted(found, key=lambda label: (-label.held, label.label))

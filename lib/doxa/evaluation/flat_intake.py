@@ -119,10 +119,12 @@ class FlatIntake(HeadIntake):
         scores = self._spread_scores(np.concatenate(self.parts["scores"]) if "scores" in self.parts else None, len(labels))
         if self.has_odd_scores:
             score, scores = np.full(len(score), np.nan), None
-        if scores is None and self.kind == "label" and len(labels) == 2 and not np.isnan(score).any():
+        # Of two labels the winner has half at least; with less there are others that no record holds.
+        is_of_two = scores is None and self.kind == "label" and len(labels) == 2 and bool((score >= 0.5).all())
+        if is_of_two:
             scores = np.where(np.arange(2) == said[:, None], score[:, None], 1.0 - score[:, None])
         rows = FlatRows(head=self.name, kind=self.kind, labels=labels, gold=gold, said=said, score=score, scores=scores,
-                        records=np.concatenate(self.records), models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores, n_unscored=self.n_unscored,
+                        records=np.concatenate(self.records), models=tuple(sorted(self.models)), has_odd_scores=self.has_odd_scores, n_unscored=self.n_unscored, is_of_two=is_of_two,
                         doubts=tuple(self.doubts.tell()))
         return _in_order(rows) if self.kind != "number" else rows
 

@@ -25,7 +25,8 @@ class FlatRows(HeadRows):
     """`gold` and `said` are label ids (N,) of a head of one label, 0/1 (N, K) of one of many, and numbers (N,).
 
     `labels` (K) are those that occur in gold, prediction or scores. `scores` (N, K) are those of all labels, None unless every record
-    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have;
+    has them. With `has_odd_scores` some were outside of 0..1, and all are left out; `n_unscored` lack a score that others have; where `is_of_two` the
+    scores of the other label were taken for what is left to 1;
     `doubts` say what else is wrong with scores."""
 
     labels: list[str]
@@ -34,6 +35,7 @@ class FlatRows(HeadRows):
     scores: np.ndarray | None
     has_odd_scores: bool = False
     n_unscored: int = 0
+    is_of_two: bool = False
     doubts: tuple[str, ...] = ()
 
     @property
@@ -162,6 +164,9 @@ class FlatRows(HeadRows):
         if self.kind == "label" and figures["accuracy"].value == 1.0:
             told.append("without a single mistake, resampling cannot tell how many there may be: "
                         f"95 % sure is an accuracy of at least {wilson(self.n, self.n)[0]:.3f} (Wilson)")
+        if self.is_of_two:
+            told.append("log loss, Brier, ROC AUC and average precision take the score of the other label for what is left to 1: that is so where the model knows "
+                        "these two alone (predict --scores tells)")
         if self.has_odd_scores:
             told.append("some scores are no numbers from 0 to 1, so figures of scores are left out")
         elif 0 < self.n_unscored < self.n and ("log_loss" not in figures or self.kind == "label" and "calibration_error" not in figures):

@@ -10,6 +10,7 @@ from doxa.evaluation.label_names import quote, quote_some
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
 
+ROUNDING = 1e-12  # of a mean of sums: 0.68 may come out as 0.6799999999999999
 MOST_LABELS = 20  # in a sentence
 
 
@@ -118,6 +119,7 @@ def _check_label(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
 def _check_figure(gate: Gate, head: HeadEvaluation, named: str, found: Estimate) -> list[str]:
     if gate.is_most != (gate.figure in head.lower_is_better):
         raise _wrong_way(gate.flag, gate.asked, gate.figure, not gate.is_most)
-    if not (found.value > gate.bound if gate.is_most else found.value < gate.bound):
+    is_missed = found.value > gate.bound if gate.is_most else found.value < gate.bound
+    if not is_missed or math.isclose(found.value, gate.bound, rel_tol=0.0, abs_tol=ROUNDING):
         return []
     return [f"{head.head}: {named} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] is {'above' if gate.is_most else 'below'} {gate.bound:g}"]

@@ -68,18 +68,20 @@ def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
         yield generator.multinomial(n, counts / max(1, n), size=min(step, N_RESAMPLES - start)).astype(float)
 
 
-def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False) -> Estimate:
+def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False, within: tuple[float, float] | None = None) -> Estimate:
     """A figure with its 95 % percentile interval; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and that chance makes larger, as it
     does each resample once more (`is_inflated`), has the basic interval of its square instead, which takes that off (Davison and Hinkley 1997, section 5.2): what
     chance adds to a distance adds up in squares.
 
-    Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows'. Resamples on which the
+    Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows', as far as the figure can be (`within`). Resamples on which the
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanpercentile(resampled[1:], (2.5, 97.5))
     shift = value - resampled[0]
     low, high = low + shift, high + shift
+    if within is not None:
+        low, high = np.clip((low, high), *within)
     if is_inflated:
         low, high = max(0.0, 2 * value**2 - high**2) ** 0.5, max(0.0, 2 * value**2 - low**2) ** 0.5
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))

@@ -66,7 +66,8 @@ NEGATED = [
     ("It did not pay. Default followed.", False), ("It did not pay, default followed.", False), ("It is not only a default.", False),
     ("No doubt: default.", False), ("default is not near", False), ("no\r\ndefault", True), ("no\r\n\r\ndefault", False), ("Without U.S. default", True),
     ("公司没有违约。", True), ("公司没有发生大规模违约。", True), ("公司没有发生过大规模违约。", False), ("公司尚未出现实质违约", True), ("没有盈利,违约。", False), ("没有。违约", False), ("公司不断违约", False),
-    ("公司不仅违约", False), ("公司否认违约", True), ("不排除违约", False), ("违约没有发生", False),
+    ("公司不仅违约", False), ("无锡某公司违约", False), ("无人机公司违约", False), ("没想到违约了", False), ("没有避免违约", False), ("不是没有违约", False), ("未能违约", True),
+    ("It failed to avoid default.", False), ("Without a doubt default.", False), ("公司否认违约", True), ("不排除违约", False), ("违约没有发生", False),
 ]
 
 

@@ -67,6 +67,13 @@ def test_tenths(text, values):
     assert found(text) == values
 
 
+@pytest.mark.parametrize("text, values", [
+    ("百分之百", [100]), ("下跌百分之二十至三十", [20, 30]), ("百分之20至30。", [20, 30]), ("百分之五到百分之八", [5, 8]), ("百分之五到2025年", [5]),
+    ("百分之二十五到三十家", [25]), ("百分之五，至三月", [5])])
+def test_hundredths_and_their_ranges(text, values):
+    assert found(text) == values
+
+
 @pytest.mark.parametrize("word", ["成功", "成立", "成为", "成本", "成长", "成交", "成员", "成绩", "成果", "成分", "成就", "成不变"])
 def test_what_begins_like_a_tenth_and_is_a_word(word):
     assert found(f"项目一{word}") == [] and found(f"的3{word}。") == [] and found(f"三成和3{word}") == [30]

@@ -18,10 +18,10 @@ NEGATIONS = (
 # They hold such a word and take nothing back.
 SEEMING = (
     "not only", "not just", "not merely", "no doubt", "no wonder", "not without", "no matter", "not to mention", "cannot help",
-    "cannot rule out", "not rule out", "not ruled out", "not avoid", "no less than", "cannot deny", "not deny", "not unlikely", "不仅", "不但",
+    "cannot rule out", "not rule out", "not ruled out", "not avoid", "cannot avoid", "failed to avoid", "fails to avoid", "fail to avoid", "without doubt", "without a doubt", "no less than", "cannot deny", "not deny", "not unlikely", "不仅", "不但",
     "不只", "不光", "不断", "不得不", "不少", "不同", "不久", "不管", "不论", "不良", "不过", "不如", "不排除", "不否认", "不可避免",
     "无法避免", "不无", "无论", "无疑", "无不", "未来", "未必不", "没准", "未免", "难免", "不禁", "不愧", "不料", "不足", "不利", "不满",
-    "无良",
+    "无良", "无锡", "无人机", "无人驾驶", "无线", "无形", "没想到", "没料到", "不是没有", "并非没有", "没有避免", "不能避免", "未能避免",
 )
 
 

@@ -32,6 +32,8 @@ MOST_TENTHS = 10  # 七八成 is seven or eight, not 78
 MOST_BEFORE = 30  # characters that are looked at before a number in words
 MOST_UNIT = 8  # characters
 _DASH = r"\s?[-–—~～至到]\s?"
+# The upper end of 百分之二十至三十, which is no year and no count of something else.
+_UPPER_HUNDREDTHS = regex.compile(rf"{_DASH}(?:百分之)?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))(?![{_HAN}\d.,%万亿成个年月日号天周季时点岁名位家人只次倍元美])")
 _LOWER_END = regex.compile(rf"(?<![\w.,])(?P<low>[-+]?{_FIGURE})(?P<scale>[百千万亿]+)?{_DASH}$")
 _UPPER_END = regex.compile(rf"{_DASH}(?P<high>{_FIGURE}){_SCALE[:-1]}")
 _LARGER_PART = regex.compile(rf"(?:(?<![\w.,])(?P<digits>{_FIGURE})|(?<![{_HAN}])(?P<han>[{_HAN}]+))(?P<scale>万亿|亿|万)$")
@@ -86,7 +88,7 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
     found: dict[int, Number] = {}  # by where they end
     for match in pattern.matches(folded):
         groups = match.groupdict()
-        value = _read(groups)
+        value = 100.0 if match[0].endswith("百分之百") else _read(groups)
         is_tenths = groups.get("tenth") is not None
         if value is None or is_tenths and value > MOST_TENTHS:
             continue
@@ -106,6 +108,8 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
             lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor) * unit
             low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("scale" if low["scale"] else "low")))
             found.setdefault(low_end, Number(lower, low_start, low_end))
+        if match[0].startswith("百分之") and (high := _UPPER_HUNDREDTHS.match(folded, end)) and (upper := _read(high.groupdict())) is not None:
+            found[high.end()] = Number(upper, high.end() - len(high["digits"] or high["han"]), high.end())
         if folded[end - 1].isdigit() and (high := _UPPER_END.match(folded, end)):  # $3-5 billion
             value *= _SCALES[high["scale"]]
             found[high.end()] = Number(_read_digits(high["high"]) * _SCALES[high["scale"]], high.start("high"), high.end())

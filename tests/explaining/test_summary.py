@@ -138,3 +138,12 @@ def test_a_summary_tells_that_words_were_left_out():
     for i in range(30):
         summarizer.add(explained(i, {f"w{i}": 1.0, f"v{i}": 1.0}))
     assert summarizer.conclude().notes == ["words of sentiment=negative that were rare for long are left out: they were more than 20"]
+
+
+def test_a_summary_tells_of_how_many_texts_a_label_is_said():
+    """A head of many labels that says none of a text is explained by the likeliest."""
+    records = [explained(i, {"oil": 1.0, "up": 0.5}, "energy", "topics", score=0.9 if i % 3 else 0.3, threshold=0.5) for i in range(30)]
+    for record in records:
+        record.fields["explanation"] = {"topics": {"labels": [record.fields["explanation"]["topics"]]}}
+    (note,) = summarize(records).notes
+    assert note.startswith("topics=energy: the model says it of 20 of these 30 texts")

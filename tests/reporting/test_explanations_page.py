@@ -329,8 +329,11 @@ def test_a_label_of_many_is_judged_by_its_own_threshold():
     part = {"label": "policy", "score": 0.27, "threshold": 0.21} | {key: entry[key] for key in ("method", "unit", "tokens")}
     record |= {"topics": ["trade"], "explanation": {"topics": {"labels": [part]}}}
     assert "mistake: not among the gold labels: trade" in " ".join(only_of(record)) and "doubtful" in " ".join(only_of(record))
+    assert "Not said" not in " ".join(only_of(record))
     part |= {"score": 0.6}
     assert "doubtful" not in " ".join(only_of(record))
+    part |= {"score": 0.2}
+    assert "Not said: the score is below the label's threshold, 0.21." in " ".join(only_of(record))
 
 
 def test_a_claim_that_leads_by_little_or_not_at_all_is_doubtful():

@@ -1,6 +1,7 @@
 """What explanations of a whole corpus say: which words push which label, and how far they can be trusted."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,7 @@ class Summarizer:
         self.faithfulness: dict[tuple[str, str], WordSums] = {}
         self.how: dict[str, None] = {}
         self.n_records = self.n_errors = self.n_unexplained = 0
+        self.n_unsaid: Counter[tuple[str, str | None]] = Counter()  # explained though the score is below the label's threshold
 
     def add(self, record: Record) -> None:
         """Count a record. Raises RecordError for an `explanation` that explain did not write."""
@@ -95,6 +97,7 @@ class Summarizer:
         for head, label, entry in entries:
             self.how.setdefault(name_way(entry))
             of_label.setdefault((head, label), []).append(sum_words(entry["tokens"]))
+            self.n_unsaid[head, label] += _is_unsaid(entry)
             for measure, value in _judged(entry):
                 judged.setdefault((head, measure), []).append(value)
         # Several claims of one text are no texts of their own: they count by their mean.
@@ -114,6 +117,8 @@ class Summarizer:
             faithfulness.setdefault(head, {})[measure] = _mean(sums)
         notes = [f"words of {name_label(head, label)} that were rare for long are left out: they were more than {table.most_words:,}"
                  for (head, label), table in self.tables.items() if table.floor]
+        notes += [f"{name_label(head, label)}: the model says it of {table.n_texts - self.n_unsaid[head, label]:,} of these {table.n_texts:,} texts; of the others its score "
+                  "is below the label's threshold" for (head, label), table in self.tables.items() if self.n_unsaid[head, label]]
         if len(self.how) > 1:
             notes.append("the explanations were made in different ways, whose evidence does not compare")
         return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(self.how), _METHOD + tell_pairs(self.tables.values()), notes)
@@ -148,6 +153,11 @@ def _judged(entry: dict[str, Any]) -> Iterator[tuple[str, float]]:
 def _by_head_and_size(item: tuple) -> tuple:
     (head, label), table = item
     return head, -table.n_texts, label or ""
+
+
+def _is_unsaid(entry: dict[str, Any]) -> bool:
+    score, threshold = finite(entry.get("score")), finite(entry.get("threshold"))
+    return score is not None and threshold is not None and score < threshold
 
 
 def _label_figures(head: str, label: str | None, table: WordTable, top: int) -> LabelFigures:

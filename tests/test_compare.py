@@ -72,6 +72,19 @@ def test_a_margin_is_not_shown_by_few_records_and_makes_nothing_worse(write):
             assert (done.code, json.loads(done.out)["pairs"][0]["heads"]["sentiment"]["figures"][metric]["verdict"]) == (0, "open")
 
 
+def test_other_texts_are_seen_whatever_the_order_and_what_is_missing(write):
+    """By order a pair with another text is none, also where a prediction is missing; by id it is told."""
+    records = judged(40, with_ids=False)
+    moved = [record | {"text": other["text"]} for record, other in zip(records, records[1:] + records[:1])]
+    moved[7] = moved[7] | {"prediction": None}
+    refused = compare(write(records, moved))
+    assert refused.code == 1 and "the texts of" in refused.err and "first in record 1" in refused.err
+    named = [record | {"id": i} for i, record in enumerate(records)]
+    others = [record | {"text": "another"} if record["id"] % 4 == 0 else record for record in named]
+    assert "though their ids are: 10 of 40 differ" in compare(write(named, others[::-1])).out.decode()
+    assert "though their ids are: 9 of 39 differ" in compare(write(named, others[1:])).out.decode()
+
+
 def test_one_or_two_records_are_no_verdict_whatever_the_head(write):
     old = [{"id": i, "text": "t", "rating": 1.0, "right": 1, "choices": ["a", "b"], "prediction": {"rating": {"score": 1.1}, "right": {"index": 1, "text": "b", "score": 0.7}}}
            for i in range(2)]

@@ -148,7 +148,7 @@ class _Intake:
                 seen.heads[name], seen.mistakes[name] = rows, part.gravest(rows, seen)
         if seen.n_good and not seen.heads:
             raise self._nothing_judged()
-        seen.fingerprint, seen.text_print = self._digest(sorted(self.prints)), self._digest(["text"])
+        seen.fingerprint = self._digest(sorted(self.prints))
         return seen
 
     def _nothing_judged(self) -> UsageError:

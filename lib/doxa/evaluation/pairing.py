@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import DoxaError
@@ -21,8 +22,8 @@ class Pairing(NamedTuple):
 
 
 def pair_records(old: Seen, new: Seen, names: tuple[str, str]) -> Pairing:
-    """By id where every record has one and no two the same, else by order, for which all records must be there and, where both
-    files hold as many good ones, their texts be the same. Raises DoxaError."""
+    """By id where every record has one and no two the same, else by order, for which all records must be there and
+    the texts of every pair be the same. Raises DoxaError."""
     if old.ids.null_count or new.ids.null_count or not len(old.ids) or not len(new.ids):
         return Pairing(*_pair_by_order(old, new, names, "not every record has an id"), "order")
     for seen, name in zip((old, new), names):
@@ -31,18 +32,28 @@ def pair_records(old: Seen, new: Seen, names: tuple[str, str]) -> Pairing:
             return Pairing(*_pair_by_order(old, new, names, why), "order", f"{why}, so records are paired by order")
     found = pc.index_in(new.ids, old.ids.combine_chunks())
     is_there = found.is_valid().to_numpy()
-    is_same_order = old.n_good == new.n_good and np.array_equal(found.fill_null(-1).to_numpy(), np.arange(old.n_good))
-    note = f"the texts of {names[0]} and {names[1]} are not the same, though their ids are" if is_same_order and old.text_print != new.text_print else ""
-    return Pairing(found.drop_null().to_numpy(), np.flatnonzero(is_there), "id", note)
+    first, second = found.drop_null().to_numpy(), np.flatnonzero(is_there)
+    n_other = int(_has_other_text(old, new, first, second).sum())
+    note = f"the texts of {names[0]} and {names[1]} are not the same, though their ids are: {n_other:,} of {len(first):,} differ" if n_other else ""
+    return Pairing(first, second, "id", note)
 
 
 def _pair_by_order(old: Seen, new: Seen, names: tuple[str, str], why: str) -> tuple[np.ndarray, np.ndarray]:
     if old.n_records != new.n_records:
         raise DoxaError(f"{why}, so records are paired by order, but {names[0]} holds {old.n_records:,} records and {names[1]} {new.n_records:,}")
-    if old.n_good == new.n_good and old.text_print != new.text_print and np.array_equal(old.places, new.places):
-        raise DoxaError(f"{why}, so records are paired by order, but the texts of {names[0]} and {names[1]} are not the same")
     _, first, second = np.intersect1d(old.places, new.places, assume_unique=True, return_indices=True)
+    is_other = _has_other_text(old, new, first, second)
+    if is_other.any():
+        raise DoxaError(f"{why}, so records are paired by order, but the texts of {names[0]} and {names[1]} are not the same, first in record "
+                        f"{old.places[first[is_other.argmax()]] + 1:,}")
     return first, second
+
+
+def _has_other_text(old: Seen, new: Seen, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether the texts of a pair (P,) differ; they do not where neither has one."""
+    one, other = (seen.texts.take(pa.array(places)) for seen, places in ((old, first), (new, second)))
+    is_alike = pc.fill_null(pc.equal(one, other), False)
+    return ~pc.or_(is_alike, pc.and_(one.is_null(), other.is_null())).to_numpy()
 
 
 def pair_head(old: HeadRows, new: HeadRows, first: np.ndarray, second: np.ndarray, seen: tuple[Seen, Seen], names: tuple[str, str]) -> tuple[HeadRows, HeadRows]:

@@ -15,7 +15,7 @@ from doxa.records.quantity import quantity
 class Seen:
     """What a stream held. `heads` maps a name to its rows; `lost` to how many records have no usable gold label or no prediction of
     it, `mistakes` to the gravest. Of the M good records in order: `ids`, null where there is none, `places` in the input from 0, `texts` and `groups` if they were asked for,
-    and a `fingerprint` of their ids, texts and gold labels; `text_print` of their texts alone."""
+    and a `fingerprint` of their ids, texts and gold labels."""
 
     n_records: int = 0
     n_good: int = 0
@@ -29,7 +29,6 @@ class Seen:
     texts: pa.ChunkedArray | None = None
     groups: pa.ChunkedArray | None = None
     fingerprint: str = ""
-    text_print: str = ""
 
     def tell_unpredicted(self) -> list[str]:
         """Of which heads records hold a gold label, but no prediction that can be judged, whether they carry an error or not."""

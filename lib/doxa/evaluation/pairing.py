@@ -44,8 +44,8 @@ def _pair_by_order(old: Seen, new: Seen, names: tuple[str, str], why: str) -> tu
     _, first, second = np.intersect1d(old.places, new.places, assume_unique=True, return_indices=True)
     is_other = _has_other_text(old, new, first, second)
     if is_other.any():
-        raise DoxaError(f"{why}, so records are paired by order, but the texts of {names[0]} and {names[1]} are not the same, first in record "
-                        f"{old.places[first[is_other.argmax()]] + 1:,}")
+        place = old.places[first[is_other.argmax()]] + 1
+        raise DoxaError(f"{why}, so records are paired by order, but (first in record {place:,}) the texts of {names[0]} and {names[1]} are not the same")
     return first, second
 
 

@@ -399,7 +399,7 @@ def test_nothing_to_judge():
 
 
 def test_a_gate_is_not_missed_by_the_last_bit(tmp_path):
-    """Two labels whose F1 are 0.8 and 0.56: their mean is 0.68, but for rounding."""
+    """What a bound differs by from a figure in its last digits is rounding, and more is not."""
     path = tmp_path / "near.jsonl"
     cells = {("a", "a"): 8, ("a", "b"): 1, ("b", "a"): 3}
     rows = [{"text": "t", "topic": gold, "prediction": {"topic": {"label": said, "score": 0.9}}} for (gold, said), n in cells.items() for _ in range(n)]

@@ -1,5 +1,6 @@
 """Whether other predictions of the same records are better or worse, beyond chance."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -68,6 +69,19 @@ class Flip:
     old: object
     new: object
     score: float | None
+
+
+@dataclass(frozen=True)
+class _Flips:
+    """How many rows became wrong, and right, and the shares that were right before and after."""
+
+    n_worse: int
+    n_better: int
+    shares: tuple[float, float]
+
+    def are_all_of(self, exact: tuple[float, float]) -> bool:
+        """Whether a figure, before and after, is the share of rows that are right, so that these alone move it."""
+        return all(math.isclose(share, value, rel_tol=0.0, abs_tol=1e-12) for share, value in zip(self.shares, exact))
 
 
 @dataclass
@@ -183,6 +197,7 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
     old, new = sides
     found = HeadComparison(old.head, old.kind, old.n, old.headline)
     before, after = measure_both(list(sides), settings.seed)
+    flips = _count_flips(sides)
     known, shared = before.exact | after.exact, [name for name in before.exact if is_defined(name, before) and is_defined(name, after)]
     deciding = [name for name in settings.metrics if name in known] or [old.headline]
     for name in deciding:
@@ -191,14 +206,13 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
             raise DoxaError(f'--metric {name} is not defined for head "{old.head}" in {where}; figures of scores need predict --scores, others labels or '
                             "numbers that differ")
     for name in sorted(shared, key=lambda name: name not in deciding):
-        figure = _difference(name, (before.exact[name], after.exact[name]), (before.values[name], after.values[name]), sides, settings.margin)
+        figure = _difference(name, (before.exact[name], after.exact[name]), (before.values[name], after.values[name]), sides, flips, settings.margin)
         figure.verdict = "open" if name in deciding else None
         found.figures.append(figure)
-    was_right, is_right = old.is_right(), new.is_right()
-    if was_right is not None and is_right is not None:
-        found.n_worse, found.n_better = int((was_right & ~is_right).sum()), int((~was_right & is_right).sum())
-        found.p_mcnemar = mcnemar(found.n_worse, found.n_better)
-    found.labels = _label_differences((old, new), before, after)
+    if flips is not None:
+        found.n_worse, found.n_better = flips.n_worse, flips.n_better
+        found.p_mcnemar = mcnemar(flips.n_worse, flips.n_better)
+    found.labels = _label_differences(sides, flips, before, after)
     found.flips = _flips(old, new, seen, settings.n_flips)
     found.notes = [note for slicing in old.slices for note in old.tell_cut(slicing)]
     found.slices = {name: _slice_differences(old, new, name, settings.seed) for name in old.slices}
@@ -211,8 +225,9 @@ def _slice_differences(old: HeadRows, new: HeadRows, name: str, seed: int) -> li
     for label, members in old.split(name):
         sides = old.take(members), new.take(members)
         before, after = measure_both(list(sides), seed, with_scores=False)
+        flips = _count_flips(sides)
         if is_defined(headline, before) and is_defined(headline, after):
-            difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), sides)
+            difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), sides, flips)
             found.append((len(members), replace(difference, name=label)))
     return sorted(found, key=lambda part: (part[0] < FEW, part[1].gain, part[1].name))
 
@@ -235,31 +250,36 @@ def _notes(pairs: list[Comparison]) -> list[str]:
     return notes
 
 
-def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], sides: tuple[HeadRows, HeadRows], margin: float = 0.0) -> Difference:
+def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], sides: tuple[HeadRows, HeadRows], flips: _Flips | None,
+                margin: float = 0.0) -> Difference:
     """A figure before and after, with its values on the resamples (1 + R) of both. Resamples of rows of which few changed look surer than those are: p is no less
     than an exact test of what changed allows, and no difference is worse by more than the margin that is not worse at all."""
     (old, new), (old_values, new_values), is_lower_better = exact, values, name in sides[0].lower_is_better
     moved = new_values - old_values
-    resampled, flips = moved[1:] + (new - old - moved[0]), _flipped(sides, exact)
-    n_changed = sum(flips) if flips else sides[0].n_changed(sides[1], name)
-    p = max(bootstrap_p(resampled), least_by_signs(sides[0].n if n_changed is None else n_changed))
+    resampled, n = moved[1:] + (new - old - moved[0]), sides[0].n
+    is_share_right = flips is not None and flips.are_all_of(exact)
+    n_changed = flips.n_worse + flips.n_better if is_share_right else sides[0].n_changed(sides[1], name)
+    p = max(bootstrap_p(resampled), least_by_signs(n if n_changed is None else n_changed))
     difference = Difference(name, float(old), float(new), estimate(new - old, moved), p, is_lower_better)
     if not margin:
         return difference
-    least = tango(sides[0].n, *(flips or (0, 0)), margin) if flips or range_of(name) == (0.0, 1.0) else least_by_signs(sides[0].n)
+    if is_share_right:
+        least = tango(n, flips.n_worse, flips.n_better, margin)
+    else:
+        least = tango(n, 0, 0, margin) if range_of(name) == (0.0, 1.0) else least_by_signs(n)
     at_margin = max(bootstrap_p(resampled, margin if is_lower_better else -margin), least)
     return replace(difference, p=max(p, at_margin) if difference.gain < -margin else at_margin)
 
 
-def _flipped(sides: tuple[HeadRows, HeadRows], exact: tuple[float, float]) -> tuple[int, int] | None:
-    """How many rows became wrong, and right, where a figure is the share of those that are right."""
+def _count_flips(sides: tuple[HeadRows, HeadRows]) -> _Flips | None:
+    """None where right and wrong are not told apart."""
     was, is_right = (side.is_right() for side in sides)
-    if was is None or is_right is None or not np.allclose((was.mean(), is_right.mean()), exact, rtol=0, atol=1e-12):
+    if was is None or is_right is None:
         return None
-    return int((was & ~is_right).sum()), int((~was & is_right).sum())
+    return _Flips(int((was & ~is_right).sum()), int((~was & is_right).sum()), (float(was.mean()), float(is_right.mean())))
 
 
-def _label_differences(sides: tuple[HeadRows, HeadRows], before: Measured, after: Measured) -> list[Difference]:
+def _label_differences(sides: tuple[HeadRows, HeadRows], flips: _Flips | None, before: Measured, after: Measured) -> list[Difference]:
     """F1 of every label that some row holds or that either side got right, the largest loss first."""
     if "f1" not in before.exact_by_label or "f1" not in after.exact_by_label:
         return []
@@ -268,6 +288,6 @@ def _label_differences(sides: tuple[HeadRows, HeadRows], before: Measured, after
     for label in dict.fromkeys((*before.labels, *after.labels)):
         (old, old_values), (new, new_values) = (measured.label_figure("f1", label) for measured in (before, after))
         if old or new or n_held.get(label):
-            difference = _difference("f1", (old, new), (old_values, new_values), sides)
+            difference = _difference("f1", (old, new), (old_values, new_values), sides, flips)
             found.append(replace(difference, name=label))
     return sorted(found, key=lambda figure: figure.more.value)

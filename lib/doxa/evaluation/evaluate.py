@@ -9,22 +9,19 @@ from doxa import __version__
 from doxa.errors import UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
 from doxa.evaluation.label_names import quote, quote_some
-from doxa.evaluation.measures import is_defined, measure
+from doxa.evaluation.measures import estimate_figure, is_defined, measure
 from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.signature import sign
 from doxa.evaluation.slices import FEW, cut_slices
-from doxa.metrics.bootstrap import estimate
 from doxa.metrics.classification import Estimate
-from doxa.metrics.figure_range import range_of
 from doxa.metrics.intervals import wilson
 from doxa.metrics.score_figures import N_BINS, bin_of
 from doxa.records.quantity import left_out, quantity
 
 MOST_TOLD = 5  # slices in a note
 MOST_NEVER = 10  # labels in a note
-INFLATED = frozenset({"calibration_error"})  # by chance: a mean of distances is above 0 for the best of models
 
 
 @dataclass(frozen=True)
@@ -88,14 +85,14 @@ def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | No
 
 def estimate_all(measured: Measured) -> dict[str, Estimate]:
     """Figures with their intervals, without those that are not defined on the rows."""
-    return {name: estimate(value, measured.values[name], name in INFLATED, range_of(name)) for name, value in measured.exact.items() if is_defined(name, measured)}
+    return {name: estimate_figure(name, value, measured.values[name]) for name, value in measured.exact.items() if is_defined(name, measured)}
 
 
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
     """Every label that occurs in gold or prediction, those held most first."""
     labels, held, said = rows.support()
     found = [LabelFigures(label, int(held[i]), int(said[i]),
-                          {name: estimate(values[i], measured.values_by_label[name][:, i], within=range_of(name)) for name, values in measured.exact_by_label.items()
+                          {name: estimate_figure(name, values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
                            if not np.isnan(values[i])})
              for i, label in enumerate(labels) if held[i] or said[i]]
     return sorted(found, key=lambda label: (-label.held, label.label))

@@ -4,6 +4,11 @@ import numpy as np
 
 from doxa.errors import UsageError
 from doxa.evaluation.rows import HeadRows, Measured
+from doxa.metrics.bootstrap import estimate
+from doxa.metrics.classification import Estimate
+from doxa.metrics.figure_range import range_of
+
+INFLATED = frozenset({"calibration_error"})  # by chance: a mean of distances is above 0 for the best of models
 
 
 def measure(rows: HeadRows, seed: int = 0, with_scores: bool = True) -> Measured:
@@ -18,6 +23,11 @@ def measure_both(sides: list[HeadRows], seed: int = 0, with_scores: bool = True)
 
 def is_defined(name: str, measured: Measured) -> bool:
     return bool(np.isfinite(measured.exact.get(name, np.nan)))
+
+
+def estimate_figure(name: str, value: float, resampled: np.ndarray) -> Estimate:
+    """A figure with its interval, which ends where the figure does."""
+    return estimate(value, resampled, name in INFLATED, range_of(name))
 
 
 def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:

@@ -3,10 +3,8 @@
 import numpy as np
 
 from doxa.evaluation.figures import Slice
-from doxa.evaluation.measures import is_defined, measure
+from doxa.evaluation.measures import estimate_figure, is_defined, measure
 from doxa.evaluation.rows import HeadRows
-from doxa.metrics.bootstrap import estimate
-from doxa.metrics.figure_range import range_of
 
 FEW = 30  # rows; of fewer the figure is mostly chance
 
@@ -27,5 +25,5 @@ def _rank(part: Slice, headline: str, sign: int) -> float:
 
 def _slice(rows: HeadRows, name: str, members: np.ndarray, seed: int) -> Slice:
     measured = measure(rows.take(members), seed, with_scores=False)
-    figures = {key: estimate(measured.exact[key], measured.values[key], within=range_of(key)) for key in rows.small if is_defined(key, measured)}
+    figures = {key: estimate_figure(key, measured.exact[key], measured.values[key]) for key in rows.small if is_defined(key, measured)}
     return Slice(name, len(members), figures, len(members) < FEW)

@@ -20,9 +20,9 @@ _TIMELESS = {"no_time": "no record has a time in the field that is read; name an
              "naive_time": "the times have no zone; name it with --assume-time-zone",
              "bad_time": "no time can be read; ISO 8601 with a zone is wanted, such as 2026-10-01T09:00:00Z",
              "future_time": "all times lie more than a day in the future"}
-_EPOCH_SECONDS = re.compile(r"\d{9,10}(\.\d+)?")
-_EPOCH_MILLISECONDS = re.compile(r"\d{12,13}")
-_EPOCH_FINER = re.compile(r"\d{16}|\d{19}")  # microseconds, nanoseconds
+_EPOCH = re.compile(r"(?P<seconds>\d{9,10}(?:\.\d+)?)|(?P<milliseconds>\d{12,13})|(?P<microseconds>\d{16})|(?P<nanoseconds>\d{19})")
+_FROM_EPOCH = {"seconds": lambda text: round(float(text) * 1e6), "milliseconds": lambda text: int(text) * 1000, "microseconds": int,
+               "nanoseconds": lambda text: int(text) // 1000}
 _UTC = re.compile(r"(?<=\d) ?(?:utc|gmt|z)$", re.IGNORECASE)
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60")
 
@@ -97,13 +97,8 @@ def _plausible(instants: pa.ChunkedArray) -> pa.Array | None:
 
 def read_instant(text: str, assumed_zone: ZoneInfo | None) -> int | str:
     """Microseconds since 1970, or the problem."""
-    if _EPOCH_SECONDS.fullmatch(text):
-        microseconds = round(float(text) * 1e6)
-        return microseconds if is_plausible(microseconds) else "bad_time"
-    if _EPOCH_MILLISECONDS.fullmatch(text):
-        return int(text) * 1000 if is_plausible(int(text) * 1000) else "bad_time"
-    if _EPOCH_FINER.fullmatch(text):
-        microseconds = int(text) if len(text) == 16 else int(text) // 1000
+    if epoch := _EPOCH.fullmatch(text):
+        microseconds = _FROM_EPOCH[epoch.lastgroup](text)
         return microseconds if is_plausible(microseconds) else "bad_time"
     plain, n_leap = _LEAP_SECOND.subn("59", _UTC.sub("Z", text))
     try:

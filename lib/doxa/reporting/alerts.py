@@ -17,7 +17,6 @@ MOST_PARTS = 6  # of an event, named in a sentence
 MOST_ALERTS = 30  # on a page for people
 _SPANS = ((365.25 * 86_400, "year"), (30.4375 * 86_400, "month"), (7 * 86_400, "week"), (86_400, "day"), (3600, "hour"))
 FORMATS = ("terminal", "jsonl")
-_SENTENCE_START = re.compile(r"^(see|at once:|more texts|more than|nearly|one author|source|the watched|it goes|number of|share of|late records)")
 _SPACES = str.maketrans({"\n": "\\n", "\t": "\\t", "\r": "\\r"})  # names that differ by these alone look different
 
 
@@ -58,7 +57,7 @@ def describe_more(told: dict[str, Any]) -> list[str]:
         words.append("see " + ", ".join(wording.shorten(example, TEXT_CHARACTERS) for example in told["examples"]))
     if "end" in told:
         words.append(describe_end(told["end"]) if told["end"] else "it goes on")
-    return [_SENTENCE_START.sub(lambda match: match[0][0].upper() + match[0][1:], one) for one in words]
+    return [one[0].upper() + one[1:] for one in words]  # none begins with a name
 
 
 def _parts(told: dict[str, Any], parts: list[dict[str, Any]]) -> str:

@@ -28,7 +28,8 @@ STRAY_BUCKETS = 50_000  # a time that lies so far from the others is a slip, and
 
 @dataclass
 class Taken:
-    """What became of the records of a run. Of `n_known`, known from before, `n_other` had another time, so that they are hardly the same. `late` are the (series, bucket) that were over before and have grown."""
+    """What became of the records of a run. Of `n_known`, known from before, `n_other` had another time, so that they are hardly the same. `late`
+    are the (series, bucket) that were over before and have grown."""
 
     n_records: int = 0
     n_counted: int = 0
@@ -119,7 +120,8 @@ class Intake:
         self.store.database.executemany("INSERT INTO coming VALUES (?, ?, ?)", zip(range(len(keys)), keys.tolist(), buckets.tolist()))
         places = run("SELECT min(place) FROM coming WHERE NOT EXISTS (SELECT 1 FROM seen WHERE seen.key = coming.key) GROUP BY key ORDER BY 1").fetchall()
         run("INSERT OR IGNORE INTO seen SELECT key, bucket FROM coming")
-        self.taken.n_other += run("SELECT count(*) FROM coming JOIN seen USING (key) WHERE coming.bucket <> seen.bucket").fetchone()[0]
+        if len(places) < len(keys):
+            self.taken.n_other += run("SELECT count(*) FROM coming JOIN seen USING (key) WHERE coming.bucket <> seen.bucket").fetchone()[0]
         return np.array([place for place, in places], np.int64)
 
     def _name_series(self, by: list[str]) -> None:
@@ -179,7 +181,8 @@ class Intake:
         run = self.store.database.execute
         if self.watermark_s is not None:
             self.store.set("watermark", self.watermark_s)
-            self.store.set("seen_from", max(self.store.get("seen_from", self.watermark_s - self.settings.remember_s), self.watermark_s - self.settings.remember_s))
+            oldest_s = self.watermark_s - self.settings.remember_s
+            self.store.set("seen_from", max(self.store.get("seen_from", oldest_s), oldest_s))
             run("DELETE FROM ahead WHERE time <= ?", (self.watermark_s,))
             run("DELETE FROM seen WHERE bucket < ?", (self.watermark_s - self.settings.remember_s - 2 * self.settings.bucket_s,))
             run("DELETE FROM samples WHERE bucket < ?", (int(self._sampled_from()),))

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from doxa.monitoring.alerts.recall import first_judged
+from doxa.monitoring.alerts.settings import LEAST_BUCKETS
 from doxa.monitoring.alerts.store import open_store
 from doxa.monitoring.alerts.watching import Asked, Feed, read_outbox
-from doxa.monitoring.alerts.settings import LEAST_BUCKETS
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.settings import Settings
 from doxa.records.columns import ColumnReader

@@ -72,7 +72,6 @@ class Stretch:
 
     def excess_of_texts(self) -> np.ndarray:
         """(K,): as `excess`, of series whose usual is not known yet beside their mean before."""
-        seen, _ = self.seen(VOLUME)
-        before = self.history.n[: self.first].mean(axis=0) if self.first else np.zeros(seen.shape[1])
         mean = self.mean[:, :, VOLUME]
-        return (seen - np.where(np.isnan(mean), before, mean)).sum(axis=0)
+        before = self.history.n[: self.first].mean(axis=0) if self.first else 0.0
+        return (self.seen(VOLUME)[0] - np.where(np.isnan(mean), before, mean)).sum(axis=0)

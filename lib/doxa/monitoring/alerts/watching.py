@@ -77,7 +77,8 @@ def _flat(value: str | list[str] | None) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `n_watched` records that the state counts hold the watched label. `is_first`: they are the state's first; `is_learning`: these were the state's first records, and are only learnt from."""
+    """What a run did. `n_watched` records that the state counts hold the watched label. `is_first`: its records were the state's first; `is_learning`: and were only
+    learnt from."""
 
     taken: Taken
     n_series: int

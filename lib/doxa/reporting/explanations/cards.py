@@ -67,7 +67,7 @@ def make_card(entry: Entry, fields, names: Fields) -> Card:
     elif n_misplaced:
         notes.append(f"{n_misplaced:,} of {len(entry.tokens):,} scores have no place in the text, which was changed after it was explained: "
                      "they are left out.")
-    if entry.kind == "labels" and entry.score is not None and entry.score < entry.threshold:
+    if entry.is_unsaid:
         notes.append(f"Not said: the score is below the label's threshold, {entry.threshold:.2f}.")
     notes += _say_incomplete(entry, all_units)
     words = {side: scale.name_words([units for _, units in placed.values()], side) for side in ("for", "against", "look")}

@@ -110,6 +110,11 @@ class Entry:
         return self.runner_up[0] if self.runner_up and self.margin is not None and self.margin < 0 else self.label
 
     @property
+    def is_unsaid(self) -> bool:
+        """Whether a label of many is explained that the model does not say."""
+        return self.kind == "labels" and self.score is not None and self.score < self.threshold
+
+    @property
     def is_mistake(self) -> bool:
         """Whether the gold label is known, and another one than the model's."""
         if self.kind == "claim":

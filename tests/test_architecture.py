@@ -17,7 +17,8 @@ RANKS = {"errors": 0, "device": 1, "records": 2, "terminal": 2, "text": 3, "metr
          "evaluation": 5, "training": 6, "explaining": 6, "reporting": 7, "commands": 8}
 # They choose between heavy libraries, and load what they chose: a CPU prediction starts without torch, a local model without
 # the hub client, and training goes on where OpenVINO or NNCF are not installed.
-DOORS = {"doxa.device.choose", "doxa.explaining.loading", "doxa.inference.loading", "doxa.model.bases", "doxa.training.conclude", "doxa.training.forms"}
+DOORS = {"doxa.device.choose", "doxa.explaining.loading", "doxa.inference.loading", "doxa.model.bases", "doxa.records.loading", "doxa.training.conclude",
+         "doxa.training.forms"}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "core", "manager"}
 WITHOUT_TORCH = {"errors", "records", "terminal", "text", "metrics", "rules", "monitoring", "evaluation", "reporting"}
 DEVICE_LIBRARIES = {"torch", "transformers", "sentence_transformers", "accelerate", "peft"}

@@ -9,7 +9,7 @@ import pytest
 from batches import count, row, words
 
 from doxa.monitoring import candidates, hashes
-from doxa.monitoring.examples import shingles
+from doxa.monitoring.likeness import Likeness
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -35,7 +35,7 @@ def when(r):
 
 @pytest.mark.parametrize("size", [100_000, 1500, 37])
 def test_examples_equal_a_sort_of_everything(size, monkeypatch):
-    monkeypatch.setattr("doxa.monitoring.examples._are_near", lambda *_: False)
+    monkeypatch.setattr(Likeness, "near", lambda self, one: np.arange(self.n_texts) == one)
     rows = make_rows(6000)
     figures = count(rows, by="source", size=size, n_examples=4)
     for group in figures.groups:
@@ -101,12 +101,6 @@ def test_beyond_the_bound_counts_are_never_too_high(monkeypatch):
     assert tally.is_lossy and len(tally.values) <= 1500
     seen = tally.count(np.arange(10, dtype=np.uint64))
     assert (seen <= 300).all() and (seen >= 290).all()
-
-
-def test_shingles_ignore_links_handles_digits_and_case():
-    assert shingles("RT: @a Bank 12 FAILS https://t.co/x") == shingles("rt @bee bank fails!")
-    assert {len(shingle) for shingle in shingles("鹰扬银行违反契约")} == {3}
-    assert shingles("!!!") != shingles("???")
 
 
 def test_a_changed_word_is_a_near_duplicate_and_another_sentence_is_not():

@@ -1,19 +1,15 @@
 """The most telling texts of a group, near-duplicates shown once."""
 
-import re
-
 import numpy as np
 
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.figures import Example
 from doxa.monitoring.hashes import HashCounts
+from doxa.monitoring.likeness import Likeness
 from doxa.monitoring.portion import NO_TIME, text_keys
 
-NEAR = 0.6
 MOST_COMPARED = 40  # of the newest texts of a group, by which it is told whether one story is told over and over
 LEAST_REPEATED, LARGE_PART = 5, 0.1
-_NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 
 
 class ExamplePicker:
@@ -36,72 +32,53 @@ class ExamplePicker:
         order = sorted(range(len(rows)), key=lambda i: (-keys["us"][rows[i]], table[i]["text"], table[i]["id"] or ""))
         newest = list({keys["hashes"][rows[i]]: i for i in reversed(order)}.values())[::-1]
         best = sorted((i for i in newest if keys["is_watched"][rows[i]]), key=lambda i: -keys["scores"][rows[i]]) if is_watching else []
-        sets = {}
-        repeated = _most_repeated(newest[:MOST_COMPARED], self.n_seen[rows], table, sets) if self.n_examples > 2 else []
-        picked = _pick_different(best, table, max(1, self.n_examples - 1 - len(repeated)), sets, [])
+        likeness = Likeness([row["text"] for row in table])
+        repeated = _most_repeated(newest[:MOST_COMPARED], self.n_seen[rows], likeness) if self.n_examples > 2 else []
+        picked = _pick_different(best, max(1, self.n_examples - 1 - len(repeated)), likeness, [])
         whys = ["highest score"] * len(picked)
-        picked = _pick_different(repeated, table, len(picked) + 1, sets, picked)
+        picked = _pick_different(repeated, len(picked) + 1, likeness, picked)
         whys += ["told most often"] * (len(picked) - len(whys))
-        picked = _pick_different(best, table, max(1, self.n_examples - 1), sets, picked)
+        picked = _pick_different(best, max(1, self.n_examples - 1), likeness, picked)
         whys += ["highest score"] * (len(picked) - len(whys))
-        picked = _pick_different(newest, table, self.n_examples, sets, picked)
+        picked = _pick_different(newest, self.n_examples, likeness, picked)
         whys += ["newest" if keys["us"][rows[i]] != NO_TIME else "without a usable time" for i in picked[len(whys) :]]
-        counts = self._fold(newest, picked, rows, table, sets)
+        counts = _fold(newest, picked, self.n_seen[rows], likeness)
         return [_example(table[i], float(keys["scores"][rows[i]]), count, why) for i, count, why in zip(picked, counts, whys)]
 
-    def _fold(self, indices: list[int], picked: list[int], rows: np.ndarray, table: list[dict], sets: dict) -> list[int]:
-        counts = [int(self.n_seen[rows[i]]) for i in picked]
-        for i in indices:
-            near = next((place for place, chosen in enumerate(picked) if i not in picked and _are_near(i, chosen, table, sets)), None)
-            if near is not None:
-                counts[near] += int(self.n_seen[rows[i]])
-        return counts
+
+def _fold(indices: list[int], picked: list[int], n_seen: np.ndarray, likeness: Likeness) -> list[int]:
+    """How often each of the picked was seen, with its near-duplicates; one that is near to several counts with the first."""
+    left = np.setdiff1d(indices, picked)
+    counts = []
+    for chosen in picked:
+        is_near = likeness.near(chosen)[left]
+        counts.append(int(n_seen[chosen] + n_seen[left[is_near]].sum()))
+        left = left[~is_near]
+    return counts
 
 
-def _most_repeated(indices: list[int], n_seen: np.ndarray, table: list[dict], sets: dict) -> list[int]:
+def _most_repeated(indices: list[int], n_seen: np.ndarray, likeness: Likeness) -> list[int]:
     """The newest text of the story that most of some texts tell nearly alike, if it is a large part of them; else none."""
-    left, stories = list(indices), []
-    while left:
-        own = [i for i in left if i == left[0] or _are_near(i, left[0], table, sets)]
-        stories.append((int(n_seen[own].sum()), -len(stories), own[0]))
-        left = [i for i in left if i not in set(own)]
+    left, stories = np.array(indices, int), []
+    while len(left):
+        is_own = likeness.near(left[0])[left]
+        stories.append((int(n_seen[left[is_own]].sum()), -len(stories), int(left[0])))
+        left = left[~is_own]
     n, _, first = max(stories, default=(0, 0, 0))
     return [first] if n >= LEAST_REPEATED and n >= LARGE_PART * n_seen[indices].sum() else []
 
 
-def _pick_different(indices: list[int], table: list[dict], most: int, sets: dict, picked: list[int]) -> list[int]:
+def _pick_different(indices: list[int], most: int, likeness: Likeness, picked: list[int]) -> list[int]:
     """Extend `picked` to at most `most`, in order, with texts that are no near-duplicates of those before."""
     picked = list(picked)
+    is_told = np.any([likeness.near(chosen) for chosen in picked], axis=0) if picked else np.zeros(likeness.n_texts, bool)
     for i in indices:
         if len(picked) >= most:
             break
-        if i not in picked and not any(_are_near(i, chosen, table, sets) for chosen in picked):
+        if not is_told[i]:
             picked.append(i)
+            is_told |= likeness.near(i)
     return picked
-
-
-def _are_near(first: int, second: int, table: list[dict], sets: dict) -> bool:
-    """Whether two texts share at least 60 % of their shingles (Jaccard): a changed word in a sentence is near, another
-    sentence of the same pattern is not."""
-    for i in (first, second):
-        if i not in sets:
-            sets[i] = shingles(table[i]["text"])
-    return are_alike(sets[first], sets[second])
-
-
-def are_alike(one: frozenset[str], two: frozenset[str]) -> bool:
-    """Whether two sets of shingles share at least NEAR of what they hold together."""
-    if min(len(one), len(two)) < NEAR * max(len(one), len(two)):
-        return False
-    n_common = len(one & two)
-    return n_common >= NEAR * (len(one) + len(two) - n_common)
-
-
-def shingles(text: str) -> frozenset[str]:
-    """Character 5-grams (3-grams in Chinese and Japanese) of the text without links, handles, digits, punctuation, case."""
-    plain = _NOISE.sub(" ", text.casefold()).strip() or text
-    size = 3 if len(_UNSPACED.findall(plain)) * 2 > len(plain) else 5
-    return frozenset(plain[i : i + size] for i in range(max(1, len(plain) - size + 1)))
 
 
 def _example(row: dict, score: float, count: int, why: str) -> Example:

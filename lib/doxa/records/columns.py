@@ -14,7 +14,7 @@ from doxa.records.clean import CleanParser, halves, sample_lines
 from doxa.records.csv_entries import csv_records, marked_heads, nest_prediction
 from doxa.records.flat_schema import FlatSchema, Wanted, error_code
 from doxa.records.lines import Block, parse_block
-from doxa.records.parquet import read_parquet
+from doxa.records.loading import read_parquet
 from doxa.records.pieces import count_newlines
 from doxa.records.placed import read_placed_blocks
 from doxa.records.prefetch import map_ahead

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-PIECE_BYTES = 1 << 18  # even, for who looks at pairs
+PIECE_BYTES = 1 << 18
 
 
 def cut_pieces(characters: np.ndarray, overlap: int = 0) -> Iterator[tuple[int, np.ndarray]]:

@@ -9,7 +9,7 @@ from doxa.errors import DoxaError, UsageError
 from doxa.records import standard, tables
 from doxa.records.compressed import ByteStream, decompress
 from doxa.records.lines import read_line_records
-from doxa.records.parquet import read_parquet
+from doxa.records.loading import read_parquet
 from doxa.records.record import Record
 
 FORMATS = ("jsonl", "arrow", "parquet", "csv")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from doxa.errors import RecordError
-from doxa.records.pieces import cut_pieces
+from doxa.records.pieces import PIECE_BYTES, cut_pieces
 from doxa.records.record import MOST_NESTED, parse_object
 
 
@@ -25,22 +25,25 @@ def is_strict(characters: np.ndarray, ends: np.ndarray) -> bool:
 
 def _suspects(characters: np.ndarray) -> np.ndarray:
     """Places where something may be that is no JSON to the careful reader."""
-    pairs = np.concatenate([2 * np.flatnonzero(_is_rare(piece[first:])) + start + first for start, piece in cut_pieces(characters, 1) for first in (0, 1)])
+    spare, flags = np.empty(PIECE_BYTES + 1, np.uint8), np.empty((3, PIECE_BYTES + 1), bool)
+    pairs = np.concatenate([np.flatnonzero(_is_rare(piece, spare, flags)) + start for start, piece in cut_pieces(characters, 1)])
     return np.concatenate([pairs[_is_suspect(characters, pairs)], _long_numbers(characters)])
 
 
-def _is_rare(characters: np.ndarray) -> np.ndarray:
-    """Whether what is suspect may hold the first pair of bytes, the second and so on. Taken as one number, a pair is compared at once."""
-    folded = characters[: len(characters) // 2 * 2].copy().view("<u2") & 0xDFDF  # letters are large, `}` is `]`, a space is 0, `0` is 0x10
-    found = folded == _pair(b"NA")
-    found |= folded == _pair(b"NF")
-    found |= (folded & 0xFFF3) == _pair(b"\x00]")  # a comma or a space before a bracket; also `$` or `(`
-    found |= (folded & 0xFFF0) == _pair(b"\x10E")  # a digit before an exponent
+def _is_rare(characters: np.ndarray, spare: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """Whether with each byte but the last a pair begins that what is suspect holds. Memory that is new for every piece would cost more than the comparisons."""
+    spare = spare[: len(characters)]
+    found, first, second = flags[:, : len(characters)]
+    large = np.bitwise_and(characters, 0xDF, out=spare)  # letters
+    np.logical_or(np.equal(large, ord("A"), out=first), np.equal(large, ord("F"), out=second), out=second)
+    found = np.logical_and(np.equal(large, ord("N"), out=first)[:-1], second[1:], out=found[:-1])
+    np.equal(large, ord("E"), out=second)
+    np.less(np.subtract(characters, ord("0"), out=spare), 10, out=first)
+    found |= np.logical_and(first[:-1], second[1:], out=first[:-1])
+    np.equal(np.bitwise_and(characters, 0xF3, out=spare), ord(" "), out=first)  # a comma or a space; also `$` or `(`
+    np.equal(np.bitwise_or(characters, 0x20, out=spare), ord("}"), out=second)  # either bracket
+    found |= np.logical_and(first[:-1], second[1:], out=first[:-1])
     return found
-
-
-def _pair(characters: bytes) -> int:
-    return int.from_bytes(characters, "little")
 
 
 def _is_suspect(characters: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -61,11 +64,10 @@ def _is_suspect(characters: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _long_numbers(characters: np.ndarray) -> np.ndarray:
-    """Runs of more than 308 digits, too large for a double: every 16th byte is one, 16 times at least."""
-    runs = characters[::16] - ord("0") < 10
-    for n in (1, 2, 4, 8):
-        runs = runs[:-n] & runs[n:]
-    return np.flatnonzero(runs) * 16
+    """Where a run of more than 308 digits may be, too large for a double: two of its bytes are 128 apart at least, and every 16th between them is a digit."""
+    is_digit = characters[::_STRIDE] - ord("0") < 10
+    places = np.flatnonzero(is_digit[:-1] & is_digit[1:]) * _STRIDE
+    return places[(characters[places[:, None] + np.arange(0, _STRIDE, 16)] - ord("0") < 10).all(axis=1)]
 
 
 def _among(characters: bytes) -> np.ndarray:
@@ -73,6 +75,7 @@ def _among(characters: bytes) -> np.ndarray:
     return np.isin(np.arange(256), list(characters))
 
 
+_STRIDE = 128
 _BEFORE_VALUE, _AFTER_LITERAL, _SIGN, _AFTER_COMMA = _among(b":,[ -"), _among(b",]} iI\n"), _among(b"+-"), _among(b", ")
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from doxa.errors import DoxaError, UsageError
 from doxa.records import standard
 from doxa.records.columnar import Tabulator
+from doxa.records.loading import write_parquet
 from doxa.records.outcome import Outcome, to_line
 from doxa.records.single import plain_values
 
@@ -218,7 +218,7 @@ class _Parquet(_ArrowStream):
 
     @staticmethod
     def _new_writer(file, schema: pa.Schema):
-        return pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True)
+        return write_parquet(file, schema, compression="zstd", write_page_checksum=True)
 
     def write(self, outcomes: list[Outcome]) -> None:
         batch = self.tabulator.to_batch(outcomes)

@@ -11,7 +11,7 @@ from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.settings import SHARE, VOLUME
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.stretch import Stretch
-from doxa.monitoring.examples import are_alike, shingles
+from doxa.monitoring.likeness import Likeness
 
 ALSO = 2.0  # the normal score from which the other measure is worth a word
 LARGE_PART = 0.3  # of the excess, from which a group is named
@@ -66,19 +66,19 @@ def _sample(store: Store, series: int, first_s: int, last_s: int, is_watched: bo
 def _campaign(rows: list[tuple], before: list[tuple], least_part: float) -> list[dict[str, Any]]:
     """The texts that are nearly the same as one of them, of which there are most more than before, unless they were half as common then; with the
     ids of some of them, its own first."""
-    sets, old = ([shingles(text) for text, *_ in part[:MOST_COMPARED]] for part in (rows, before))
-    if len(sets) < LEAST_ALIKE or len(old) < LEAST_BEFORE:
+    n, n_before = (min(len(part), MOST_COMPARED) for part in (rows, before))
+    if n < LEAST_ALIKE or n_before < LEAST_BEFORE:
         return []
-    near = np.array([[are_alike(one, other) for other in sets] for one in sets])
-    parts = near.mean(axis=1)
-    parts_before = np.array([np.mean([are_alike(one, other) for other in old]) for one in sets])
+    likeness = Likeness([text for text, *_ in (*rows[:n], *before[:n_before])])
+    near, near_before = np.split(np.stack([likeness.near(i) for i in range(n)]), [n], axis=1)
+    parts, parts_before = near.mean(axis=1), near_before.mean(axis=1)
     centre = int((parts - parts_before).argmax())
     n_alike = int(near[centre].sum())
     if n_alike < LEAST_ALIKE or parts[centre] < least_part or 2 * parts_before[centre] > parts[centre]:
         return []
     alike = [centre, *(i for i in np.flatnonzero(near[centre]).tolist() if i != centre)]
     ids = [rows[i][3] for i in alike[:N_EXAMPLES] if rows[i][3] is not None]
-    return [_counted("near_duplicates", n_alike, len(sets)) | {"text": rows[centre][0]} | ({"ids": ids} if ids else {})]
+    return [_counted("near_duplicates", n_alike, n) | {"text": rows[centre][0]} | ({"ids": ids} if ids else {})]
 
 
 def _authors(rows: list[tuple], before: list[tuple]) -> list[dict[str, Any]]:

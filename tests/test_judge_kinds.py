@@ -56,6 +56,24 @@ def test_tags_equal_seqeval():
     assert found["kind"] == "tags" and "kind:tags" in found["signature"]
 
 
+def test_tags_are_judged_in_the_scheme_of_each_side():
+    inside = tagged("Anna Berg met Bo Li in Oslo", "I-PER I-PER O I-PER B-PER O I-LOC", "I-PER I-PER O I-PER B-PER O I-LOC")
+    ended = tagged("Anna Berg met Bo Li in Oslo", "B-PER I-PER O B-PER B-PER O B-LOC", "B-PER E-PER O S-PER S-PER O S-LOC")
+    for record in (inside, ended):
+        assert {name: own["value"] for name, own in page([record] * 3)["heads"]["names"]["figures"].items()} == dict.fromkeys(
+            ("f1", "precision", "recall", "macro_f1", "token_accuracy"), 1.0)
+
+
+def test_tags_that_are_none_of_a_span_cost_their_records_and_no_others():
+    odd = [tagged("Bo waits", "PERSON O", "B-PER O"), tagged("Bo met Li Na", "PER O B-PER I-PER", "B-PER O B-PER I-PER"),
+           tagged("Li met Bo", "B-PER O B-PER", "B-PER O NN")]
+    done = evaluate([*TAGS, *odd], "--to", "json")
+    assert done.code == 3 and "1 of 8 records" in done.err
+    found, plain = json.loads(done.out)["heads"]["names"], page(TAGS)["heads"]["names"]
+    assert {name: found["figures"][name]["value"] for name in plain["figures"]} == {name: own["value"] for name, own in plain["figures"].items()}
+    assert found["lost"] == {"gold of another kind": 2, "prediction that does not fit its gold": 1}
+
+
 def test_gates_on_labels_of_tags():
     _, recalls, values, _ = precision_recall_fscore_support([r["names"] for r in TAGS], [r["prediction"]["names"]["tags"] for r in TAGS], scheme=IOB2, zero_division=0)
     for label, recall, value in zip(("LOC", "ORG", "PER"), recalls, values):

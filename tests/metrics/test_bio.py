@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from doxa.metrics.bio import BIOES, IOB1, IOB2, find_scheme, is_span_tag, spans_to_tags, tags_to_spans
+from doxa.metrics.bio import BIOES, IOB1, IOB2, find_odd, find_scheme, is_span_tag, spans_to_tags, tags_to_spans
 
 
 def draw_spans(chance: np.random.Generator, n_tokens: int) -> list[tuple[int, int, str]]:
@@ -39,7 +39,7 @@ def test_spans_of_any_scheme_are_found(scheme):
         assert tags_to_spans(tags) == spans
         assert tags_to_spans(spans_to_tags(spans, n), IOB2) == spans and spans_to_tags(spans, n) == write(spans, n, "IOB2")
         if spans:
-            found_schemes.add(find_scheme(tags))
+            found_schemes.add(find_scheme([tags]))
     assert found_schemes == {{"IOB2": IOB2, "IOB1": IOB1}.get(scheme, BIOES)}
 
 
@@ -66,6 +66,19 @@ def test_faultless_iob1_is_read_as_seqeval_does():
 def test_what_does_not_begin_is_no_span():
     assert tags_to_spans(["O", "I-PER", "O", "B-LOC", "I-PER", "I-LOC"]) == [(3, 4, "LOC")]
     assert tags_to_spans(["O", "I-PER"]) == [(1, 2, "PER")] and tags_to_spans(["O", "I-PER"], IOB2) == []
+
+
+def test_the_scheme_is_that_of_a_whole_corpus():
+    inside = ["O", "I-PER"]
+    assert find_scheme([inside, ["I-LOC", "B-LOC"]]) == IOB1
+    assert find_scheme([inside, ["O", "B-PER"]]) == IOB2  # one record cannot be IOB1: the other is faulty
+    assert find_scheme([inside, ["B-PER"], ["S-PER"]]) == BIOES
+    assert find_scheme([]) == find_scheme([["O"]]) == IOB2
+
+
+def test_a_tag_of_no_span_is_odd_among_those_of_spans_and_not_among_parts_of_speech():
+    assert find_odd([["B-PER", "I-PER", "O"], ["per", "O"]]) == "per"
+    assert find_odd([["NN", "B-PER"], ["VB", "O"]]) is find_odd([["B-PER", "O"]]) is find_odd([["M", "NN"]]) is find_odd([]) is None
 
 
 def test_labels_may_be_missing_or_hold_hyphens():

@@ -67,6 +67,44 @@ def test_gold_of_another_scheme_is_compared_with_bio():
         assert set(judge.total([gold], said).values()) == {1.0} and judge.is_right(gold, said[0])
 
 
+@pytest.mark.parametrize("write", [lambda n: ["I-PER"] * n, lambda n: ["B-PER", "E-PER"] if n == 2 else ["S-PER"], lambda n: ["B-PER", "L-PER"] if n == 2 else ["U-PER"]])
+def test_what_is_said_in_another_scheme_is_read_in_it(write):
+    gold = [["O", "B-PER", "I-PER", "O", "B-PER"], ["O"], ["B-PER", "O"]]
+    said = [{"tags": ["O", *write(2), "O", *write(1)]}, {"tags": ["O"]}, {"tags": [*write(1), "O"]}]
+    judge = tag_figures(gold, said)
+    assert set(judge.total(gold, said).values()) == {1.0} and judge.right_of(judge.count(gold, said)).all()
+    said[0]["tags"][1] = "O"
+    assert judge.total(gold, said)["f1"] < 1 and judge.right_of(judge.count(gold, said)).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", ["IOB1", "IOBES"])
+def test_other_schemes_equal_seqeval_too(seed, name):
+    metrics, scheme = pytest.importorskip("seqeval.metrics"), pytest.importorskip("seqeval.scheme")
+    spans = [[set(tags_to_spans(tags, "IOB2")) for tags in side] for side in draw_corpus(seed, 60)]
+    gold, said = ([write_tags(sorted(own), 8, name) for own in side] for side in spans)
+    entries = [{"tags": own} for own in said]
+    assert tag_figures(gold, entries).total(gold, entries)["f1"] == pytest.approx(
+        metrics.f1_score(gold, said, mode="strict", scheme=getattr(scheme, name)), rel=1e-15)
+
+
+def write_tags(spans, n, name):
+    tags = ["O"] * n
+    for start, end, label in spans:
+        if name == "IOBES":
+            letters = "S" if end - start == 1 else "B" + "I" * (end - start - 2) + "E"
+        else:
+            letters = "I" * (end - start) if start == 0 or tags[start - 1][2:] != label else "B" + "I" * (end - start - 1)
+        tags[start:end] = [f"{letter}-{label}" for letter in letters]
+    return tags
+
+
+def test_one_odd_tag_does_not_turn_spans_into_tokens():
+    gold, said = [["B-PER", "I-PER"], ["per", "O"]], [{"tags": ["B-PER", "I-PER"]}, {"tags": ["O", "O"]}]
+    with pytest.raises(DoxaError, match="has the tag 'per', which is none"):
+        tag_figures(gold, said)
+
+
 def test_no_span_at_all_has_no_figure():
     said = [{"entities": [], "tags": ["O", "O"]}]
     found = tag_figures([["O", "O"]], said).total([["O", "O"]], said)
@@ -82,7 +120,7 @@ def test_labels_of_several_predictions_are_shared():
 
 @pytest.mark.parametrize("said, message", [({"entities": []}, "gold is tags, but the prediction has none"),
                                            ({"tags": ["O"]}, "gold has 2 tags, and the prediction 1"),
-                                           ({"tags": ["O", "S-PER"]}, "'S-PER' is no tag of IOB2")])
+                                           ({"tags": ["O", "NN"]}, "'NN' is no tag of a span")])
 def test_tags_that_do_not_fit_are_refused(said, message):
     with pytest.raises(DoxaError, match=message):
         tag_figures([["B-PER", "O"]], [said])

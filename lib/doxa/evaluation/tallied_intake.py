@@ -92,18 +92,20 @@ class TalliedIntake(HeadIntake):
         if not self.golds:
             return None
         golds, entries = (pa.chunked_array(self.texts[name], pa.string()) for name in ("gold", "entry"))
-        said, kept = [orjson.loads(text) for text in entries.to_pylist()], np.arange(len(self.golds))
+        said, odd = [orjson.loads(text) for text in entries.to_pylist()], self.judge.find_odd(self.golds)
+        self.lost["gold of another kind"] += len(odd)
+        kept = np.setdiff1d(np.arange(len(self.golds)), odd)
         try:
-            tallied, counts, right = self._judge(self.golds, said)
+            tallied, counts, right = self._judge(said, kept)
         except (*_ODD_ENTRY, DoxaError) as error:
-            reasons = [self._why_not(*pair) for pair in zip(self.golds, said)]
-            kept = np.array([row for row, reason in enumerate(reasons) if not reason], int)
+            reasons = [self._why_not(said, row) for row in kept]
+            kept = kept[[not reason for reason in reasons]]
             if not len(kept) and isinstance(error, DoxaError):
                 raise
             if not len(kept):
                 raise UsageError(f'head "{self.name}": no entry of prediction is as kind {self.kind} says ({type(error).__name__}: {error})') from None
             self.lost.update(filter(None, reasons))
-            tallied, counts, right = self._judge([self.golds[row] for row in kept], [said[row] for row in kept])
+            tallied, counts, right = self._judge(said, kept)
         self.kept = kept
         return TalliedRows(
             head=self.name, kind=self.kind, records=np.concatenate(self.records)[kept], score=np.array([score_of(said[row]) for row in kept]),
@@ -117,17 +119,18 @@ class TalliedIntake(HeadIntake):
         moved = {name: np.stack([place[rows], codes]) for name, (rows, codes) in super().joined_slices().items()}
         return {name: pairs[:, pairs[0] >= 0] for name, pairs in moved.items()}
 
-    def _judge(self, golds: list[Any], said: list[dict[str, Any]]) -> tuple[Tallied, np.ndarray, np.ndarray]:
-        """What makes figures, counts (N, S), and whether each is right (N,)."""
+    def _judge(self, said: list[dict[str, Any]], rows: np.ndarray) -> tuple[Tallied, np.ndarray, np.ndarray]:
+        """What makes figures of some rows, counts (N, S), and whether each is right (N,)."""
+        golds, said = [self.golds[row] for row in rows], [said[row] for row in rows]
         tallied = self.judge.judge(golds, said)
         counts = tallied.count(golds, said)
         right = tallied.right_of(counts)
         return tallied, counts, np.array([tallied.is_right(*pair) for pair in zip(golds, said)], bool) if right is None else right
 
-    def _why_not(self, gold: Any, said: dict[str, Any]) -> str:
+    def _why_not(self, said: list[dict[str, Any]], row: int) -> str:
         """Why a record cannot be judged; nothing where it can."""
         try:
-            self._judge([gold], [said])
+            self._judge(said, np.array([row]))
         except DoxaError:  # each is as it should be, but not beside the other
             return "prediction that does not fit its gold"
         except _ODD_ENTRY:

@@ -21,26 +21,42 @@ def is_span_tag(tag: str) -> bool:
     return _TAG.fullmatch(tag) is not None
 
 
-def find_scheme(tags: Sequence[str]) -> str:
-    """The scheme of one sequence: exact where the sequence is faultless in any, IOB2 where it is in none.
+def find_odd(sequences: Iterable[Sequence[str]]) -> str | None:
+    """The first tag that can be none of a span, where most that are not `O` name the label of one; None where there is none, or where most do not: those
+    are labels of single tokens, as parts of speech are."""
+    odd, n_odd, n_labelled = None, 0, 0
+    for tags in sequences:
+        for tag in tags:
+            if not is_span_tag(tag):
+                odd, n_odd = odd or tag, n_odd + 1
+            elif "-" in tag:
+                n_labelled += 1
+    return odd if n_labelled > n_odd else None
 
-    Only BIOES ends spans with a tag of their own. In IOB1 `B-` stands only between spans of one label that touch, so that its first
+
+def find_scheme(sequences: Iterable[Sequence[str]]) -> str:
+    """The scheme of a corpus: exact where all its sequences are faultless in any, IOB2 where they are in none.
+
+    Only BIOES ends spans with a tag of their own. In IOB1 `B-` stands only between spans of one label that touch, so that a first
     span begins with `I-`, which IOB2 never has. Raises ValueError for a tag that is none of a span."""
-    parts = [_split(tag) for tag in tags]
-    if any(prefix in "ES" for prefix, _ in parts):
-        return BIOES
-    pairs = list(zip([_OUTSIDE, *parts], parts))
-    starts_inside = any(prefix == "I" and before != label for (_, before), (prefix, label) in pairs)
-    parts_only = all(before == label for (_, before), (prefix, label) in pairs if prefix == "B")
+    starts_inside = False
+    parts_only = True
+    for tags in sequences:
+        parts = [_split(tag) for tag in tags]
+        if any(prefix in "ES" for prefix, _ in parts):
+            return BIOES
+        for (_, before), (prefix, label) in zip([_OUTSIDE, *parts], parts):
+            starts_inside |= prefix == "I" and before != label
+            parts_only &= prefix != "B" or before == label
     return IOB1 if starts_inside and parts_only else IOB2
 
 
 def tags_to_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:
-    """The spans of a sequence of tags, in order; `scheme` None finds it.
+    """The spans of a sequence of tags, in order; `scheme` None finds it by this one alone.
 
     Strict, as seqeval's mode of that name: what does not begin as its scheme says is no span (IOB2: `I-PER` after `O` or after another
     label), and in BIOES what is not ended neither. Raises ValueError for a tag that is none of the scheme."""
-    scheme = scheme or find_scheme(tags)
+    scheme = scheme or find_scheme([tags])
     spans: list[Span] = []
     start, held = None, ""
     for place, tag in enumerate([*tags, "O"]):

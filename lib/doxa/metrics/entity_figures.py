@@ -1,5 +1,7 @@
 """Figures of spans with labels: one is found where start, end and label are those of gold (Tjong Kim Sang & De Meulder 2003)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,8 @@ class EntityFigures(LabelTallied):
     """`f1`, `precision` and `recall` of all spans together, `macro_f1` over labels, all as seqeval's strict mode has them; and
     `token_accuracy`, the share of tokens with the right tag, where `has_tags`.
 
-    Gold that is tags, in any scheme of `bio`, is compared with the tags that were said, which are IOB2; gold that is entities with the
-    entities that were said. NaN where spans are neither held nor said."""
+    Gold that is tags is compared with the tags that were said, each in any scheme of `bio`; gold that is entities with the entities that were said.
+    NaN where spans are neither held nor said."""
 
     headline = "f1"
     small = ("f1", "precision", "recall")
@@ -31,13 +33,15 @@ class EntityFigures(LabelTallied):
         gold is tags and as many were not said, or a tag is none of a span."""
         k = len(self.labels)
         counts = np.zeros((len(gold), 3 * k + 2))
+        scheme = said_scheme(gold, said)
         for row, own, entry in zip(counts, gold, said):
-            held, given = held_spans(own), said_spans(own, entry)
+            held, given = held_spans(own), said_spans(own, entry, scheme)
             for first, spans in ((0, held & given), (k, held), (2 * k, given)):
                 for *_, label in spans:
                     row[first + self._places[label]] += 1
             if is_tags(own):
-                row[-2:] = sum(map(str.__eq__, _as_iob2(own), entry["tags"])), len(own)
+                tags = said_tags(own, entry) if scheme == IOB2 else spans_to_tags(given, len(own))
+                row[-2:] = sum(map(str.__eq__, _as_iob2(own), tags)), len(own)
         return counts
 
     def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -51,12 +55,19 @@ class EntityFigures(LabelTallied):
         return figures
 
     def is_right(self, gold: Gold, said: dict[str, Any]) -> bool:
-        return held_spans(gold) == said_spans(gold, said)
+        return bool(self.right_of(self.count([gold], [said]))[0])
+
+    def right_of(self, counts: np.ndarray) -> np.ndarray:
+        found, held, given = counts[:, :-2].reshape(len(counts), 3, -1).sum(axis=2).T
+        return (found == held) & (found == given)
 
 
 def entity_figures(gold: list[Gold], *said: list[dict[str, Any]]) -> EntityFigures:
     """What makes figures of these; several `said` of the same gold share its labels."""
-    spans = [held_spans(own) for own in gold] + [said_spans(own, entry) for entries in said for own, entry in zip(gold, entries)]
+    spans = list(map(held_spans, gold))
+    for entries in said:
+        scheme = said_scheme(gold, entries)
+        spans += [said_spans(own, entry, scheme) for own, entry in zip(gold, entries)]
     return EntityFigures(tuple(sorted({label for found in spans for *_, label in found})), any(map(is_tags, gold)))
 
 
@@ -70,9 +81,15 @@ def held_spans(gold: Gold) -> set[tuple[int, int, str]]:
     return _tagged(gold) if is_tags(gold) else _entities(gold)
 
 
-def said_spans(gold: Gold, said: dict[str, Any]) -> set[tuple[int, int, str]]:
+def said_scheme(gold: list[Gold], said: list[dict[str, Any]]) -> str:
+    """The scheme of the tags that were said beside gold tags."""
+    with _as_failure():
+        return find_scheme(said_tags(own, entry) for own, entry in zip(gold, said) if is_tags(own))
+
+
+def said_spans(gold: Gold, said: dict[str, Any], scheme: str) -> set[tuple[int, int, str]]:
     """What was said, in the form of gold."""
-    return _tagged(said_tags(gold, said), IOB2) if is_tags(gold) else _entities(said["entities"])
+    return _tagged(said_tags(gold, said), scheme) if is_tags(gold) else _entities(said["entities"])
 
 
 def said_tags(gold: list[str], said: dict[str, Any]) -> list[str]:
@@ -85,11 +102,17 @@ def said_tags(gold: list[str], said: dict[str, Any]) -> list[str]:
     return tags
 
 
-def _tagged(tags: list[str], scheme: str | None = None) -> set[tuple[int, int, str]]:
+@contextmanager
+def _as_failure() -> Iterator[None]:
     try:
-        return set(tags_to_spans(tags, scheme))
+        yield
     except ValueError as error:
         raise DoxaError(str(error)) from None
+
+
+def _tagged(tags: list[str], scheme: str | None = None) -> set[tuple[int, int, str]]:
+    with _as_failure():
+        return set(tags_to_spans(tags, scheme))
 
 
 def _entities(entities: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
@@ -98,4 +121,4 @@ def _entities(entities: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
 
 def _as_iob2(tags: list[str]) -> list[str]:
     """Gold tags as they would be said."""
-    return tags if find_scheme(tags) == IOB2 else spans_to_tags(tags_to_spans(tags), len(tags))
+    return tags if find_scheme([tags]) == IOB2 else spans_to_tags(tags_to_spans(tags), len(tags))

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from doxa.metrics.bio import is_span_tag
+from doxa.errors import DoxaError
+from doxa.metrics.bio import find_odd, is_span_tag
 from doxa.metrics.entity_figures import EntityFigures, entity_figures, is_tags, said_tags
 from doxa.metrics.label_figures import averages
 from doxa.metrics.label_tallied import LabelTallied
@@ -39,8 +40,13 @@ class TokenFigures(LabelTallied):
 
 
 def tag_figures(gold: list[list[Any]], *said: list[dict[str, Any]]) -> EntityFigures | TokenFigures:
-    """What makes figures of these: of tokens where all gold is tags and any of them is none of a span, else of spans."""
-    if any(is_tags(own) for own in gold) and not any(own and not is_tags(own) for own in gold) and is_plain(gold):
+    """What makes figures of these: of tokens where all gold is tags that are labels of single tokens, else of spans. Raises DoxaError for gold tags that are
+    neither, and where tags that were said do not fit."""
+    sequences = [own for own in gold if is_tags(own)]
+    odd = find_odd(sequences)
+    if odd:
+        raise DoxaError(f"gold is tags of spans, such as B-PER, and has the tag {odd!r}, which is none; mend it or leave such records out")
+    if sequences and len(sequences) == sum(map(bool, gold)) and is_plain(sequences):
         tags = {tag for own in gold for tag in own}
         tags.update(tag for entries in said for own, entry in zip(gold, entries) for tag in said_tags(own, entry))
         return TokenFigures(tuple(sorted(tags)))
@@ -48,5 +54,5 @@ def tag_figures(gold: list[list[Any]], *said: list[dict[str, Any]]) -> EntityFig
 
 
 def is_plain(sequences: list[list[str]]) -> bool:
-    """Whether the tags of a corpus are labels of single tokens: some say so, and then `O` is a label like others."""
+    """Whether tags of a corpus without an odd one are labels of single tokens: some say so, and then `O` is a label like others."""
     return any(not is_span_tag(tag) for tags in sequences for tag in tags)

@@ -128,6 +128,10 @@ class Kind(ABC):
     def check_by(self, value: Any, gold: Any) -> None:
         """As `check`, by what the field `checked_by` holds, None where it is missing."""
 
+    def find_odd(self, gold: list[Any]) -> list[int]:
+        """The places of values, each of which might be gold of this kind by itself, that are none among the others."""
+        return []
+
     @abstractmethod
     def decide_head(self, name: str, gold: list[Any]) -> Head:
         """The head that learns these (None where a record has none). Raises DoxaError where there is nothing to learn."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.errors import DoxaError, RecordError
-from doxa.metrics.bio import IOB1, is_span_tag, spans_to_tags, tags_to_spans
+from doxa.metrics.bio import IOB1, find_odd, is_span_tag, spans_to_tags, tags_to_spans
 from doxa.metrics.entity_figures import is_tags
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
@@ -73,6 +73,9 @@ class Tags(Kind):
         if value is None:
             return None
         if isinstance(value, list) and value and all(isinstance(tag, str) and tag for tag in value):
+            odd = find_odd([value])
+            if odd:
+                raise ValueError(f"holds tags of spans, such as B-PER, and {odd!r}, which is none")
             return spans_to_tags(tags_to_spans(value), len(value)) if not _is_plain(value) else value
         if isinstance(value, list) and all(map(_is_entity, value)):
             return [{key: entity[key] for key in ("start", "end", "label")} for entity in value]
@@ -87,9 +90,18 @@ class Tags(Kind):
         elif any(entity["end"] > len(question.texts[0]) for entity in gold):
             raise ValueError("holds an entity that ends behind the text")
 
+    def find_odd(self, gold: list[Any]) -> list[int]:
+        if find_odd(filter(is_tags, gold)) is None:
+            return []
+        return [place for place, own in enumerate(gold) if is_tags(own) and _is_plain(own)]
+
     def decide_head(self, name: str, gold: list[Any]) -> Head:
         values = [value for value in gold if value]
-        tags = {tag for value in values for tag in value if isinstance(tag, str)}
+        sequences = list(filter(is_tags, values))
+        odd = find_odd(sequences)
+        if odd:
+            raise DoxaError(f'field "{name}" holds tags of spans, such as B-PER, and {odd!r}, which is none; mend it or leave such records out')
+        tags = {tag for value in sequences for tag in value}
         if _is_plain(tags):
             labels, settings = tuple(sorted(tags)), {"scheme": PLAIN}
         else:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from judged import judged, lines
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm, t
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
@@ -246,7 +246,7 @@ def test_groups_rank_as_scikit_learn_does():
     gold, score = [[1, 0, 0, 0]] * 30, [[0.4 if q % 3 == 0 else 0.9, 0.45, 0.2, 0.1] for q in range(30)]
     assert figures["ndcg"]["value"] == pytest.approx(ndcg_score(gold, score)) and figures["mrr"]["value"] == pytest.approx((20 + 10 / 2) / 30)
     wanted = bootstrap((np.array([0.5 if q % 3 == 0 else 1.0 for q in range(30)]),), np.mean, method="percentile", n_resamples=4000,
-                       rng=np.random.default_rng(0)).confidence_interval
+                       confidence_level=1 - 2 * norm.cdf(-(30 / 29) ** 0.5 * t.ppf(0.975, 29)), rng=np.random.default_rng(0)).confidence_interval
     assert [figures["mrr"][end] for end in ("low", "high")] == pytest.approx([wanted.low, wanted.high], abs=0.01) and "accuracy" in figures
     assert "group:question groups:30 positive:1" in found["heads"]["fits"]["signature"] and any("means over 30 groups" in n for n in found["notes"])
     assert evaluate(ranked(), "--group", "question", "--at-least", "mrr=0.9").code == 4

@@ -26,7 +26,7 @@ def compare(tmp_path):
 
 
 def test_more_deciding_figures_than_resamples_can_tell_are_refused(compare):
-    good, bad = judged(60, right=1.0, draw=1), judged(60, right=0.3, draw=2)
+    good, bad = judged(300, right=1.0, draw=1), judged(300, right=0.3, draw=2)
     assert len(compare(good, bad, bad, alpha=0.005).worse) == 2
     with pytest.raises(UsageError, match="--alpha 0.005: .* any of 3 deciding figures.* give more than 0.006"):
         compare(good, bad, bad, bad, alpha=0.005)

@@ -159,7 +159,7 @@ def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Compa
     models = [f"{name}:{'+'.join(sorted({m for rows in one.heads.values() for m in rows.models})) or 'unstamped'}" for name, one in zip(names, seen)]
     where = [f"where:{condition}" for condition in settings.conditions]
     signature = " ".join([f"data:{seen[0].fingerprint}", *models, *where, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
-                          f"holm:{len(deciding)}", f"test:paired-bootstrap{N_RESAMPLES}-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
+                          f"holm:{len(deciding)}", f"test:paired-bootstrap{N_RESAMPLES}-expanded-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
     found = Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
     found.notes += [*found.one_sided, *(note for other, name in zip(seen[1:], names[1:]) for note in _heads_alone(seen[0], other, (names[0], name)))]
     return found
@@ -259,15 +259,15 @@ def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray,
     resampled, n = moved[1:] + (new - old - moved[0]), sides[0].n
     is_share_right = flips is not None and flips.are_all_of(exact)
     n_changed = flips.n_worse + flips.n_better if is_share_right else sides[0].n_changed(sides[1], name)
-    p = max(bootstrap_p(resampled), least_by_signs(n if n_changed is None else n_changed))
-    difference = Difference(name, float(old), float(new), estimate(new - old, moved), p, is_lower_better)
+    p = max(bootstrap_p(resampled, n), least_by_signs(n if n_changed is None else n_changed))
+    difference = Difference(name, float(old), float(new), estimate(new - old, moved, n), p, is_lower_better)
     if not margin:
         return difference
     if is_share_right:
         least = tango(n, flips.n_worse, flips.n_better, margin)
     else:
         least = tango(n, 0, 0, margin) if range_of(name) == (0.0, 1.0) else least_by_signs(n)
-    at_margin = max(bootstrap_p(resampled, margin if is_lower_better else -margin), least)
+    at_margin = max(bootstrap_p(resampled, n, margin if is_lower_better else -margin), least)
     return replace(difference, p=max(p, at_margin) if difference.gain < -margin else at_margin)
 
 

@@ -85,14 +85,14 @@ def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | No
 
 def estimate_all(measured: Measured) -> dict[str, Estimate]:
     """Figures with their intervals, without those that are not defined on the rows."""
-    return {name: estimate_figure(name, value, measured.values[name]) for name, value in measured.exact.items() if is_defined(name, measured)}
+    return {name: estimate_figure(name, value, measured.values[name], measured.n_rows) for name, value in measured.exact.items() if is_defined(name, measured)}
 
 
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
     """Every label that occurs in gold or prediction, those held most first."""
     labels, held, said = rows.support()
     found = [LabelFigures(label, int(held[i]), int(said[i]),
-                          {name: estimate_figure(name, values[i], measured.values_by_label[name][:, i]) for name, values in measured.exact_by_label.items()
+                          {name: estimate_figure(name, values[i], measured.values_by_label[name][:, i], measured.n_rows) for name, values in measured.exact_by_label.items()
                            if not np.isnan(values[i])})
              for i, label in enumerate(labels) if held[i] or said[i]]
     return sorted(found, key=lambda label: (-label.held, label.label))

@@ -53,7 +53,7 @@ class FlatRows(HeadRows):
     @classmethod
     def measure_all(cls, sides: list["FlatRows"], seed: int, with_scores: bool) -> list[Measured]:
         first = sides[0]
-        found = [Measured({}, {}, {}, {}, tuple(first.labels)) for _ in sides]
+        found = [Measured({}, {}, {}, {}, tuple(first.labels), first.n) for _ in sides]
         if first.kind == "label":
             cells, draws = draw_cells(np.stack([first.gold, *(side.said for side in sides)], axis=1), seed)
             for measured, tally in zip(found, label_figures.tally_drawn(cells, draws, len(first.labels))):

@@ -25,9 +25,9 @@ def is_defined(name: str, measured: Measured) -> bool:
     return bool(np.isfinite(measured.exact.get(name, np.nan)))
 
 
-def estimate_figure(name: str, value: float, resampled: np.ndarray) -> Estimate:
-    """A figure with its interval, which ends where the figure does."""
-    return estimate(value, resampled, name in INFLATED, range_of(name))
+def estimate_figure(name: str, value: float, resampled: np.ndarray, n_rows: int) -> Estimate:
+    """A figure of some rows with its interval, which ends where the figure does."""
+    return estimate(value, resampled, n_rows, name in INFLATED, range_of(name))
 
 
 def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:

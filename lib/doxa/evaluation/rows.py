@@ -14,13 +14,15 @@ MOST_SLICES = 1000
 @dataclass
 class Measured:
     """Figures by name, (1 + R) values each: of the rows, then of the resamples; `exact` the figure of all rows, which differs from the
-    first value where a bag stood for them. `by_label` maps a name to (1 + R, K) and its exact values (K), in the order of `labels`."""
+    first value where a bag stood for them. `by_label` maps a name to (1 + R, K) and its exact values (K), in the order of `labels`. `n_rows` are
+    all that the figures are of."""
 
     exact: dict[str, float]
     values: dict[str, np.ndarray]
     exact_by_label: dict[str, np.ndarray]
     values_by_label: dict[str, np.ndarray]
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...]
+    n_rows: int
 
     def label_figure(self, name: str, label: str) -> tuple[float, np.ndarray]:
         """A figure of a label, and its values (1 + R): 0 where there is no such label, as of one that is never said or held."""

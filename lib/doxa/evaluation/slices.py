@@ -25,5 +25,5 @@ def _rank(part: Slice, headline: str, sign: int) -> float:
 
 def _slice(rows: HeadRows, name: str, members: np.ndarray, seed: int) -> Slice:
     measured = measure(rows.take(members), seed, with_scores=False)
-    figures = {key: estimate_figure(key, measured.exact[key], measured.values[key]) for key in rows.small if is_defined(key, measured)}
+    figures = {key: estimate_figure(key, measured.exact[key], measured.values[key], measured.n_rows) for key in rows.small if is_defined(key, measured)}
     return Slice(name, len(members), figures, len(members) < FEW)

@@ -57,7 +57,7 @@ class TalliedRows(HeadRows):
         values = tallied.figures(sums) | tallied.figures_of_rows(drawn, draws.weights)
         exact_by_label = {name: found[0] for name, found in tallied.figures_by_label(whole).items()}
         return Measured({name: float(found[0]) for name, found in exact.items()}, values, exact_by_label, tallied.figures_by_label(sums),
-                        tuple(tallied.labels))
+                        tuple(tallied.labels), self.n)
 
     def support(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
         held, said = self.tallied.support_by_label(self.counts.sum(axis=0, keepdims=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from doxa.metrics.classification import Estimate
+from doxa.metrics.student import tail
 
 N_RESAMPLES = 1000
 MOST_ROWS = 5000
@@ -68,8 +69,8 @@ def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
         yield generator.multinomial(n, counts / max(1, n), size=min(step, N_RESAMPLES - start)).astype(float)
 
 
-def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False, within: tuple[float, float] | None = None) -> Estimate:
-    """A figure with its 95 % percentile interval; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and that chance makes larger, as it
+def estimate(value: float, resampled: np.ndarray, n_rows: int, is_inflated: bool = False, within: tuple[float, float] | None = None) -> Estimate:
+    """A figure of `n_rows` with its 95 % percentile interval, expanded as few rows want it; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and that chance makes larger, as it
     does each resample once more (`is_inflated`), has the basic interval of its square instead, which takes that off (Davison and Hinkley 1997, section 5.2): what
     chance adds to a distance adds up in squares.
 
@@ -77,7 +78,7 @@ def estimate(value: float, resampled: np.ndarray, is_inflated: bool = False, wit
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        low, high = np.nanpercentile(resampled[1:], (2.5, 97.5))
+        low, high = np.nanquantile(resampled[1:], (tail(n_rows), 1 - tail(n_rows)))
     shift = value - resampled[0]
     low, high = low + shift, high + shift
     if within is not None:

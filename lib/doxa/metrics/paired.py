@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from doxa.metrics.bootstrap import N_RESAMPLES
+from doxa.metrics.student import p_of_tail
 
 LEAST_P = 2 / (N_RESAMPLES + 1)  # of bootstrap_p
 
@@ -17,14 +18,14 @@ def mcnemar(n_worse: int, n_better: int) -> float:
     return float(min(1.0, 2.0 * np.exp(log_chances).sum()))
 
 
-def bootstrap_p(differences: np.ndarray, bound: float = 0.0) -> float:
-    """Two-sided p-value that the true difference is `bound`, by inverting the percentile interval: `differences` (R) of resamples.
+def bootstrap_p(differences: np.ndarray, n_rows: int, bound: float = 0.0) -> float:
+    """Two-sided p-value that the true difference is `bound`, by inverting the expanded percentile interval: `differences` (R) of resamples of `n_rows`.
 
-    At least 2 / (R + 1): resamples cannot show less."""
+    At least 2 / (R + 1), more for few rows: resamples cannot show less."""
     differences = differences[~np.isnan(differences)]
     n = len(differences)
     below, above = (differences <= bound).sum(), (differences >= bound).sum()
-    return float(min(1.0, 2.0 * (min(below, above) + 1) / (n + 1)))
+    return p_of_tail(min(0.5, float(min(below, above) + 1) / (n + 1)), n_rows)
 
 
 def least_by_signs(n_changed: int) -> float:

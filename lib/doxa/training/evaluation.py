@@ -62,7 +62,7 @@ def head_score(head: Head, target: np.ndarray, decision: np.ndarray) -> float:
 def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndarray]) -> HeadFigures:
     """Figures of several methods on the labelled dev rows, with 95 % bootstrap intervals. `model` and `tfidf` are required."""
     rows = _labelled(target)
-    gold, methods = target[rows], list(decisions)
+    gold, methods, n = target[rows], list(decisions), int(rows.sum())
     if head.kind == "label":
         cells, draws = draw_cells(np.stack([gold, *(decisions[m][rows] for m in methods)], axis=1).astype(int))
         tallies = tally_drawn(cells, draws, len(head.labels) + 1)  # one more: labels training never saw
@@ -73,10 +73,10 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
         compute = _many_figures if head.kind == "labels" else _number_figures
         figures = np.stack([compute(gold, decisions[m][rows], weights) for m in methods])
         names = ("exact match", "macro-F1") if head.kind == "labels" else ("MAE", "R2")
-    scores = {method: {name: estimate(values[0], values) for name, values in zip(names, figure)}
+    scores = {method: {name: estimate(values[0], values, n) for name, values in zip(names, figure)}
               for method, figure in zip(methods, figures)}
     difference = figures[methods.index("model")][1] - figures[methods.index("tfidf")][1]
-    return HeadFigures(head.name, head.kind, int(rows.sum()), scores, estimate(difference[0], difference))
+    return HeadFigures(head.name, head.kind, n, scores, estimate(difference[0], difference, n))
 
 
 def compare_resampled(head: Head, support: int, figures: dict[str, dict[str, np.ndarray]], names: tuple[str, ...], lower_is_better: bool = False) -> HeadFigures:
@@ -84,13 +84,13 @@ def compare_resampled(head: Head, support: int, figures: dict[str, dict[str, np.
     counts. `lead` is the model's less that of the best other method, None where it is alone: a method for which that figure is not defined is left out."""
     headline = names[-1]
     figures = {method: values for method, values in figures.items() if method == "model" or not np.isnan(values[headline][0])}
-    scores = {method: {name: estimate(values[name][0], values[name]) for name in names if name in values} for method, values in figures.items()}
+    scores = {method: {name: estimate(values[name][0], values[name], support) for name in names if name in values} for method, values in figures.items()}
     others = [method for method in figures if method != "model"]
     if not others:
         return HeadFigures(head.name, head.kind, support, scores, None)
     rival = max(others, key=lambda method: (-1.0 if lower_is_better else 1.0) * figures[method][headline][0])
     difference = figures["model"][headline] - figures[rival][headline]
-    return HeadFigures(head.name, head.kind, support, scores, estimate(difference[0], difference), rival, lower_is_better)
+    return HeadFigures(head.name, head.kind, support, scores, estimate(difference[0], difference, support), rival, lower_is_better)
 
 
 def count_confusion(head: Head, target: np.ndarray, decision: np.ndarray) -> dict[str, Any]:

@@ -57,8 +57,8 @@ class _Held:
             raise ENDING[self.arrived]()
 
 
-class held_for_one_write(_Held):
-    """Hold signals for the length of one write; the second one acts at once."""
+class held_briefly(_Held):
+    """Hold signals for the length of one write, or of one start of a process; the second one acts at once."""
 
     def _hold(self, number: int, frame) -> None:
         if self.arrived is not None:

@@ -8,7 +8,7 @@ import sys
 from typing import BinaryIO
 
 from doxa.errors import DoxaError, ReaderGone, UsageError
-from doxa.records.signals import held_for_one_write
+from doxa.records.signals import held_briefly
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 PIPE_BYTES = 1 << 20
@@ -72,7 +72,7 @@ class LineOutput:
 
     def write(self, data: bytes) -> int:
         """Write `data`, which ends at the end of a line (or is an indivisible piece of a binary format)."""
-        with held_for_one_write() as held:
+        with held_briefly() as held:
             view, start = memoryview(data), 0
             while start < len(view):
                 end = len(view)

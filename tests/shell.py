@@ -1,5 +1,6 @@
 """Run the commands as a shell does: real processes, bytes in, bytes and an exit code out."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -61,7 +62,8 @@ def run(command: str, *args, stdin: bytes | int = b"", env: dict | None = None, 
     the child before the command starts; `stdin` is bytes or a descriptor. With nothing of all this but bytes the process is a warm one (see warm.py)."""
     started_s = time.monotonic()
     if isinstance(stdin, bytes) and env is None and only_env is None and before is None and stdout == subprocess.PIPE:
-        return _run_warm([str(BIN / command), *map(str, args)], stdin, timeout, cwd)
+        process = Warm([str(BIN / command), *map(str, args)], cwd and str(cwd))
+        return _collected(process, stdin, timeout, started_s)
     feed = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
     done = subprocess.run(
         [str(BIN / command), *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, timeout=timeout, cwd=cwd, preexec_fn=before,
@@ -69,47 +71,50 @@ def run(command: str, *args, stdin: bytes | int = b"", env: dict | None = None, 
     return _finished(done.returncode, done.stdout or b"", done.stderr, started_s)
 
 
-def _run_warm(arguments: list[str], stdin: bytes, timeout: float, cwd) -> Done:
-    """As `run`, in a process that has loaded torch before (see warm.py)."""
-    started_s = time.monotonic()
-    pipes = [os.pipe() for _ in range(3)]
-    theirs = pipes[0][0], pipes[1][1], pipes[2][1]
-    try:
-        child = warm.call(arguments, environment(), cwd and str(cwd), theirs)
-    finally:
-        for descriptor in theirs:
-            os.close(descriptor)
-    said: dict[int, bytes] = {}
-    threads = [threading.Thread(target=_feed, args=(pipes[0][1], stdin), daemon=True)]
-    threads += [threading.Thread(target=_collect, args=(pipes[i][0], said, i), daemon=True) for i in (1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads[1:]:
-        thread.join(max(0.0, started_s + timeout - time.monotonic()))
-        if thread.is_alive():
-            child.kill()
-            raise subprocess.TimeoutExpired(arguments, timeout)
-    code = child.wait()
-    threads[0].join()  # whom nobody reads any more
-    return _finished(code, said[1], said[2], started_s)
+class Warm:
+    """A command in a process that has loaded torch before (see warm.py), of which one may ask what of a subprocess.Popen."""
 
+    def __init__(self, arguments: list[str], cwd: str | None = None):
+        stdin, stdout, stderr = (os.pipe() for _ in range(3))
+        theirs = stdin[0], stdout[1], stderr[1]
+        self.args = arguments
+        try:
+            self.child = warm.call(arguments, environment(), cwd, theirs)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        self.pid, self.poll, self.wait, self.send_signal, self.kill = (
+            getattr(self.child, name) for name in ("pid", "poll", "wait", "send_signal", "kill"))
+        self.stdin, self.stdout, self.stderr = open(stdin[1], "wb"), open(stdout[0], "rb"), open(stderr[0], "rb")
 
-def _feed(descriptor: int, data: bytes) -> None:
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    except BrokenPipeError:
-        pass
-    finally:
-        os.close(descriptor)
+    @property
+    def returncode(self) -> int | None:
+        return self.child.returncode
 
+    def communicate(self, data: bytes | None = None, timeout: float = TIMEOUT_S) -> tuple[bytes, bytes]:
+        until_s = time.monotonic() + timeout
+        said: dict[str, bytes] = {}
+        threads = [threading.Thread(target=self._feed, args=(data or b"",), daemon=True)] if self.stdin else []
+        readers = [threading.Thread(target=self._collect, args=(name, said), daemon=True) for name in ("stdout", "stderr") if getattr(self, name)]
+        for thread in (*threads, *readers):
+            thread.start()
+        for thread in readers:
+            thread.join(max(0.0, until_s - time.monotonic()))
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout)
+        self.wait(max(0.0, until_s - time.monotonic()))
+        for thread in threads:
+            thread.join()  # whom nobody reads any more
+        return said.get("stdout", b""), said.get("stderr", b"")
 
-def _collect(descriptor: int, said: dict[int, bytes], number: int) -> None:
-    pieces = []
-    while piece := os.read(descriptor, 1 << 16):
-        pieces.append(piece)
-    os.close(descriptor)
-    said[number] = b"".join(pieces)
+    def _feed(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            with self.stdin:
+                self.stdin.write(data)
+
+    def _collect(self, name: str, said: dict[str, bytes]) -> None:
+        with getattr(self, name) as stream:
+            said[name] = stream.read()
 
 
 def shell(line: str, stdin: bytes = b"", env: dict | None = None, timeout: float = TIMEOUT_S, cwd=None) -> Done:
@@ -121,20 +126,25 @@ def shell(line: str, stdin: bytes = b"", env: dict | None = None, timeout: float
     return _finished(done.returncode, done.stdout, done.stderr, started_s)
 
 
-def start(command: str, *args, env: dict | None = None, before: Callable[[], None] | None = None, **streams) -> subprocess.Popen:
-    """Start bin/COMMAND and return it running; stdin, stdout and stderr are pipes unless `streams` says otherwise."""
+def start(command: str, *args, env: dict | None = None, before: Callable[[], None] | None = None, **streams) -> subprocess.Popen | Warm:
+    """Start bin/COMMAND and return it running; stdin, stdout and stderr are pipes unless `streams` says otherwise. With nothing of all this the process is a
+    warm one."""
+    if env is None and before is None and not streams:
+        return Warm([str(BIN / command), *map(str, args)])
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     return subprocess.Popen([str(BIN / command), *map(str, args)], env=environment(env), preexec_fn=before, **streams)
 
 
-def end(process: subprocess.Popen, timeout: float = TIMEOUT_S) -> Done:
+def end(process: subprocess.Popen | Warm, timeout: float = TIMEOUT_S) -> Done:
     """Collect what is left of a started process; it is killed when it does not end in time."""
-    started_s = time.monotonic()
+    return _collected(process, None, timeout, time.monotonic())
+
+
+def _collected(process: subprocess.Popen | Warm, data: bytes | None, timeout: float, started_s: float) -> Done:
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(data, timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
         raise
     return _finished(process.returncode, out or b"", err or b"", started_s)
 

@@ -24,7 +24,7 @@ TRAIN, DEV, TEST = (SAMPLE / f"{name}.jsonl" for name in ("train", "dev", "test"
 FLAGS = ("--head", "sentiment", "--dev", DEV, "--num-train-epochs", 3, "--no-int8", "--device", "cpu")
 
 
-@pytest.fixture(scope="module", params=["lora", "adalora", "adapter"])
+@pytest.fixture(scope="module", params=["lora", pytest.param("adalora", marks=pytest.mark.slow), "adapter"])
 def trained(request, tiny_model, tmp_path_factory):
     output = tmp_path_factory.mktemp("peft") / "out"
     done = run("finetune", *FLAGS, "--base", tiny_model, "--peft", request.param, "--peft-rank", 4, "--keep-adapter", "-o", output, TRAIN)

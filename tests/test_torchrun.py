@@ -62,7 +62,7 @@ def assert_equal(found: Path, expected: Path) -> None:
     assert losses_of(found) == pytest.approx(losses_of(expected), abs=1e-3)
 
 
-@pytest.mark.parametrize("more", ["", "--fsdp"], ids=["replicas", "shards"])
+@pytest.mark.parametrize("more", ["", pytest.param("--fsdp", marks=pytest.mark.slow)], ids=["replicas", "shards"])
 def test_two_processes_end_where_one_does(more, base, alone, tmp_path):
     two = shell(f"{TORCHRUN} {FINETUNE} {FLAGS} {more} --base {base} --per-device-train-batch-size 8 -o {tmp_path}/two {SAMPLE}/train.jsonl")
     assert two.code == 0, two.err

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import subprocess
@@ -38,16 +39,39 @@ class Child:
     """A command that runs."""
 
     def __init__(self, line: socket.socket):
-        self.line = line.makefile("r")
-        line.close()
-        self.pid = int(self.line.readline())
+        self.line = line
+        self.pid = int(self._read_line())
+        self.returncode: int | None = None
 
-    def wait(self) -> int:
-        """Its exit code, as subprocess has it: minus the number of the signal that ended it."""
-        return os.waitstatus_to_exitcode(int(self.line.readline()))
+    def _read_line(self) -> bytes:
+        """Byte by byte: what is read ahead would hide from `select` that the end is told."""
+        read = b""
+        while not read.endswith(b"\n"):
+            read += self.line.recv(1) or b"\n"
+        return read
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, as subprocess has it: minus the number of the signal that ended it. Raises TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self.line], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            self.returncode = os.waitstatus_to_exitcode(int(self._read_line()))
+            self.line.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Its exit code once it has one."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
 
 def _start() -> socket.socket:

@@ -20,7 +20,7 @@ from doxa.reporting.explanations.html import render_explanations
 from doxa.reporting.page import render
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium here (Debian: apt-get install chromium)")
-VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (1100, 390)]
+VIEWS = [("light", 1100), ("dark", 390), *(pytest.param(scheme, width, marks=pytest.mark.slow) for scheme, width in (("light", 390), ("dark", 1100)))]
 
 # Every text that is shown, with its contrast (WCAG 2.1) to the nearest background that is painted behind it.
 CONTRASTS = """

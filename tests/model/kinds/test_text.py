@@ -198,7 +198,7 @@ def test_what_is_written_for_a_text_does_not_depend_on_its_neighbours(base, mann
     windows, generator = base.windows(), base.generator(**manner)
     together = generator.compute(windows)
     assert len({tuple(rows[:, 0]) for rows in together}) > len(windows) // 3
-    for window, rows in zip(windows, together):
+    for window, rows in list(zip(windows, together))[::3]:
         [alone] = generator.compute([window])
         assert alone[:, 0].tolist() == rows[:, 0].tolist()
         assert alone[:, 1] == pytest.approx(rows[:, 1], rel=1e-3, abs=1e-3)

@@ -858,6 +858,18 @@ def test_a_clock_change_is_no_alarm(tmp_path, every):
     assert [line["id"] for line in heard if line["kind"] == "alert" and "2026-03-28" <= line["until"][:10] <= "2026-03-30"] == []
 
 
+@pytest.mark.parametrize("after, is_still_more", [(40, True), (25, False)])
+def test_an_end_says_so_where_it_is_still_more_than_usual(state, after, is_still_more):
+    records = make_days(40, 45, FLOOD) + make_days(45, 51, CALM | {"merger": (after, 0.2)})
+    heard = told(state, records)
+    (over,) = [line for line in heard if line["kind"] == "resolved" and line.get("series") == "merger"]
+    assert ("still" in over) == ("still more than usual" in over["text"]) == ("no longer so high" in over["text"]) == is_still_more
+    if is_still_more:  # three usual days in a row end it
+        until = (dt.datetime.fromisoformat(over["until"]) + dt.timedelta(days=3)).isoformat()
+        since = [record for record in records if record["prediction"]["topic"]["label"] == "merger" and over["until"] <= record["timestamp"] < until]
+        assert over["still"] == {"observed": len(since), "expected": pytest.approx(75, rel=0.1)}
+
+
 def test_times_on_both_sides_of_a_clock_change_have_their_own_offsets(tmp_path):
     """Berlin's clocks go from 2 to 3 on 2026-03-29; a flood begins on the day before and goes on."""
     path = tmp_path / "clock.jsonl"

@@ -117,12 +117,25 @@ def describe_end(told: dict[str, Any]) -> str:
     elif told.get("reason"):
         words = f"{what} since {instant(told['since'])} is taken for usual from here on, as it may stay: it is neither surely usual again nor surely not"
     else:
-        words = f"{what} usual again from {instant(told['until'], told['since'])} on; it began {instant(told['since'])}"
-    if told.get("observed") is None:
-        return words
-    if told["measure"] == "share":
-        return words + f"; {told['hits']:,} of {quantity(told['n'], 'text')} in that time, {told['observed']:.1%}, about {told['expected']:.1%} is usual"
-    return words + f"; {quantity(round(told['observed']), 'text')} in that time, about {_few(told['expected'])} are usual"
+        over = "no longer so high" if told.get("still") else "usual again"
+        words = f"{what} {over} from {instant(told['until'], told['since'])} on; it began {instant(told['since'])}"
+    if told.get("observed") is not None:
+        words += f"; {_counted(told, told['measure'])} in that time, {_usual(told, told['measure'])}"
+    return words + (f"; since then still more than usual: {_counted(told['still'], told['measure'])}, {_usual(told['still'], told['measure'])}" if told.get("still") else "")
+
+
+def _counted(told: dict[str, Any], measure: str) -> str:
+    """What came."""
+    if measure == "share":
+        return f"{told['hits']:,} of {quantity(told['n'], 'text')}"
+    return quantity(round(told["observed"]), "text")
+
+
+def _usual(told: dict[str, Any], measure: str) -> str:
+    """What it is beside what is usual."""
+    if measure == "share":
+        return f"{told['observed']:.1%}, about {told['expected']:.1%} is usual"
+    return f"about {_few(told['expected'])} are usual"
 
 
 def _new_series(told: dict[str, Any]) -> str:

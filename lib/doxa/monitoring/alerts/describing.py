@@ -27,6 +27,6 @@ def describe(store: Store, subject: Subject, until_s: float, stretch: Stretch, o
     causes = find_causes(store, stretch, subject.names, series, measure)
     return Told(
         subject.line_id(series, measure, first_s), "alert", subject.names[series], MEASURES[measure], detector, subject.iso(first_s),
-        subject.iso(min(math.floor(until_s) + 1, end_s)), hits, n, observed, expected, float(low), float(high), p,
-        (end_s - last_s) * gain / (max(p, 1e-300) * verdict.n_tests), None, subject.by, subject.watched(measure), causes,
-        find_examples(store, series, first_s, last_s, measure == SHARE, causes), covers=subject.parts(covered))
+        subject.iso(min(math.floor(until_s) + 1, end_s)), hits, n, observed, expected, low=float(low), high=float(high), p=p,
+        recurrence_s=(end_s - last_s) * gain / (max(p, 1e-300) * verdict.n_tests), by=subject.by, watch=subject.watched(measure), causes=causes,
+        examples=find_examples(store, series, first_s, last_s, measure == SHARE, causes), covers=subject.parts(covered))

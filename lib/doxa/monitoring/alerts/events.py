@@ -172,7 +172,7 @@ class Events:
         self._forget_told(ended, index)
         # Most parts of an event are over soon after its own: that these go on is told once more time has gone by.
         eased = {episode for episode in self.episodes if episode.status == RESOLVED and self._n_since(episode, index) == self._patience(episode)}
-        self._tell_ends({episode.event for episode in ended}, eased)
+        self._tell_ends({episode.event for episode in ended}, eased, index)
 
     def _forget_told(self, ended: set[Episode], index: int) -> None:
         """What series that were told, and are over, hold of a running sum of all texts is no news: where it is most, the sum begins anew."""
@@ -209,9 +209,9 @@ class Events:
         self.episodes[at] = change_episode(self.store, self.episodes[at], status=status, ended=ended_s)
         return self.episodes[at]
 
-    def _tell_ends(self, events: set[str | None], eased: set[Episode]) -> None:
+    def _tell_ends(self, events: set[str | None], eased: set[Episode], last: int = -1) -> None:
         """Tell which of some events are over, all of them; and of `eased` which had a line and are over while other parts of their event go on. What is no
-        event (None) was not told."""
+        event (None) was not told. `last` is the bucket up to which is known what came since."""
         for event in sorted((events | {episode.event for episode in eased}) - {None}):
             members = [episode for episode in self.episodes if episode.event == event]
             own = next((episode for episode in members if episode.alert), None)
@@ -223,6 +223,7 @@ class Events:
             is_withdrawn = end.status == WITHDRAWN and all(other.status == WITHDRAWN for other in ends.values())
             kind = "eased" if going else "withdrawn" if is_withdrawn else "resolved"
             seen = {} if end.status == WITHDRAWN else self._seen(own, end.ended)
+            seen |= {"still": self._still(own, end.ended, last)} if end.status == RESOLVED else {}
             self._say(Told(f"{event}|{kind}", kind, own.told.get("series"), own.told["measure"], since=own.told["since"], until=self._ended(end), **seen,
                            reason=None if end.status == RESOLVED else end.status, by=self.subject.by, watch=self.subject.watched(own.measure), alert=event,
                            covers=[] if going else [self._part(one, episode) for one, episode in ends.items()], goes_on=self.subject.parts(going)))
@@ -239,6 +240,14 @@ class Events:
         if episode.since < self.starts[0] or last <= first:
             return {}
         return Stretch.over(self.history, first, last - 1).counted(*episode.surprise)
+
+    def _still(self, episode: Episode, ended_s: int, last: int) -> dict[str, float] | None:
+        """What was counted since an end, where even that is above what is usual: an end says that a level is no longer what it was."""
+        first = int(np.searchsorted(self.starts, ended_s))
+        if first > last or episode.since < self.starts[0]:
+            return None
+        since = Stretch.over(self.history, first, last)
+        return since.counted(*episode.surprise) if since.chance(*episode.surprise) < UNUSUAL_P else None
 
     def _describe(self, stretch: Stretch, one: Surprise, verdict: Verdict, detector: str, p: float, covered: list[Surprise]) -> Told:
         return describe(self.store, self.subject, self.watermark_s, stretch, one, verdict, detector, p, covered)

@@ -17,7 +17,8 @@ def verdict_words(figure: Difference, margin: float) -> str:
 
 def verdict_line(figure: Difference, margin: float) -> str:
     beyond = f" (margin {margin:g})" if margin else ""
-    return f"{title_of(figure.name)} {change(figure)}, {verdict_words(figure, margin)}{beyond}, p {p_words(figure.p_holm)}"
+    name = "p" if figure.p_holm == figure.p else "Holm's p"
+    return f"{title_of(figure.name)} {change(figure)}, {verdict_words(figure, margin)}{beyond}, {name} {p_words(figure.p_holm)}"
 
 
 def change(figure: Difference) -> str:

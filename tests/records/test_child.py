@@ -1,37 +1,41 @@
 """Commands of the user's that get data on their stdin."""
 
-import os
-import signal
+import json
 import subprocess
+import sys
+from pathlib import Path
 
-import pytest
+from doxa.records.child import feed_command
+from shell import ROOT, environment
+
+# A process of its own: what it sends to itself must end nothing else.
+INTERRUPTED = """
+import json, os, signal, subprocess
 
 from doxa.errors import Terminated
-from doxa.records import signals
 from doxa.records.child import feed_command
+from doxa.records.signals import end_on_signal
+
+class Interrupted(subprocess.Popen):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        started.append(self.pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+started, subprocess.Popen = [], Interrupted
+signal.signal(signal.SIGTERM, end_on_signal)
+try:
+    feed_command("sleep 600 & wait", b"")
+except Terminated:
+    print(json.dumps(started))
+"""
 
 
-@pytest.fixture
-def ended_by_signals(monkeypatch):
-    monkeypatch.setattr(signals, "_seen", None)
-    before = signal.signal(signal.SIGTERM, signals.end_on_signal)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_a_signal_during_the_start_leaves_nothing_running(monkeypatch, ended_by_signals):
-    started = []
-
-    class Interrupted(subprocess.Popen):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            started.append(self)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    with pytest.raises(Terminated):
-        feed_command("sleep 600", b"")
-    assert started[0].wait(10) == -signal.SIGKILL
+def test_a_signal_during_the_start_leaves_nothing_running():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], env=environment({"PYTHONPATH": str(ROOT / "lib")}), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    (started,) = json.loads(done.stdout)
+    assert not Path(f"/proc/{started}").exists()
 
 
 def test_what_a_command_says_is_its_exit_code(tmp_path):

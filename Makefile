@@ -52,7 +52,7 @@ demo: $(READY) ## fine-tune on the shipped sample, predict, report
 	@echo; echo "== done. The pages: $(DEMO)/report.html $(DEMO)/why.html   the model: $(DEMO)/model   the predictions: $(DEMO)/predictions.jsonl"
 	@echo "== These texts are a sample written for doxa; figures on it say nothing about your data."
 
-test: $(READY) ## the whole test suite (8 to 15 minutes on 2 cores)
+test: $(READY) ## the whole test suite (8 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check-full: $(READY) ## the slow checks too

@@ -2,6 +2,8 @@
 
 import itertools
 import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doxa.records.prefetch import gather, map_ahead
+from shell import ROOT, environment
 
 
 @settings(deadline=None, max_examples=60)
@@ -24,7 +27,7 @@ def test_order_holds_when_both_sides_are_unsteady():
     pick = random.Random(5)
 
     def source():
-        for i in range(3000):
+        for i in range(600):
             if pick.random() < 0.01:
                 time.sleep(0.002)
             yield i
@@ -35,7 +38,7 @@ def test_order_holds_when_both_sides_are_unsteady():
             time.sleep(0.002)
         assert 0 < len(items) <= 17
         found += items
-    assert found == list(range(3000))
+    assert found == list(range(600))
 
 
 def test_a_slow_source_is_not_held_back():
@@ -141,3 +144,37 @@ def test_what_fails_ahead_is_raised_after_what_came_before(fails_in):
         for item, _ in map_ahead(source(), work, 3):
             found.append(item)
     assert found == [0, 1, 2, 3, 4]
+
+
+ALARMED = """
+import random, signal, threading
+
+from doxa.records.prefetch import gather
+
+class Alarm(Exception):
+    pass
+
+def alarm(number, frame):
+    raise Alarm
+
+def one_and_silence(silence):
+    yield 1
+    silence.wait()
+
+signal.signal(signal.SIGALRM, alarm)
+random.seed(1)
+for _ in range(600):
+    silence = threading.Event()
+    try:
+        for taken in gather(one_and_silence(silence), 4, 0.0):
+            signal.setitimer(signal.ITIMER_REAL, 2e-5 + random.random() * 1e-4)
+    except Alarm:
+        pass
+    silence.set()
+"""
+
+
+def test_a_signal_while_nothing_comes_ends_it():
+    """A lock that it left taken would make the end wait for ever."""
+    done = subprocess.run([sys.executable, "-c", ALARMED], env=environment({"PYTHONPATH": str(ROOT / "lib")}), capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")

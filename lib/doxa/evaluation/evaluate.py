@@ -92,8 +92,8 @@ def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
     """Every label that occurs in gold or prediction, those held most first."""
     labels, held, said = rows.support()
     found = [LabelFigures(label, int(held[i]), int(said[i]),
-                          {name: estimate_figure(name, values[i], measured.values_by_label[name][:, i], measured.n_rows) for name, values in measured.exact_by_label.items()
-                           if not np.isnan(values[i])})
+                          {name: estimate_figure(name, values[i], measured.values_by_label[name][:, i], measured.n_rows)
+                           for name, values in measured.exact_by_label.items() if not np.isnan(values[i])})
              for i, label in enumerate(labels) if held[i] or said[i]]
     return sorted(found, key=lambda label: (-label.held, label.label))
 

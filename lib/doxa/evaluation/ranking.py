@@ -56,7 +56,8 @@ def rank_head(rows: HeadRows, groups: pa.ChunkedArray, grouping: Grouping, seed:
     n_groups, n_defined = int(codes.max()) + 1, int((~np.isnan(by_group["ndcg"])).sum())
     draws = draw_rows(np.zeros(n_groups, int), seed)
     exact = {name: float(mean_of_groups(values, np.ones((1, n_groups)))[0]) for name, values in by_group.items()}
-    figures = {name: estimate_figure(name, exact[name], mean_of_groups(by_group[name][draws.rows], draws.weights), n_groups) for name in by_group if not np.isnan(exact[name])}
+    figures = {name: estimate_figure(name, exact[name], mean_of_groups(values[draws.rows], draws.weights), n_groups)
+               for name, values in by_group.items() if not np.isnan(exact[name])}
     signed = [f"group:{grouping.field}", f"groups:{n_defined}"] + ([f"positive:{positive}"] if positive is not None else [])
     return Ranking(figures, _remarks(rows, positive, n_groups, n_defined, int((~has_group).sum())), signed)
 

@@ -70,9 +70,9 @@ def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
 
 
 def estimate(value: float, resampled: np.ndarray, n_rows: int, is_inflated: bool = False, within: tuple[float, float] | None = None) -> Estimate:
-    """A figure of `n_rows` with its 95 % percentile interval, expanded as few rows want it; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and that chance makes larger, as it
-    does each resample once more (`is_inflated`), has the basic interval of its square instead, which takes that off (Davison and Hinkley 1997, section 5.2): what
-    chance adds to a distance adds up in squares.
+    """A figure of `n_rows` with its 95 % percentile interval, expanded as few rows want it; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and
+    that chance makes larger, as it does each resample once more (`is_inflated`), has the basic interval of its square instead, which takes that off (Davison and
+    Hinkley 1997, section 5.2): what chance adds to a distance adds up in squares.
 
     Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows', as far as the figure can be (`within`). Resamples on which the
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""

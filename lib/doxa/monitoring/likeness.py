@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-NEAR = 0.6  # Jaccard's index of the shingles of two texts, from which on they are near-duplicates: a changed word in a sentence is, another sentence of its pattern is not
+# Jaccard's index of the shingles of two texts, from which on they are near-duplicates: a changed word in a sentence is, another sentence of its pattern is not.
+NEAR = 0.6
 LONGEST, UNSPACED_LENGTH = 5, 3
 _NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")

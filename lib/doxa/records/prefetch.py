@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from doxa.records.signals import check_signals
@@ -15,14 +16,37 @@ R = TypeVar("R")
 LONGEST_SLEEP_S = 0.5
 
 
+class _Bell:
+    """An event that the main thread can ring and wait for: a signal that raises within leaves no lock taken, as it does in threading.Event, whose next use would
+    then wait for ever."""
+
+    def __init__(self) -> None:
+        self._rung: SimpleQueue = SimpleQueue()
+
+    def ring(self) -> None:
+        if self._rung.empty():
+            self._rung.put(None)
+
+    def clear(self) -> None:
+        while not self._rung.empty():
+            self.wait(0)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it is rung, and clear it; say whether it was."""
+        try:
+            self._rung.get(timeout=timeout_s)
+        except Empty:
+            return False
+        return True
+
+
 class _Buffer:
-    """What was read and not yet taken. Appending is cheap: the lock is touched only at the edges."""
+    """What was read and not yet taken. Appending is cheap: no lock is held for it."""
 
     def __init__(self, most: int):
         self.items: deque = deque()
         self.most = most
-        self.changed = threading.Event()
-        self.has_room = threading.Event()
+        self.changed, self.has_room = _Bell(), _Bell()
         self.ending: BaseException | None = None  # StopIteration at the end, else what went wrong
         self.is_left = False  # whoever took the items is gone
 
@@ -30,8 +54,7 @@ class _Buffer:
         try:
             for item in source:
                 self.items.append(item)
-                if not self.changed.is_set():
-                    self.changed.set()
+                self.changed.ring()
                 if len(self.items) >= self.most:
                     self.has_room.clear()
                     if len(self.items) >= self.most and not self.is_left:
@@ -41,19 +64,19 @@ class _Buffer:
             self.ending = StopIteration()
         except BaseException as error:
             self.ending = error
-        self.changed.set()
+        self.changed.ring()
 
     def take(self, most: int) -> list:
         taken = []
         while self.items and len(taken) < most:
             taken.append(self.items.popleft())
-        self.has_room.set()
+        self.has_room.ring()
         return taken
 
     def leave(self) -> None:
         """Let the reading thread end at its next item."""
         self.is_left = True
-        self.has_room.set()
+        self.has_room.ring()
 
 
 def gather(items: Iterator[T], most: int, patience_s: float = 0.1) -> Iterator[list[T]]:

@@ -16,7 +16,8 @@ class Told:
     the chance of so much in a usual bucket (spike) or of such a sum per bucket (drift); `recurrence_s`: how often, on average, all series
     and detectors together would bring that by chance. `covers` are the series and measures that an alert tells of as well, and at its end all that were
     part of the event, each with its own end; `goes_on` those that are not over with what eased. What eased or is resolved has `hits`, `n`, `observed` and `expected`
-    of all the time from `since` to `until`, and `still` the same of what came after that, where that is above what is usual (2.5 %); `reason` is "new level" where it stays or "undecided" where that is not known: it is taken for usual from then on."""
+    of all the time from `since` to `until`, and `still` the same of what came after that, where that is above what is usual (2.5 %); `reason` is
+    "new level" where it stays or "undecided" where that is not known: it is taken for usual from then on."""
 
     id: str
     kind: str

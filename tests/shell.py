@@ -71,7 +71,7 @@ def run(command: str, *args, stdin: bytes | int = b"", env: dict | None = None, 
     return _finished(done.returncode, done.stdout or b"", done.stderr, started_s)
 
 
-class Warm:
+class Warm(warm.Child):
     """A command in a process that has loaded torch before (see warm.py), of which one may ask what of a subprocess.Popen."""
 
     def __init__(self, arguments: list[str], cwd: str | None = None):
@@ -79,31 +79,25 @@ class Warm:
         theirs = stdin[0], stdout[1], stderr[1]
         self.args = arguments
         try:
-            self.child = warm.call(arguments, environment(), cwd, theirs)
+            super().__init__(warm.call(arguments, environment(), cwd, theirs))
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
-        self.pid, self.poll, self.wait, self.send_signal, self.kill = (
-            getattr(self.child, name) for name in ("pid", "poll", "wait", "send_signal", "kill"))
         self.stdin, self.stdout, self.stderr = open(stdin[1], "wb"), open(stdout[0], "rb"), open(stderr[0], "rb")
-
-    @property
-    def returncode(self) -> int | None:
-        return self.child.returncode
 
     def communicate(self, data: bytes | None = None, timeout: float = TIMEOUT_S) -> tuple[bytes, bytes]:
         until_s = time.monotonic() + timeout
         said: dict[str, bytes] = {}
-        threads = [threading.Thread(target=self._feed, args=(data or b"",), daemon=True)] if self.stdin else []
+        feeders = [threading.Thread(target=self._feed, args=(data or b"",), daemon=True)] if self.stdin else []
         readers = [threading.Thread(target=self._collect, args=(name, said), daemon=True) for name in ("stdout", "stderr") if getattr(self, name)]
-        for thread in (*threads, *readers):
+        for thread in (*feeders, *readers):
             thread.start()
         for thread in readers:
             thread.join(max(0.0, until_s - time.monotonic()))
             if thread.is_alive():
                 raise subprocess.TimeoutExpired(self.args, timeout)
         self.wait(max(0.0, until_s - time.monotonic()))
-        for thread in threads:
+        for thread in feeders:
             thread.join()  # whom nobody reads any more
         return said.get("stdout", b""), said.get("stderr", b"")
 
@@ -145,6 +139,7 @@ def _collected(process: subprocess.Popen | Warm, data: bytes | None, timeout: fl
         out, err = process.communicate(data, timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
         raise
     return _finished(process.returncode, out or b"", err or b"", started_s)
 

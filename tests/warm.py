@@ -22,8 +22,8 @@ LIBRARIES = ("duckdb", "openvino", "openvino.tools.ovc", "dateutil.relativedelta
 _server: tuple[int, socket.socket] | None = None  # of which process, and its end of the line
 
 
-def call(arguments: list[str], env: dict[str, str], cwd: str | None, descriptors: tuple[int, int, int]) -> "Child":
-    """Start a command: its path and flags."""
+def call(arguments: list[str], env: dict[str, str], cwd: str | None, descriptors: tuple[int, int, int]) -> socket.socket:
+    """Start a command: its path and flags. Returns the line on which a Child is told of it."""
     global _server
     if _server is None or _server[0] != os.getpid():
         _server = os.getpid(), _start()
@@ -32,7 +32,7 @@ def call(arguments: list[str], env: dict[str, str], cwd: str | None, descriptors
     with theirs:
         socket.send_fds(_server[1], [len(request).to_bytes(4, "big")], [*descriptors, theirs.fileno()])
         _server[1].sendall(request)
-    return Child(ours)
+    return ours
 
 
 class Child:

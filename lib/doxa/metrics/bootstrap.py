@@ -76,9 +76,10 @@ def estimate(value: float, resampled: np.ndarray, n_rows: int, is_inflated: bool
 
     Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows', as far as the figure can be (`within`). Resamples on which the
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
+    left_out = tail(n_rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        low, high = np.nanquantile(resampled[1:], (tail(n_rows), 1 - tail(n_rows)))
+        low, high = np.nanquantile(resampled[1:], (left_out, 1 - left_out))
     shift = value - resampled[0]
     low, high = low + shift, high + shift
     if within is not None:

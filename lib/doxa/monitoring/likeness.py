@@ -4,19 +4,21 @@ import re
 
 import numpy as np
 
+from doxa.monitoring.portion import GOLDEN
+
 # Jaccard's index of the shingles of two texts, from which on they are near-duplicates: a changed word in a sentence is, another sentence of its pattern is not.
 NEAR = 0.6
 LONGEST, UNSPACED_LENGTH = 5, 3
 _NOISE = re.compile(r"(?:https?://\S+|@\w+|[\W\d_])+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
-_FACTORS = np.random.default_rng(0).integers(1 << 63, size=LONGEST, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+_FACTORS = GOLDEN ** np.arange(1, LONGEST + 1, dtype=np.uint64)
 
 
 class Likeness:
     """Texts by their shingles: the different runs of 5 characters (3 in Chinese and Japanese) of a text without links, handles, digits, punctuation and case;
     the whole of a shorter one.
 
-    A shingle is known by a hash of 64 bits (multilinear; Lemire and Kaser 2014), so that two are taken for one once in 10^19."""
+    A shingle is known by a hash of 64 bits, the sum of its characters times powers of GOLDEN, so that two are taken for one once in 10^19."""
 
     def __init__(self, texts: list[str]):
         self.n_texts = len(texts)

@@ -5,6 +5,7 @@ A tag is a prefix, a hyphen and a label (`B-PER`), or `O` for a token in no span
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 Span = tuple[int, int, str]
 
@@ -14,8 +15,10 @@ _PREFIXES = {IOB2: "BIO", IOB1: "BIO", BIOES: "BIOES"}
 _TAG = re.compile(r"O|([BIESMLU])(?:-(.+))?", re.DOTALL)
 _SPELLING = {"M": "I", "L": "E", "U": "S"}
 _OUTSIDE = ("O", "")
+_MANY = 1 << 14  # tags of which is kept what they say: a corpus has few of them, many times
 
 
+@lru_cache(_MANY)
 def is_span_tag(tag: str) -> bool:
     """Whether a tag can be one of a span; a part of speech (`NN`) cannot."""
     return _TAG.fullmatch(tag) is not None
@@ -42,8 +45,8 @@ def find_scheme(sequences: Iterable[Sequence[str]]) -> str:
     starts_inside = False
     parts_only = True
     for tags in sequences:
-        parts = [_split(tag) for tag in tags]
-        if any(prefix in "ES" for prefix, _ in parts):
+        parts = list(map(_split, tags))
+        if any(prefix in "ES" for prefix, _ in set(parts)):
             return BIOES
         for (_, before), (prefix, label) in zip([_OUTSIDE, *parts], parts):
             starts_inside |= prefix == "I" and before != label
@@ -59,11 +62,13 @@ def tags_to_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:
     scheme = scheme or find_scheme([tags])
     spans: list[Span] = []
     start, held = None, ""
-    for place, tag in enumerate([*tags, "O"]):
-        prefix, label = _split(tag)
-        if prefix not in _PREFIXES[scheme]:
-            examples = ", ".join(f"{letter}-PER" for letter in _PREFIXES[scheme] if letter != "O")
-            raise ValueError(f"{tag!r} is no tag of {scheme}, which has {examples} and O")
+    parts = [*map(_split, tags), _OUTSIDE]
+    odd = {prefix for prefix, _ in set(parts)} - set(_PREFIXES[scheme])
+    if odd:
+        tag = next(tag for tag, (prefix, _) in zip(tags, parts) if prefix in odd)
+        examples = ", ".join(f"{letter}-PER" for letter in _PREFIXES[scheme] if letter != "O")
+        raise ValueError(f"{tag!r} is no tag of {scheme}, which has {examples} and O")
+    for place, (prefix, label) in enumerate(parts):
         if start is not None and prefix in "IE" and label == held:
             if prefix == "E":
                 spans.append((start, place + 1, held))
@@ -91,6 +96,7 @@ def spans_to_tags(spans: Iterable[Span], n_tokens: int) -> list[str]:
     return tags
 
 
+@lru_cache(_MANY)
 def _split(tag: str) -> tuple[str, str]:
     """Prefix, in the letters of BIOES, and label."""
     found = _TAG.fullmatch(tag)

@@ -32,16 +32,18 @@ class EntityFigures(LabelTallied):
         """Of each label the spans found, held and said (3K), then tokens with the right tag, and tokens with one. Raises DoxaError where
         gold is tags and as many were not said, or a tag is none of a span."""
         k = len(self.labels)
-        counts = np.zeros((len(gold), 3 * k + 2))
+        width = 3 * k + 2
         scheme = said_scheme(gold, said)
-        for row, own, entry in zip(counts, gold, said):
+        found, tokens = [], np.zeros((len(gold), 2))
+        for i, (own, entry) in enumerate(zip(gold, said)):
             held, given = held_spans(own), said_spans(own, entry, scheme)
             for first, spans in ((0, held & given), (k, held), (2 * k, given)):
-                for *_, label in spans:
-                    row[first + self._places[label]] += 1
+                found += [i * width + first + self._places[label] for *_, label in spans]
             if is_tags(own):
                 tags = said_tags(own, entry) if scheme == IOB2 else spans_to_tags(given, len(own))
-                row[-2:] = sum(map(str.__eq__, _as_iob2(own), tags)), len(own)
+                tokens[i] = sum(map(str.__eq__, _as_iob2(own), tags)), len(own)
+        counts = np.bincount(np.array(found, int), minlength=len(gold) * width).reshape(len(gold), width).astype(float)
+        counts[:, -2:] = tokens
         return counts
 
     def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:

@@ -134,6 +134,52 @@ def test_overlapping_feeds_are_counted_once(state):
     assert sum(n for name, _, n, *_ in counted(state) if name is None) == len(LEARNT) + len(records)
 
 
+QUIET = {name: truth for name, truth in CALM.items() if name != "merger"}
+
+
+def test_a_series_that_falls_silent_is_told_once_and_when_it_is_heard_again(state, tmp_path):
+    page = tmp_path / "doxa.prom"
+    (line,) = told(state, make_days(40, 42, QUIET), "--silent", "1d", "--fail", "--prometheus", page, code=4, err="1 alert")
+    assert (line["kind"], line["series"], line["since"][:10], line["until"][:10]) == ("silent", "merger", "2026-02-14", "2026-02-15")
+    assert line["expected"] == pytest.approx(25, rel=0.3) and (line["observed"], line["longest"]) == (0, 0)
+    assert 'doxa_alert_open{series="merger",measure="silence"} 1' in page.read_text()
+    assert "silence since 2026-02-14" in run("alert", "--state", state, "--show").out.decode()
+    assert told(state, make_days(42, 44, QUIET), "--fail") == []  # the state knows the flag, and who is silent
+    (line,) = told(state, make_days(44, 46, CALM))
+    assert (line["kind"], line["reason"], line["alert"]) == ("resolved", "heard again", "topic=merger|silent|2026-02-14T00:00:00+00:00")
+    assert line["until"][:10] == "2026-02-18" and line["expected"] == pytest.approx(100, rel=0.3)
+    assert "silence since" not in run("alert", "--state", state, "--show").out.decode()
+    assert rows(state, "SELECT name, until IS NULL FROM silences JOIN series ON series.id = silences.series") == [("merger", 0)]
+
+
+def test_what_nobody_asked_for_is_not_told_to_be_silent(state):
+    assert told(state, make_days(40, 44, QUIET)) == []
+    assert told(state, make_days(44, 46, QUIET), "--silent", "0") == []
+
+
+def test_a_feed_that_was_away_silences_no_series(state):
+    lines_told = told(state, make_days(44, 46, CALM), "--silent", "1d")
+    assert [(line["kind"], line.get("series")) for line in lines_told] == [("silent", None), ("resolved", None)]
+    assert lines_told[-1]["until"][:10] == "2026-02-18"
+
+
+def test_a_series_with_pauses_of_its_own_is_silent_beyond_them(tmp_path):
+    """It writes on four days of eight, whatever the weekday; only a pause three times as long is one to tell."""
+    topics = {"credit": (60, 0.3), "letter": (30, 0.2)}
+    days = [record for day in range(48) for record in make_days(day, day + 1, topics) if record["prediction"]["topic"]["label"] == "credit" or day % 8 < 4]
+    told_of_all = told(tmp_path / "monitor.db", days[: len(days) // 2], *STRICT, "--silent", "2d") + told(tmp_path / "monitor.db", days[len(days) // 2 :])
+    assert [line for line in told_of_all if line["kind"] == "silent"] == []
+    (line,) = [line for line in told(tmp_path / "monitor.db", make_days(48, 72, {"credit": (60, 0.3)})) if line["kind"] == "silent"]
+    assert line["series"] == "letter" and line["expected"] >= 3 * line["longest"] > 30
+
+
+def test_a_late_record_ends_a_silence_that_was_none(state):
+    (line,) = told(state, make_days(40, 42, QUIET), "--silent", "1d")
+    late = [record for record in make_days(40, 41, CALM) if record["prediction"]["topic"]["label"] == "merger"][:1]
+    (end,) = told(state, late)
+    assert (end["kind"], end["alert"], end["until"][:10]) == ("resolved", line["id"], "2026-02-14")
+
+
 def test_the_day_under_way_is_judged_by_its_hours(state):
     """In the evening of the first day, long before it is over."""
     noon = (START.replace(hour=18)).isoformat()[10:]
@@ -332,6 +378,7 @@ def test_times_of_another_zone_are_no_flood(tmp_path):
 def test_a_state_of_the_first_schema_is_brought_up(state):
     with sqlite3.connect(state) as database:
         database.execute("DROP TABLE ahead")
+        database.execute("DROP TABLE silences")
         database.execute("DROP TABLE drifts")
         database.execute("CREATE TABLE drifts (series INTEGER, measure TEXT, total REAL NOT NULL, since INTEGER, PRIMARY KEY (series, measure)) WITHOUT ROWID")
         database.execute("INSERT INTO drifts VALUES (0, 'share', 1.5, ?)", (rows(state, "SELECT max(bucket) FROM counts")[0][0],))
@@ -340,7 +387,7 @@ def test_a_state_of_the_first_schema_is_brought_up(state):
         database.execute("PRAGMA user_version = 1")
     assert run("alert", "--state", state, "--show").code == 0
     assert any(line["kind"] == "alert" for line in told(state, make_days(40, 42, BURST)))
-    assert rows(state, "PRAGMA user_version") == [(3,)] and rows(state, "SELECT DISTINCT pace FROM drifts") == [(0,)]
+    assert rows(state, "PRAGMA user_version") == [(4,)] and rows(state, "SELECT DISTINCT pace FROM drifts") == [(0,)]
 
 
 def test_hostile_names_and_texts_stay_harmless(state):

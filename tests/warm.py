@@ -4,6 +4,7 @@
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -75,15 +76,17 @@ class Child:
 
 
 def _start() -> socket.socket:
+    """In memory of large pages: a fork copies a table of all pages, which makes it three times as quick."""
     ours, theirs = socket.socketpair()
     with theirs:
-        process = subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+        process = subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                                   env=os.environ | {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"})
     atexit.register(process.kill)
     return ours
 
 
 def serve(line: socket.socket) -> None:
-    """Fork for every request. A keeper of each command waits for it, so that this process never does."""
+    """Fork for every request, and tell of every command how it ended."""
     sys.path.insert(0, str(LIB))
     from doxa.device.libraries import prepare_libraries
 
@@ -91,33 +94,34 @@ def serve(line: socket.socket) -> None:
     for name in (*LIBRARIES, *(module.name for module in pkgutil.walk_packages([str(LIB / "doxa")], "doxa."))):
         importlib.import_module(name)
     gc.freeze()  # or the first collection of a child would write to every page that it shares
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no burial
+    running: dict[int, tuple[int, int]] = {}  # by a descriptor that tells of the end: process and where to report
     while True:
-        size, descriptors, _, _ = socket.recv_fds(line, 4, 4)
-        if not size:
-            return
-        request, n = b"", int.from_bytes(size, "big")
-        while len(request) < n:
-            request += line.recv(n - len(request))
-        if os.fork() == 0:
-            line.close()
-            _keep(json.loads(request), descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def _keep(request: dict, descriptors: list[int]) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    report = descriptors.pop()
-    pid = os.fork()
-    if pid == 0:
-        os.close(report)
-        _become(request, descriptors)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    os.write(report, f"{pid}\n".encode())
-    os.write(report, f"{os.waitpid(pid, 0)[1]}\n".encode())
-    os._exit(0)
+        for ready in select.select([line, *running], [], [])[0]:
+            if ready is not line:
+                pid, report = running.pop(ready)
+                with contextlib.suppress(OSError):  # nobody asks any more
+                    os.write(report, f"{os.waitpid(pid, 0)[1]}\n".encode())
+                os.close(ready)
+                os.close(report)
+                continue
+            size, descriptors, _, _ = socket.recv_fds(line, 4, 4)
+            if not size:
+                return
+            request, n = b"", int.from_bytes(size, "big")
+            while len(request) < n:
+                request += line.recv(n - len(request))
+            *streams, report = descriptors
+            pid = os.fork()
+            if pid == 0:
+                line.close()
+                for descriptor in (report, *running, *(other for _, other in running.values())):
+                    os.close(descriptor)
+                _become(json.loads(request), streams)
+            for descriptor in streams:
+                os.close(descriptor)
+            running[os.pidfd_open(pid)] = pid, report
+            with contextlib.suppress(OSError):
+                os.write(report, f"{pid}\n".encode())
 
 
 def _become(request: dict, descriptors: list[int]) -> None:

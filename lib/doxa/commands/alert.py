@@ -39,6 +39,8 @@ LARGE_PART = 0.1  # of the records; fewer that come again with another time have
               help="The promise: on average at most so many, all series together (per hour, day, week, month, year).  [default: 1/week]")
 @click.option("--baseline", metavar="LENGTH", help="How far back the usual is learnt from.  [default: 8w]")
 @click.option("--cooldown", type=click.IntRange(min=1), metavar="N", help="Usual buckets in a row that end an episode.  [default: 3]")
+@click.option("--silent", metavar="LENGTH",
+              help="Also tell a series of which nothing came for LENGTH, where that is far beyond its longest silence before; 0: none.  [default: 0]")
 @click.option("--lateness", metavar="LENGTH",
               help="How long after its end a bucket may still grow before it is judged for good.  [default: 0]")
 @click.option("--remember", metavar="LENGTH", help="How long a record is known again; older ones are not counted.  [default: 7d]")
@@ -53,7 +55,7 @@ LARGE_PART = 0.1  # of the records; fewer that come again with another time have
 @click.option("--spike", "spikes", multiple=True, metavar="[NAME@]TIME",
               help="With --backtest: how soon after TIME was series NAME (else any) alerted?  Repeatable.")
 def alert(files, from_format, text_field, max_record_bytes, require_input, time_field, id_field, assume_time_zone, state, wait_s, show, model, by, where, watch,
-          every, time_zone, promise, baseline, cooldown, lateness, remember, to, command, prometheus, fail, backtest, spikes, quiet, verbose):
+          every, time_zone, promise, baseline, cooldown, silent, lateness, remember, to, command, prometheus, fail, backtest, spikes, quiet, verbose):
     """Tell when it is time to look, and be silent otherwise.
 
     Reads predictions, keeps counts per series and time bucket in --state, and prints a line for each episode: when more
@@ -87,7 +89,7 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
         _show(state, to)
         return
     lengths = {name: parse_length(text, flag) if text is not None else None for name, text, flag in
-               (("baseline_s", baseline, "--baseline"), ("lateness_s", lateness, "--lateness"), ("remember_s", remember, "--remember"))}
+               (("baseline_s", baseline, "--baseline"), ("silent_s", silent, "--silent"), ("lateness_s", lateness, "--lateness"), ("remember_s", remember, "--remember"))}
     if lengths["baseline_s"] is not None and lengths["baseline_s"] < LEAST_BASELINE_S:
         raise UsageError(f"--baseline {baseline}: at least 3d are needed to know the day's cycle")
     asked = Asked(list(by) or None, list(where) or None, watch, every, time_zone, promise, cooldown=cooldown, **lengths,

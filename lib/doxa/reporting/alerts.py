@@ -36,6 +36,9 @@ def describe_finding(told: dict[str, Any]) -> str:
         return f"another model from {instant(told['since'])} on ({told['reason']}): what is usual is learnt anew"
     if told["kind"] == "new_series":
         return f"new, {quantity(told['n'], 'text')} since {instant(told['since'])}"
+    if told["kind"] == "silent":
+        return (f"no text from {instant(told['since'], told['until'])} to {instant(told['until'])}, where about {_few(told['expected'])} are usual; "
+                f"its longest silence before lacked {_few(told['longest'])}")
     if told["measure"] == "share":
         seen = (f"{told['hits']:,} of {quantity(told['n'], 'text')} {are(told['hits'])} {told['watch']}, {told['observed']:.1%} where {told['low']:.1%} to {told['high']:.1%} is "
                 f"usual (about {told['expected']:.1%})")
@@ -114,6 +117,9 @@ def describe_end(told: dict[str, Any]) -> str:
         return f"late records make the {what} of {instant(told['since'])} a usual one"
     if told.get("reason") == "new level":
         words = f"{what} stays where it is since {instant(told['since'])}, and is taken for usual from here on"
+    elif told.get("reason") == "heard again":
+        words = f"texts come again from {instant(told['until'], told['since'])} on; none came from {instant(told['since'])}"
+        return words + (f", where about {_few(told['expected'])} are usual" if told.get("expected") is not None else "")
     elif told.get("reason"):
         words = f"{what} since {instant(told['since'])} is taken for usual from here on, as it may stay: it is neither surely usual again nor surely not"
     else:
@@ -146,7 +152,7 @@ def _new_model(told: dict[str, Any]) -> str:
     return f"NEW MODEL from {instant(told['since'])} on: what is usual is learnt anew ({told['reason']})"
 
 
-_SENTENCES = {"alert": _finding, "worse": _finding, "eased": _end, "resolved": _end, "withdrawn": _end, "new_series": _new_series, "new_model": _new_model}
+_SENTENCES = {"alert": _finding, "worse": _finding, "silent": _finding, "eased": _end, "resolved": _end, "withdrawn": _end, "new_series": _new_series, "new_model": _new_model}
 
 
 def describe_series(told: dict[str, Any]) -> str:
@@ -191,7 +197,7 @@ def render_prometheus(figures: dict[str, Any]) -> str:
         ("doxa_watched_share", "gauge", "Share of the watched label there.", [(_labels(row), row["share"]) for row in figures["series"]]),
         ("doxa_watched_share_expected", "gauge", "Share expected there.", [(_labels(row), row["expected_share"]) for row in figures["series"]]),
         ("doxa_alert_open", "gauge", "1 while an episode is under way.",
-         [(_labels(row) | {"measure": measure}, int(measure in row["open"])) for row in figures["series"] for measure in ("volume", "share")]),
+         [(_labels(row) | {"measure": measure}, int(measure in row["open"])) for row in figures["series"] for measure in ("volume", "share", "silence")]),
     ):
         known = [(labels, value) for labels, value in values if value is not None]
         if known:

@@ -15,6 +15,7 @@ from doxa.monitoring.alerts.models import Changes
 from doxa.monitoring.alerts.promise import newly_spent
 from doxa.monitoring.alerts.recall import read_series, recall
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, LEAST_SPAN_S, MEASURES, SHARE, VOLUME, AlertSettings
+from doxa.monitoring.alerts.silence import Silences, load_silences
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.subject import Subject
 from doxa.monitoring.alerts.told import Told
@@ -48,7 +49,9 @@ class Monitor:
         episodes = load_episodes(self.store, int(edges[0]))
         self.history = recall(self.store, edges, self.settings, self.series, episodes, self.watermark_s)
         self.subject = Subject(self.by, self.watch, self.calendar.zone, [name for _, name, *_ in self.series])
-        self.events = Events(self.store, self.settings, self.subject, self.history, episodes, self.watermark_s, self.tell if self.tells else None)
+        tell = self.tell if self.tells else None
+        self.events = Events(self.store, self.settings, self.subject, self.history, episodes, self.watermark_s, tell)
+        self.silences = Silences(self.store, self.settings, self.subject, self.history, load_silences(self.store), tell)
 
     def run(self, late: set[tuple[int, int]], changes: Changes, count: Callable[[int], None]) -> None:
         """Judge all that is due; `late` are (series, bucket) that grew after they were over, `changes` the models that come up. `count` is told how many
@@ -67,6 +70,7 @@ class Monitor:
                 self.events.worsen(index, verdict, is_over)
                 self.events.begin(index, verdict)
                 self.spent[bucket] = elapsed
+            self.silences.watch(index, is_over)
             if is_over:
                 self.events.close(index)
                 self._tell_new_series(index)

@@ -5,6 +5,7 @@ from typing import Any
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.episodes import load_episodes
 from doxa.monitoring.alerts.settings import MEASURES
+from doxa.monitoring.alerts.silence import load_silences
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.told import iso
 
@@ -21,6 +22,10 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
     for episode in episodes:
         if episode.is_open and episode.event:
             open_since.setdefault(episode.series, {})[MEASURES[episode.measure]] = iso(episode.since, calendar.zone)
+    told = [silence for silence in load_silences(store) if silence.line]
+    for silence in told:
+        if silence.until is None:
+            open_since.setdefault(silence.series, {})["silence"] = iso(silence.since, calendar.zone)
     rows = []
     for number, name in run("SELECT id, name FROM series ORDER BY id").fetchall():
         n, judged, watched = counts.get(number, (0, 0, 0))
@@ -28,6 +33,6 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
                      "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
     return {
         "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
-        "n_alerts": sum(episode.alert is not None for episode in episodes), "watermark_s": watermark,
+        "n_alerts": sum(episode.alert is not None for episode in episodes) + len(told), "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
         "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

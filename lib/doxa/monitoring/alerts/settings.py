@@ -14,7 +14,7 @@ VOLUME, SHARE = 0, 1
 @dataclass(frozen=True)
 class AlertSettings:
     """`baseline_s`: how far back the usual is learnt from. `lateness_s`: how long after its end a bucket may still grow. `cooldown`: usual
-    buckets in a row that end an episode. `remember_s`: how long a record is known again. `sampled`: how many records of a bucket of a series are
+    buckets in a row that end an episode. `silent_s`: for how long nothing came of a series that is told to be silent, 0 for none. `remember_s`: how long a record is known again. `sampled`: how many records of a bucket of a series are
     kept, for `sampled_buckets`, to tell causes and examples from."""
 
     every: Every = Every(1, "h")
@@ -24,6 +24,7 @@ class AlertSettings:
     lateness_s: int = 0
     remember_s: int = 7 * DAY_S
     cooldown: int = 3
+    silent_s: int = 0
     sampled: int = 40
     sampled_buckets: int = 72
 

@@ -52,6 +52,8 @@ UPDATE episodes SET level = max(1.0, coalesce((
               / (1.0001 - json_extract(alert, '$.observed')) / json_extract(alert, '$.expected') END, 1.0)) WHERE status = 'open';
 UPDATE episodes SET event = coalesce(json_extract(alert, '$.alert'), json_extract(alert, '$.id')), calm = 0;
 UPDATE episodes SET alert = NULL WHERE json_extract(alert, '$.alert') IS NOT NULL;
+""", """
+CREATE TABLE silences (id INTEGER PRIMARY KEY, series INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER, line TEXT);
 """)
 
 

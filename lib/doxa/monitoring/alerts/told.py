@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Told:
-    """One line. `kind`: alert; worse (what was told is far more by now), eased (it is over, and other parts of its event are not), and one of resolved and
+    """One line. `kind`: alert; worse (what was told is far more by now), silent (nothing comes of a series), eased (it is over, and other parts of its event are not), and one of resolved and
     withdrawn (late records explain it away) at the end of each event; new_series and new_model. No two lines have one `id`; `alert` is that of the
     alert that told of the event.
 
@@ -17,7 +17,8 @@ class Told:
     and detectors together would bring that by chance. `covers` are the series and measures that an alert tells of as well, and at its end all that were
     part of the event, each with its own end; `goes_on` those that are not over with what eased. What eased or is resolved has `hits`, `n`, `observed` and `expected`
     of all the time from `since` to `until`, and `still` the same of what came after that, where that is above what is usual (2.5 %); `reason` is
-    "new level" where it stays or "undecided" where that is not known: it is taken for usual from then on."""
+    "new level" where it stays or "undecided" where that is not known: it is taken for usual from then on; or "heard again", where a series was silent. Of a silence
+    `expected` is how many texts should have come, and `longest` how many in its longest one before."""
 
     id: str
     kind: str
@@ -30,6 +31,7 @@ class Told:
     n: int | None = None
     observed: float | None = None
     expected: float | None = None
+    longest: float | None = None
     still: dict[str, float] | None = None
     low: float | None = None
     high: float | None = None

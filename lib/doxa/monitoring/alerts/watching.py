@@ -28,7 +28,7 @@ from doxa.records.groups import group_names
 # What a state is about: other values would make nonsense of its counts.
 FIXED = {"by": "--by", "where": "--where", "watch": "--watch", "every": "--every", "time_zone": "--time-zone"}
 
-CHANGEABLE = ("baseline_s", "lateness_s", "remember_s", "cooldown", "sampled", "sampled_buckets")
+CHANGEABLE = ("baseline_s", "lateness_s", "remember_s", "cooldown", "silent_s", "sampled", "sampled_buckets")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Asked:
     lateness_s: int | None = None
     remember_s: int | None = None
     cooldown: int | None = None
+    silent_s: int | None = None
     sampled: int | None = None
     sampled_buckets: int | None = None
     assumed_zone: ZoneInfo | None = None
@@ -68,6 +69,8 @@ def settle(store: Store, asked: Asked) -> tuple[AlertSettings, dict[str, Any]]:
     settings = replace(AlertSettings(parse_every(values["every"]), zone, parse_promise(values["promise"])), **given)
     if settings.lateness_s > settings.remember_s and (asked.lateness_s, asked.remember_s) != (None, None):
         raise UsageError("--lateness is longer than --remember (7d unless given), beyond which no record is counted; give a longer --remember as well")
+    if settings.silent_s >= settings.baseline_s:
+        raise UsageError("--silent is not shorter than --baseline (8w unless given), by which is known how much should have come; give a longer --baseline as well")
     return settings, values
 
 
@@ -166,7 +169,7 @@ def read_outbox(store: Store) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, json.loads(line)
 
 
-IS_ALERT = frozenset({"alert", "worse"})
+IS_ALERT = frozenset({"alert", "worse", "silent"})
 
 
 def count_alerts(store: Store, after: int) -> int:

@@ -1,0 +1,117 @@
+"""Series that fall silent: nothing comes of them where much should have."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from doxa.monitoring.alerts.history import History
+from doxa.monitoring.alerts.intake import ALL
+from doxa.monitoring.alerts.settings import MEASURES, VOLUME, AlertSettings
+from doxa.monitoring.alerts.store import Store
+from doxa.monitoring.alerts.subject import Subject
+from doxa.monitoring.alerts.told import Told
+
+LEAST_MISSING = 10.0  # texts that should have come: by chance alone, fewer than one in 20,000 such silences
+LONGER = 3.0  # times what its longest silence before lacked, for texts come in clumps
+HEARD = "heard again"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Of a series since a moment, until another where it is over (seconds since 1970). `line` is the id of what told it, None where it was only learnt."""
+
+    series: int
+    since: int
+    until: int | None
+    line: str | None
+
+
+def load_silences(store: Store) -> list[Silence]:
+    return [Silence(*row) for row in store.database.execute("SELECT series, since, until, line FROM silences ORDER BY id")]
+
+
+class Silences:
+    """Those of a state. A silence counts by the texts that were expected in it; what all texts lack, no series lacks by itself."""
+
+    def __init__(self, store: Store, settings: AlertSettings, subject: Subject, history: History, silences: list[Silence], tell: Callable[[Told], None] | None):
+        self.store, self.settings, self.subject, self.history, self.silences, self.tell = store, settings, subject, history, silences, tell
+        self.starts = history.edges[:-1]
+        self.heard = np.full(history.n.shape[1], -1)  # the last bucket of each series that holds a text, of the first `known` ones
+        self.known = 0
+        for silence in silences:
+            history.is_usual[self._span(silence), silence.series, VOLUME] = False
+
+    def _span(self, silence: Silence) -> np.ndarray:
+        """The buckets of a silence (T,), of one that goes on those without a text."""
+        return (self.starts >= silence.since) & (self.starts < silence.until if silence.until is not None else self.history.n[:, silence.series] == 0)
+
+    def watch(self, index: int, is_over: bool) -> None:
+        """Take what a bucket holds: a series that is heard again ends its silence at once; one begins with a bucket that is over."""
+        for at in range(self.known, index + 1):
+            self.heard[self.history.n[at] > 0] = at
+        self.known = index + 1
+        for at, silence in enumerate(self.silences):
+            if silence.until is None:
+                came = np.flatnonzero((self.starts[: index + 1] >= silence.since) & (self.history.n[: index + 1, silence.series] > 0))
+                if len(came):
+                    self._end(at, int(came[0]))
+                else:
+                    self.history.is_usual[index, silence.series, VOLUME] = False
+        is_known = self.history.has_week(max(0, index - self.settings.n_baseline), index, self.settings.bucket_s)  # else the first Saturday is silent
+        if not is_over or not self.settings.silent_s or not is_known:
+            return
+        silent = {silence.series for silence in self.silences if silence.until is None}
+        quiet_s = self.history.edges[index + 1] - self.history.edges[self.heard + 1]
+        for series in np.flatnonzero((self.heard >= 0) & (quiet_s >= self.settings.silent_s)).tolist():
+            if series not in silent:
+                self._begin(series, index)
+
+    def _begin(self, series: int, index: int) -> None:
+        last = int(self.heard[series])
+        lacked = self._lacked(series, max(0, index - self.settings.n_baseline), index)
+        for silence in self.silences:  # an outage is none of the pauses that a series makes
+            if silence.series == series:
+                lacked[self._span(silence)[: index + 1]] = 0.0
+        missing, longest = float(lacked[last + 1 :].sum()), _longest(lacked[: last + 1], self.history.n[: last + 1, series])
+        if missing < max(LEAST_MISSING, LONGER * longest):
+            return
+        since = int(self.history.edges[last + 1])
+        line = Told(f"{self.subject.name(series)}|silent|{self.subject.iso(since)}", "silent", self.subject.names[series], MEASURES[VOLUME],
+                    since=self.subject.iso(since), until=self.subject.iso(self.history.edges[index + 1]), observed=0, expected=missing, longest=longest,
+                    by=self.subject.by)
+        self.silences.append(Silence(series, since, None, line.id if self.tell else None))
+        self.store.database.execute("INSERT INTO silences (series, since, line) VALUES (?, ?, ?)", (series, since, self.silences[-1].line))
+        self.history.is_usual[last + 1 : index + 1, series, VOLUME] = False
+        if self.tell:
+            self.tell(line)
+
+    def _end(self, at: int, index: int) -> None:
+        silence, until = self.silences[at], int(self.starts[index])
+        self.silences[at] = replace(silence, until=until)
+        self.store.database.execute("UPDATE silences SET until = ? WHERE series = ? AND since = ?", (until, silence.series, silence.since))
+        if self.tell and silence.line:
+            seen = {}
+            if silence.since >= self.starts[0]:
+                first = int(np.searchsorted(self.starts, silence.since))
+                seen = {"observed": 0, "expected": float(self._lacked(silence.series, first, index).sum())}
+            self.tell(Told(f"{silence.line}|heard", "resolved", self.subject.names[silence.series], MEASURES[VOLUME], since=self.subject.iso(silence.since),
+                           until=self.subject.iso(until), **seen, reason=HEARD, by=self.subject.by, alert=silence.line))
+
+    def _lacked(self, series: int, first: int, index: int) -> np.ndarray:
+        """(index + 1,): texts that were expected in each bucket from `first` on in which none came, though some came of other series."""
+        history, part = self.history, slice(first, index + 1)
+        is_empty = history.n[part, series] == 0
+        if series != ALL:
+            is_empty &= history.n[part, ALL] > 0
+        expected, is_known = history.mean[part, series, VOLUME], np.isfinite(history.z[part, series, VOLUME])
+        expected = np.where(is_known, expected, expected[is_known].mean() if is_known.any() else 0.0)  # what nobody expected yet would have been as much as later
+        lacked = np.zeros(index + 1)
+        lacked[part] = np.where(is_empty, expected, 0.0)
+        return lacked
+
+
+def _longest(lacked: np.ndarray, n: np.ndarray) -> float:
+    """The most that was lacking between two buckets that hold texts."""
+    sums = np.cumsum(lacked)[n > 0]
+    return float(np.diff(sums, prepend=0.0).max(initial=0.0))

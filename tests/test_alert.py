@@ -418,6 +418,13 @@ def test_show_of_a_state_that_knows_nothing(tmp_path):
         assert (done.code, done.out) == (0, b"no record was counted yet; the first ones settle what is watched, by what, per 1h (UTC)\n")
 
 
+def test_a_state_that_cannot_judge_yet_says_so(tmp_path):
+    path = tmp_path / "few.db"
+    done = run("alert", "--state", path, "--every", "1d", stdin=lines(make_days(0, 5, CALM)))
+    assert done.code == 0 and "alerts begin later: what is usual per 1d is known after 14 of them and two days at least" in done.err
+    assert "nothing is judged yet: what is usual per 1d" in run("alert", "--state", path, "--show").out.decode()
+
+
 def test_an_empty_feed(state):
     assert told(state, b"") == []
     assert run("alert", "--state", state, "--require-input", stdin=b"").code == 1
@@ -894,6 +901,26 @@ def test_the_first_working_week_is_no_alarm(tmp_path, first):
     path.write_bytes(lines(week))
     summed = json.loads(run("alert", "--backtest", "--every", "1h", "--to", "jsonl", path).lines[-1])
     assert summed["alerts"] <= 4
+
+
+def test_the_monday_after_a_first_weekend_is_no_flood(tmp_path):
+    """Of a stream that begins on a Saturday, with three times as many texts on working days."""
+    path = tmp_path / "week.jsonl"
+    path.write_bytes(lines([record for day in range(5, 12) for record in
+                            make_hours(24 * day, 24 * day + 24, {topic: (4.0 if day % 7 >= 5 else 12.0, 0.2) for topic in "abcde"})]))
+    told_lines = map(json.loads, run("alert", "--backtest", "--every", "1h", "--to", "jsonl", path).lines)
+    assert [line for line in told_lines if line.get("measure") == "volume"] == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_rises_in_every_series_is_told_of_all_texts(tmp_path, seed):
+    """A share that rises alike in five series, a few of which surprise by themselves at first."""
+    calm = {"credit": (40, 0.3), "market": (35, 0.3), "insurance": (15, 0.3), "payments": (25, 0.3), "other": (20, 0.3)}
+    path = tmp_path / "common.jsonl"
+    path.write_bytes(lines(make_days(0, 60, calm, seed) + make_days(60, 67, {topic: (n, 0.55) for topic, (n, _) in calm.items()}, seed)))
+    told_lines = [line for line in map(json.loads, run("alert", "--backtest", "--every", "1d", "--to", "jsonl", path).lines)
+                  if line["kind"] == "alert" and line["since"] >= "2026-03-05"]
+    assert "series" not in told_lines[0] and told_lines[0]["measure"] == "share" and len(told_lines) <= 2
 
 
 @pytest.mark.parametrize("every", ["6h", "12h"])

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -247,6 +248,11 @@ def test_a_sample_is_looked_for_in_the_stream_and_counts_each_record_once(stream
     assert any("40 of" in note and "not among these" in note for note in mixed["notes"])
     done = run("report", *WATCH, "--gold-sample", write_records(tmp_path / "foreign.jsonl", foreign), stream["path"])
     assert done.code == 1 and "none of its" in done.err and "among these records" in done.err
+    broken = tmp_path / "broken.jsonl"
+    broken.write_bytes(Path(stream["sample"]).read_bytes() + b"{broken\n")
+    page = report(stream, "--gold-sample", broken)
+    assert page["total"]["corrected"] == plain["total"]["corrected"]
+    assert any(note.startswith("1 of ") and "records of the gold sample could not be read" in note for note in page["notes"])
     negative = [record for record in stream["sampled"] if record["sentiment"] == "negative"]
     alone = report(stream, "--gold-sample", write_records(tmp_path / "negative.jsonl", negative))
     assert any("hold nothing but sentiment=negative" in note for note in alone["notes"]) and not any("better than chance" in note for note in alone["notes"])
@@ -339,6 +345,8 @@ def test_a_hostile_name_of_a_sample_is_shown_not_obeyed(stream, tmp_path):
     (("--gold-sample", "no-such-file"), 2, "no-such-file"),
     (("--gold-sample", "{unlabelled}"), 1, 'with the gold label in field "sentiment" beside prediction.sentiment'),
     (("--gold-sample", "{unpredicted}"), 1, "hold no prediction; run them through predict first"),
+    (("--gold-sample", "{broken}"), 1, "2 of 2 records could not be read or hold no prediction"),
+    (("--gold-sample", "{capital}"), 1, 'no record holds negative in field "sentiment", and some hold Negative, Neutral, Positive, which is no label of the predictions'),
 ])
 def test_errors_are_one_line_that_says_what_to_do(stream, tmp_path, flags, code, words):
     made = {"model": stream["model"], "sample": stream["sample"], "folder": stream["folder"],
@@ -348,6 +356,9 @@ def test_errors_are_one_line_that_says_what_to_do(stream, tmp_path, flags, code,
             "cut": make_model(tmp_path / "cut", [stream["records"][0]], dev={"confusion": {"sentiment": {
                 "labels": list(LABELS), "counts": np.eye(3, dtype=int).tolist(), "unseen": [1]}}}),
             "unlabelled": write_records(tmp_path / "unlabelled.jsonl", [{k: v for k, v in r.items() if k != "sentiment"} for r in stream["sampled"]]),
+            "capital": write_records(tmp_path / "capital.jsonl", [r | {"sentiment": r["sentiment"].title()} for r in stream["sampled"]]),
+            "broken": tmp_path / "broken.txt",
             "unpredicted": write_records(tmp_path / "unpredicted.jsonl", [{"text": "a", "sentiment": "negative"}])}
+    made["broken"].write_text("not json\nnor this\n")
     done = run("report", *WATCH, *(flag.format(**made) for flag in flags), stream["path"])
     assert done.code == code and len(done.err_lines) == 1 and words in done.err and not done.out

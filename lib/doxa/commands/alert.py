@@ -240,12 +240,13 @@ def _fingerprint(model: str) -> str:
 def _note(terminal, summary) -> None:
     """What a person should know of the records, on stderr."""
     from doxa.monitoring.alerts.intake import MOST_SERIES
+    from doxa.monitoring.alerts.settings import tell_wait
     from doxa.records.quantity import quantity
 
     taken = summary.taken
     if summary.is_learning and taken.n_counted:
         terminal.note(f"the state is new: {quantity(taken.n_counted, 'record')} of {summary.n_series} series are what is usual; "
-                      "alerts begin with the next run")
+                      + ("alerts begin with the next run" if summary.judges else f"alerts begin later: {tell_wait(summary.settings.every)}"))
     if summary.is_first and summary.watch and taken.n_counted >= 100 and not summary.n_watched:
         terminal.note(f"none of the records holds what is watched, {summary.watch}; see --watch")
     for n, words in (

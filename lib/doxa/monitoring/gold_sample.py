@@ -21,6 +21,8 @@ from doxa.records.groups import MOST_GROUPS
 from doxa.records.quantity import are, quantity
 from doxa.records.reader import Source
 
+MOST_NAMED = 3  # labels in an error
+
 
 class GoldSample:
     """A file of predictions, in any format, whose records hold the gold label under the head's name.
@@ -33,6 +35,7 @@ class GoldSample:
         self.path, self.wanted, self.source = path, wanted, Source((path,), None, max_record_bytes)
         self._read: dict[str, tuple[ColumnReader, list[pa.Table]]] = {}  # by the head: it may be a pipe
         self._n_twice = 0
+        self._failed = ""  # how many of its records, in words
         self._missing: pa.Array | None = None  # ids of the sample that no record of the stream had so far
         self._n_ids = 0
 
@@ -51,14 +54,16 @@ class GoldSample:
         n_missing = len(self._missing) if self._missing is not None else 0
         if n_missing and n_missing == self._n_ids:
             raise DoxaError(f"--gold-sample {self.path}: none of its {n_missing:,} ids is among these records; give some of them, drawn by lot, with gold labels")
-        notes = [f"{quantity(self._n_twice, 'record')} {are(self._n_twice)} in the gold sample twice, and counted once"] if self._n_twice else []
+        notes = [self._failed] if self._failed else []
+        notes += [f"{quantity(self._n_twice, 'record')} {are(self._n_twice)} in the gold sample twice, and counted once"] if self._n_twice else []
         return notes + ([f"{n_missing:,} of {quantity(self._n_ids, 'record')} of the gold sample {are(n_missing)} not among these, of which it should be drawn"] if n_missing else [])
 
     def mistakes(self, watch: Watch, settings: Settings, figures: Figures) -> Mistakes:
         """The mistakes in the sample and in each of its groups. Records without gold label or prediction are left out.
 
-        Raises DoxaError where none is left."""
+        Raises DoxaError where none is left, or its labels are others than those of the predictions."""
         pairs, groups = self._count(watch, settings, figures)
+        self._check_labels(watch, figures)
         sha = f" sha {sha256_of(self.path)[:SHA_DIGITS]}" if os.path.isfile(self.path) else ""
         return Mistakes(pairs, f"gold sample n={int(pairs.sum())} of {os.path.basename(self.path)}{sha}", True, groups)
 
@@ -78,6 +83,16 @@ class GoldSample:
         if head.kind != "label":
             return []
         return sorted({value for table in self._tables(head.name)[1] for value in table.column(f"field:{head.name}").unique().to_pylist() if value})
+
+    def _check_labels(self, watch: Watch, figures: Figures) -> None:
+        """Raises DoxaError where gold has other labels than predictions and the watched one is not among them: it is spelled otherwise there, and
+        what would be inferred is that there is none of it."""
+        head = next(head for head in figures.heads if head.name == watch.head)
+        gold, said = self._gold_labels(head), {label for label, share in head.labels.items() if share.hits}
+        strange = [label for label in gold if label not in said]
+        if strange and watch.label in said and watch.label not in gold:
+            raise DoxaError(f'--gold-sample {self.path}: no record holds {watch.label} in field "{watch.head}", and some hold {", ".join(strange[:MOST_NAMED])}, '
+                            "which is no label of the predictions: spell gold labels as these do")
 
     def _count(self, watch: Watch, settings: Settings, figures: Figures) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
         """Pairs (2, 2) of all records and of each group. Raises DoxaError where there is no record."""
@@ -102,11 +117,15 @@ class GoldSample:
         if head not in self._read:
             reader = read_columns(self.source, replace(self.wanted, where=(*self.wanted.where, f"field:{head}"), as_stored=False))
             try:
-                self._read[head] = reader, self._without_repeats(list(reader))
+                tables = list(reader)
             except UsageError as error:
                 raise DoxaError(f"--gold-sample {self.path}: {error}") from None
+            n_records = sum(table.num_rows for table in tables)
+            self._failed = reader.tell_failed(n_records, "the gold sample")
+            if reader.n_failed and reader.n_failed == n_records:
+                raise DoxaError(f"--gold-sample {self.path}: {reader.tell_failed(n_records)}")
+            self._read[head] = reader, self._without_repeats(tables)
         return self._read[head]
-
 
     def _without_repeats(self, tables: list[pa.Table]) -> list[pa.Table]:
         """A record that stands there twice, its id and all, is no evidence of two."""

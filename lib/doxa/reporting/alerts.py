@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from doxa.monitoring.alerts.settings import tell_wait
 from doxa.records.quantity import are, quantity
 from doxa.reporting import wording
 from doxa.reporting.json import dump
@@ -230,6 +231,7 @@ def render_overview(figures: dict[str, Any], kind: str) -> str:
     head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
             f"promise: at most {figures['promise']} false alarms on average, all series together; {quantity(figures['n_alerts'], 'alert')} told so far",
             f"the figures are of the bucket that began {moment(figures['bucket'])}, the last that is over" if figures["bucket"] else "no bucket is over yet",
+            *([] if figures["is_judging"] else [f"nothing is judged yet: {tell_wait(figures['every'])}"]),
             f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]
     for row in figures["series"]:

@@ -33,6 +33,13 @@ FEW, EVEN = [50, 45, 3, 1, 1], [50, 12, 12, 13, 13]
      {(ALL, VOLUME): (A, VOLUME), (ALL, SHARE): (A, SHARE), (A, VOLUME): (A, SHARE)}),
 ])
 def test_what_covers_what(found, going, with_line, alike, excess, covered):
-    told = cover(found, going, with_line, lambda measure: np.array(excess, float), lambda one: "ABCD"[one[0] - 1] in alike)
+    told = cover(found, going, with_line, lambda measure: np.array(excess, float), lambda one: "ABCD"[one[0] - 1] in alike, lambda measure, series: False)
     assert told == covered
     assert all(root_of(one, told) not in told for one in found)
+
+
+def test_all_texts_have_a_line_of_their_own_where_the_rest_rose_as_well():
+    asked = []
+    told = cover([(ALL, SHARE), (A, SHARE)], {(B, SHARE)}, set(), lambda measure: np.array([50, 20, 18, 6, 6], float), lambda one: True,
+                 lambda measure, series: asked.append((measure, series)) or True)
+    assert told == {(A, SHARE): (ALL, SHARE)} and asked == [(SHARE, [A, B])]

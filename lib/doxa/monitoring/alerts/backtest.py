@@ -46,14 +46,19 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
     promise = summary.settings.promise
     found = []
     for spike in spikes:
-        ends = [dt.datetime.fromisoformat(told["until"]) for told in alerts
-                if spike.series in (None, told.get("series"), *(covered["series"] for covered in told.get("covers", ())))]
+        ends = [dt.datetime.fromisoformat(told["until"]) for told in alerts if spike.series is None or spike.series in _named(told)]
         end = min((end for end in ends if end > spike.moment), default=None)
         found.append({"series": spike.series, "spike": spike.moment.isoformat(), "told": end.isoformat() if end else None,
                       "delay_s": (end - spike.moment).total_seconds() if end else None} | ({} if end else {"because": _why_not(store, spike, new, (ready, store.get("watermark", 0)))}))
     return {"kind": "backtest", "records": summary.taken.n_counted, "series": summary.n_series, "alerts": len(alerts), "promise": str(promise),
             "first": None if first is None else iso(first, zone), "judged_from": None if ready is None else iso(ready, zone), "judged_s": seconds,
             "alerts_per_span": len(alerts) / (seconds / SPANS_S[promise.span]) if seconds else None, "span": promise.span, "spikes": found}
+
+
+def _named(told: dict[str, Any]) -> set[str | None]:
+    """The series that an alert names: its own, those that it covers, and those that hold what is too much of all texts."""
+    return {told.get("series"), *(covered["series"] for covered in told.get("covers", ())),
+            *(cause["name"] for cause in told.get("causes", ()) if cause["kind"] == "group")}
 
 
 def _why_not(store: Store, spike: Spike, new: set[str], judged_s: tuple[float | None, float]) -> str:

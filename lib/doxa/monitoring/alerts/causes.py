@@ -109,10 +109,26 @@ def _counted(kind: str, hits: int, n: int) -> dict[str, Any]:
 
 
 def find_examples(store: Store, series: int, first_s: int, last_s: int, is_watched: bool, causes: Sequence[dict[str, Any]] = ()) -> list[str]:
-    """Ids (texts where there is none) of the sampled records with the highest score, each text and each id once; where a campaign is among the causes, its text
-    first."""
-    rows = store.database.execute(f"SELECT id, text {_SAMPLED} ORDER BY score DESC, key", (series, int(first_s), int(last_s), is_watched)).fetchall()
-    first_of: dict[str, str | None] = dict.fromkeys(cause["text"] for cause in causes if cause["kind"] == "near_duplicates")
-    for name, text in rows:
+    """Ids (texts where there is none) of sampled records, each text and each id once: first those of which most causes are (a campaign, an author, a source), then
+    those with the highest score."""
+    rows = store.database.execute(f"SELECT text, source, author, id {_SAMPLED} ORDER BY score DESC, key", (series, int(first_s), int(last_s), is_watched)).fetchall()
+    rows.sort(key=lambda row: -sum(_is_of(row, cause) for cause in causes))
+    first_of: dict[str, str | None] = {}
+    for text, *_, name in rows:
         first_of[text] = first_of.get(text) or name or text
     return list(dict.fromkeys(filter(None, first_of.values())))[:N_EXAMPLES]
+
+
+def _is_of(row: tuple, cause: dict[str, Any]) -> bool:
+    """Whether a record is one that a cause tells of."""
+    text, source, author, name = row
+    match cause["kind"]:
+        case "near_duplicates":
+            return text == cause["text"] or name is not None and name in cause.get("ids", ())
+        case "one_author":
+            return author == cause["name"]
+        case "few_authors":
+            return author in cause["names"]
+        case "source":
+            return source == cause["name"]
+    return False

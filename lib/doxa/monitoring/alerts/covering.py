@@ -13,10 +13,10 @@ EXPLAINED = 0.7  # of what is too much in all texts, by the series that are told
 
 
 def cover(found: list[Surprise], going: set[Surprise], told: set[Surprise], excess: Callable[[int], np.ndarray],
-          is_alike: Callable[[Surprise], bool]) -> dict[Surprise, Surprise]:
+          is_alike: Callable[[Surprise], bool], rest_rose: Callable[[int, list[int]], bool]) -> dict[Surprise, Surprise]:
     """Which of the surprises found at one look are told by which other, one that is found as well, or is `going` on.
 
-    All texts, by the largest of a few series that hold most of what is too much of them; a series, by all texts where it rose no more than they did
+    All texts, by the largest of a few series that hold most of what is too much of them, unless the rest of a measure `rest_rose` as well; a series, by all texts where it rose no more than they did
     (`is_alike`), found at the same look or `told` by their own line and going on; many other series, by the largest of them; the number of texts of a series, by its share.
     `excess` gives of a measure how much more was counted than usual (K,)."""
     covered: dict[Surprise, Surprise] = {}
@@ -24,7 +24,8 @@ def cover(found: list[Surprise], going: set[Surprise], told: set[Surprise], exce
         of_all, much = (ALL, measure), excess(measure)
         own = sorted((one for one in found if one[1] == measure and one != of_all), key=lambda one: -much[one[0]])
         near = own + sorted((one for one in going if one[1] == measure and one != of_all), key=lambda one: -much[one[0]])
-        if of_all in found and 0 < len(near) <= MOST_APART and hold_most([series for series, _ in near], much):
+        few = [series for series, _ in near]
+        if of_all in found and 0 < len(few) <= MOST_APART and hold_most(few, much) and not rest_rose(measure, few):
             covered[of_all] = near[0]
         elif of_all in found or of_all in told:
             alike = [one for one in own if is_alike(one)]

@@ -15,14 +15,13 @@ from doxa.monitoring.alerts.episodes import RESOLVED, WITHDRAWN, Episode, add_ep
 from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.levels import chance_at
-from doxa.monitoring.alerts.settings import MEASURES, AlertSettings
+from doxa.monitoring.alerts.settings import MEASURES, SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
-from doxa.monitoring.alerts.stretch import Stretch
+from doxa.monitoring.alerts.stretch import UNUSUAL_P, Stretch
 from doxa.monitoring.alerts.subject import Subject
 from doxa.monitoring.alerts.told import Told
 
 EXPLAINED_P = 0.05  # an alert whose bucket is no rarer than this, once late records are in, is withdrawn
-UNUSUAL_P = 0.025  # of so much, above the interval that a line tells of as usual
 APART = 1.5  # times what all texts rose by is a series' own
 
 
@@ -54,9 +53,10 @@ class Events:
         found = [one for one in found if one not in members]
         going = {episode.surprise: episode for episode in self.episodes if episode.is_open and episode.event}
         tellers = {episode.event: episode.series for episode in self.episodes if episode.alert}
+        of_all = [Stretch.of(self.history, verdict, firsts.get((ALL, measure), index), index) for measure in (VOLUME, SHARE)]
         covered = cover(found, set(going), {one for one, episode in going.items() if tellers.get(episode.event) == episode.series},
-                        lambda measure: Stretch.of(self.history, verdict, firsts.get((ALL, measure), index), index).excess(measure),
-                        lambda one: self._rose_with_all(one, stretches, going)) if found else {}
+                        lambda measure: of_all[measure].excess(measure), lambda one: self._rose_with_all(one, stretches, going),
+                        lambda measure, series: of_all[measure].rest_rose(measure, series)) if found else {}
         events = {one: episode.event for one, episode in (going | members).items()}
         for one in sorted(stretches, key=lambda one: one in covered):
             alert = None

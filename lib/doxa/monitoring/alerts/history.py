@@ -10,6 +10,7 @@ from doxa.monitoring.alerts.expectation import Cycle
 from doxa.monitoring.alerts.settings import SHARE
 from doxa.monitoring.buckets import DAY_S
 
+SATURDAY = 5  # and Sunday after it
 LEAST_WEEKS = 3  # before a week's cycle is looked for
 BUSY = 10  # texts that a stream usually has in a bucket, for one without any to be an outage
 
@@ -70,6 +71,11 @@ class History:
     def has_week(self, first: int, index: int, bucket_s: float) -> bool:
         """Whether every day of the week was seen: before, the first working day would look like a shift of the level."""
         return bucket_s > DAY_S or self.edges[index] - self.edges[first] >= 7 * DAY_S
+
+    def has_day_alike(self, first: int, index: int, bucket_s: float) -> bool:
+        """Whether a whole day was seen that is one of rest or of work as the bucket's is: after a weekend alone, the first Monday would look like a flood."""
+        alike = (self.weekdays[first:index] >= SATURDAY) == (self.weekdays[index] >= SATURDAY)
+        return bucket_s > DAY_S or float(np.diff(self.edges[first : index + 1])[alike].sum()) >= DAY_S
 
     def cycles(self, first: int, index: int, bucket_s: float) -> list[Cycle]:
         """The calendar cycles that buckets `first` up to `index` can tell of, for the one at `index`."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from doxa.monitoring.alerts.calendar import Calendar
 from doxa.monitoring.alerts.episodes import load_episodes
+from doxa.monitoring.alerts.recall import first_judged
 from doxa.monitoring.alerts.settings import MEASURES
 from doxa.monitoring.alerts.silence import load_silences
 from doxa.monitoring.alerts.store import Store
@@ -35,4 +36,4 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
         "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
         "n_alerts": sum(episode.alert is not None for episode in episodes) + len(told), "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
-        "bucket": None if last is None else iso(last, calendar.zone), "series": rows}
+        "is_judging": first_judged(store) is not None, "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

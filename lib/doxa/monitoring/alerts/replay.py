@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from doxa.monitoring.alerts.recall import first_judged
-from doxa.monitoring.alerts.settings import LEAST_BUCKETS
+from doxa.monitoring.alerts.settings import tell_wait
 from doxa.monitoring.alerts.store import open_store
 from doxa.monitoring.alerts.watching import Asked, Feed, read_outbox
 from doxa.monitoring.figures import Figures
@@ -50,7 +50,7 @@ def tell_what_moved(figures: Figures, replay: Replay, promise: str) -> None:
     figures.promise, figures.judged_every, figures.alerts = promise, replay.every, replay.finish(figures.since, figures.until)
     figures.judged_from = replay.judged_from
     if figures.judged_from is None and figures.total is not None:
-        figures.notes.append(f"nothing could be judged for --false-alarms: what is usual per {replay.every} is known after {LEAST_BUCKETS} of them and two days at least; "
+        figures.notes.append(f"nothing could be judged for --false-alarms: {tell_wait(replay.every)}; "
                              "give it more time, or a shorter --every")
 
 

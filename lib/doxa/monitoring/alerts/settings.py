@@ -54,3 +54,8 @@ LEAST_BUCKETS = 14  # before these, a series tells too little of its scatter
 LEAST_SPAN_S = 2 * DAY_S  # and the day its cycle
 LEAST_SLOW_S = LEAST_BUCKETS * DAY_S  # and whoever looks for small shifts, the level
 LEAST_RECORDS = 30  # before these, nothing is said of a share
+
+
+def tell_wait(every: Every | str) -> str:
+    """Why nothing is judged yet."""
+    return f"what is usual per {every} is known after {LEAST_BUCKETS} of them and two days at least"

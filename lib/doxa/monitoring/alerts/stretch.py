@@ -6,10 +6,12 @@ import numpy as np
 
 from doxa.monitoring.alerts.detect import Verdict
 from doxa.monitoring.alerts.history import History
+from doxa.monitoring.alerts.intake import ALL
 from doxa.monitoring.alerts.levels import chance_at, level_of, raise_mean
 from doxa.monitoring.alerts.settings import SHARE, VOLUME
 
 SURE_P = 0.001  # what is rarer at a level is surely more
+UNUSUAL_P = 0.025  # of so much, above the interval that a line tells of as usual
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,19 @@ class Stretch:
     def is_within(self, series: int, measure: int, level: float, times: float) -> bool:
         """Whether what it holds is less than so many times a level, or not surely more than it."""
         return self.level(series, measure) < times * level or self.chance(series, measure, level) >= SURE_P
+
+    def rest_rose(self, measure: int, series: list[int]) -> bool:
+        """Whether the texts of no such series rose as well: unusually, and half as far as all texts did, on the scale of levels."""
+        seen, base = self.seen(measure)
+        usual = self.mean[:, :, measure] * base
+        hits, n, mean = (max(0.0, float(values[:, ALL].sum() - values[:, series].sum())) for values in (seen, base, np.nan_to_num(usual)))
+        n = n if measure == SHARE else 1.0
+        if not n or not mean:
+            return False
+        one = [np.array([value]) for value in (hits, n, mean / n)]
+        scatters = self.history.scatter[self.first : self.last + 1, ALL, measure]
+        scatter = np.nanmean(scatters) / len(scatters) if np.isfinite(scatters).any() else 0.0
+        return level_of(measure, *one) >= self.level(ALL, measure) ** 0.5 and chance_at(measure, *one, np.array([scatter]))[0] < UNUSUAL_P
 
     def excess(self, measure: int) -> np.ndarray:
         """(K,): how much more was counted than usual."""

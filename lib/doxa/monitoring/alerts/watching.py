@@ -16,6 +16,7 @@ from doxa.monitoring.alerts.intake import Intake, Taken
 from doxa.monitoring.alerts.models import Changes, Models
 from doxa.monitoring.alerts.monitor import Monitor
 from doxa.monitoring.alerts.promise import parse_promise
+from doxa.monitoring.alerts.recall import first_judged
 from doxa.monitoring.alerts.settings import SHARE, VOLUME, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.buckets import load_zone, parse_every
@@ -81,13 +82,14 @@ def _flat(value: str | list[str] | None) -> str:
 @dataclass(frozen=True)
 class Summary:
     """What a run did. `n_watched` records that the state counts hold the watched label. `is_first`: its records were the state's first; `is_learning`: and were only
-    learnt from."""
+    learnt from. `judges` where what they bring could be judged."""
 
     taken: Taken
     n_series: int
     n_watched: int | None
     is_first: bool
     is_learning: bool
+    judges: bool
     watch: str | None
     settings: AlertSettings
     calendar: Calendar
@@ -147,7 +149,7 @@ class Feed:
             store.set("models", {model: end for model, end in seen.items() if end >= (self.intake.watermark_s or 0) - self.settings.remember_s})
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
-        return Summary(taken, n_series, n_watched, self.is_first, self.is_learning, store.get("watch"), self.settings, self.calendar)
+        return Summary(taken, n_series, n_watched, self.is_first, self.is_learning, first_judged(store) is not None, store.get("watch"), self.settings, self.calendar)
 
 
 def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, watch: str | None) -> None:

@@ -641,6 +641,15 @@ def test_series_of_combinations_and_causes_by_source_and_author(tmp_path):
     assert cause["name"] == "one voice" and cause["hits"] == cause["n"] and cause["low"] > 0.8
 
 
+def test_examples_are_of_the_cause_that_is_named(tmp_path):
+    path = tmp_path / "source.db"
+    told(path, make_days(0, 41, CALM, source="wire"), *STRICT)
+    flood = [record | {"id": f"flood-{i}"} for i, record in enumerate(make_days(41, 42, {"credit": (60, 0.2)}, seed=5, source="newssite"))]
+    (line,) = [line for line in told(path, make_days(41, 42, CALM, source="wire") + flood + make_days(42, 43, CALM, source="wire")) if line["kind"] == "alert"]
+    assert [cause["name"] for cause in line["causes"] if cause["kind"] == "source"] == ["newssite"]
+    assert len(line["examples"]) == 3 and all(example.startswith("flood-") for example in line["examples"])
+
+
 def test_causes_are_told_of_a_day_under_way(state):
     """With its figures by now, and the campaign's own records first."""
     flood = [record for record in make_days(40, 41, CALM | {"merger": (150, 0.8)}) if record["timestamp"][11:] < "18"]

@@ -39,6 +39,7 @@ class Silences:
         self.starts = history.edges[:-1]
         self.heard = np.full(history.n.shape[1], -1)  # the last bucket of each series that holds a text, of the first `known` ones
         self.known = 0
+        self.lacking = np.zeros(history.n.shape[1])  # texts of each series that were expected since then
         for silence in silences:
             history.is_usual[self._span(silence), silence.series, VOLUME] = False
 
@@ -48,8 +49,10 @@ class Silences:
 
     def watch(self, index: int, is_over: bool) -> None:
         """Take what a bucket holds: a series that is heard again ends its silence at once; one begins with a bucket that is over."""
-        for at in range(self.known, index + 1):
-            self.heard[self.history.n[at] > 0] = at
+        for at in range(self.known, index + 1) if self.settings.silent_s else ():
+            came = self.history.n[at] > 0
+            self.heard[came] = at
+            self.lacking = np.where(came, 0.0, self.lacking + np.nan_to_num(self._lacked(slice(at, at + 1))[0]))
         self.known = index + 1
         for at, silence in enumerate(self.silences):
             if silence.until is None:
@@ -63,18 +66,14 @@ class Silences:
             return
         silent = {silence.series for silence in self.silences if silence.until is None}
         quiet_s = self.history.edges[index + 1] - self.history.edges[self.heard + 1]
-        for series in np.flatnonzero((self.heard >= 0) & (quiet_s >= self.settings.silent_s)).tolist():
+        for series in np.flatnonzero((self.heard >= 0) & (quiet_s >= self.settings.silent_s) & (self.lacking >= LEAST_MISSING)).tolist():
             if series not in silent:
                 self._begin(series, index)
 
     def _begin(self, series: int, index: int) -> None:
-        last = int(self.heard[series])
-        lacked = self._lacked(series, max(0, index - self.settings.n_baseline), index)
-        for silence in self.silences:  # an outage is none of the pauses that a series makes
-            if silence.series == series:
-                lacked[self._span(silence)[: index + 1]] = 0.0
-        missing, longest = float(lacked[last + 1 :].sum()), _longest(lacked[: last + 1], self.history.n[: last + 1, series])
-        if missing < max(LEAST_MISSING, LONGER * longest):
+        last, missing = int(self.heard[series]), float(self.lacking[series])
+        longest = self._longest(series, max(0, index - self.settings.n_baseline), last)
+        if missing < LONGER * longest:
             return
         since = int(self.history.edges[last + 1])
         line = Told(f"{self.subject.name(series)}|silent|{self.subject.iso(since)}", "silent", self.subject.names[series], MEASURES[VOLUME],
@@ -94,24 +93,25 @@ class Silences:
             seen = {}
             if silence.since >= self.starts[0]:
                 first = int(np.searchsorted(self.starts, silence.since))
-                seen = {"observed": 0, "expected": float(self._lacked(silence.series, first, index).sum())}
+                seen = {"observed": 0, "expected": float(np.nansum(self._lacked(slice(first, index))[:, silence.series]))}
             self.tell(Told(f"{silence.line}|heard", "resolved", self.subject.names[silence.series], MEASURES[VOLUME], since=self.subject.iso(silence.since),
                            until=self.subject.iso(until), **seen, reason=HEARD, by=self.subject.by, alert=silence.line))
 
-    def _lacked(self, series: int, first: int, index: int) -> np.ndarray:
-        """(index + 1,): texts that were expected in each bucket from `first` on in which none came, though some came of other series."""
-        history, part = self.history, slice(first, index + 1)
-        is_empty = history.n[part, series] == 0
-        if series != ALL:
-            is_empty &= history.n[part, ALL] > 0
-        expected, is_known = history.mean[part, series, VOLUME], np.isfinite(history.z[part, series, VOLUME])
-        expected = np.where(is_known, expected, expected[is_known].mean() if is_known.any() else 0.0)  # what nobody expected yet would have been as much as later
-        lacked = np.zeros(index + 1)
-        lacked[part] = np.where(is_empty, expected, 0.0)
-        return lacked
+    def _longest(self, series: int, first: int, last: int) -> float:
+        """The most that a series lacked between two of its texts, in buckets `first` to `last`. What nobody expected yet would have been as much as it was later."""
+        part = slice(first, last + 1)
+        lacked = self._lacked(part)[:, series]
+        known = self.history.mean[part, series, VOLUME][np.isfinite(self.history.z[part, series, VOLUME])]
+        lacked = np.where(np.isnan(lacked), known.mean() if len(known) else 0.0, lacked)
+        for silence in self.silences:  # an outage is none of the pauses that a series makes
+            if silence.series == series:
+                lacked[self._span(silence)[part]] = 0.0
+        sums = np.cumsum(lacked)[self.history.n[part, series] > 0]
+        return float(np.diff(sums, prepend=0.0).max(initial=0.0))
 
-
-def _longest(lacked: np.ndarray, n: np.ndarray) -> float:
-    """The most that was lacking between two buckets that hold texts."""
-    sums = np.cumsum(lacked)[n > 0]
-    return float(np.diff(sums, prepend=0.0).max(initial=0.0))
+    def _lacked(self, part: slice) -> np.ndarray:
+        """(buckets, K): texts that were expected where none came, though some came of other series; NaN where it is not known how many."""
+        n, z = self.history.n[part], self.history.z[part, :, VOLUME]
+        is_empty = (n == 0) & (n[:, ALL : ALL + 1] > 0)
+        is_empty[:, ALL] = n[:, ALL] == 0
+        return np.where(is_empty, np.where(np.isfinite(z), self.history.mean[part, :, VOLUME], np.nan), 0.0)

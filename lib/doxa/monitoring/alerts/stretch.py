@@ -75,6 +75,7 @@ class Stretch:
         n = n if measure == SHARE else 1.0
         if not n or not mean:
             return False
+        hits = min(hits, n) if measure == SHARE else hits  # texts of several values are of several series
         one = [np.array([value]) for value in (hits, n, mean / n)]
         scatters = self.history.scatter[self.first : self.last + 1, ALL, measure]
         scatter = np.nanmean(scatters) / len(scatters) if np.isfinite(scatters).any() else 0.0

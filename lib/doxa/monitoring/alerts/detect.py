@@ -60,7 +60,7 @@ def judge(history: History, index: int, settings: AlertSettings, due: float = 1.
     spread, memory = _past_scatter(history, part, settings.n_day)
     p = _allow_for_scatter(np.stack([tail.p for tail in tails], axis=1), freedom, spread)
     is_ready = _ready(history, part, usual)
-    is_ready[:, VOLUME] &= history.has_day_alike(first, index, settings.bucket_s)
+    is_ready[:, VOLUME] &= not history.follows_rest_alone(first, index, settings.bucket_s)
     z = np.where(is_ready, np.stack([tail.z for tail in tails], axis=1), np.nan)
     n_tests = (1 + len(settings.paces)) * max(1, int(is_ready.sum()))  # a spike and the drifts, for each measure of each series
     chances = settings.promise.in_seconds(float(history.edges[index + 1] - history.edges[index]))

@@ -72,10 +72,11 @@ class History:
         """Whether every day of the week was seen: before, the first working day would look like a shift of the level."""
         return bucket_s > DAY_S or self.edges[index] - self.edges[first] >= 7 * DAY_S
 
-    def has_day_alike(self, first: int, index: int, bucket_s: float) -> bool:
-        """Whether a whole day was seen that is one of rest or of work as the bucket's is: after a weekend alone, the first Monday would look like a flood."""
-        alike = (self.weekdays[first:index] >= SATURDAY) == (self.weekdays[index] >= SATURDAY)
-        return bucket_s > DAY_S or float(np.diff(self.edges[first : index + 1])[alike].sum()) >= DAY_S
+    def follows_rest_alone(self, first: int, index: int, bucket_s: float) -> bool:
+        """Whether a bucket is of a working day, and no whole one was seen before: after a weekend alone the first Monday would look like a flood. The other way about
+        there are fewer texts, as a rule, which nothing is told of."""
+        worked_s = np.diff(self.edges[first : index + 1])[self.weekdays[first:index] < SATURDAY].sum()
+        return bucket_s <= DAY_S and self.weekdays[index] < SATURDAY and worked_s < DAY_S
 
     def cycles(self, first: int, index: int, bucket_s: float) -> list[Cycle]:
         """The calendar cycles that buckets `first` up to `index` can tell of, for the one at `index`."""

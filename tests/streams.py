@@ -86,10 +86,16 @@ def _betas(generator: np.random.Generator, share: np.ndarray, correlation: np.nd
     return generator.beta(np.maximum(share * strength, 1e-6), np.maximum((1 - share) * strength, 1e-6))
 
 
-def find_alarms(n: np.ndarray, watched: np.ndarray, settings: AlertSettings) -> np.ndarray:
-    """Where alert speaks up (T, K, 2), for volume and share, on the texts and watched ones (T, K) of buckets."""
+def make_history(n: np.ndarray, watched: np.ndarray, settings: AlertSettings) -> History:
+    """Of texts and watched ones (T, K) of buckets from a Monday on, nothing of it judged."""
     history = History.empty(np.arange(len(n) + 1) * int(settings.bucket_s) + MONDAY_S, ZoneInfo("UTC"), n.shape[1], len(settings.paces))
     history.n[:], history.judged[:], history.watched[:] = n, n, watched
+    return history
+
+
+def find_alarms(n: np.ndarray, watched: np.ndarray, settings: AlertSettings) -> np.ndarray:
+    """Where alert speaks up (T, K, 2), for volume and share, on the texts and watched ones (T, K) of buckets."""
+    history = make_history(n, watched, settings)
     alarms = np.zeros((*n.shape, 2), bool)
     for index in range(LEAST_BUCKETS, len(n)):
         verdict = judge(history, index, settings)

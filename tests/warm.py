@@ -104,24 +104,31 @@ def serve(line: socket.socket) -> None:
                 os.close(ready)
                 os.close(report)
                 continue
-            size, descriptors, _, _ = socket.recv_fds(line, 4, 4)
-            if not size:
+            if not (asked := _receive(line)):
                 return
-            request, n = b"", int.from_bytes(size, "big")
-            while len(request) < n:
-                request += line.recv(n - len(request))
-            *streams, report = descriptors
+            request, (*streams, report) = asked
             pid = os.fork()
             if pid == 0:
                 line.close()
                 for descriptor in (report, *running, *(other for _, other in running.values())):
                     os.close(descriptor)
-                _become(json.loads(request), streams)
+                _become(request, streams)
             for descriptor in streams:
                 os.close(descriptor)
             running[os.pidfd_open(pid)] = pid, report
             with contextlib.suppress(OSError):
                 os.write(report, f"{pid}\n".encode())
+
+
+def _receive(line: socket.socket) -> tuple[dict, list[int]] | None:
+    """A request and its descriptors; None at the end."""
+    size, descriptors, _, _ = socket.recv_fds(line, 4, 4)
+    if not size:
+        return None
+    request, n = b"", int.from_bytes(size, "big")
+    while len(request) < n:
+        request += line.recv(n - len(request))
+    return json.loads(request), descriptors
 
 
 def _become(request: dict, descriptors: list[int]) -> None:

@@ -143,6 +143,7 @@ def _hand_over(state: str, hand, say, terminal) -> tuple[int | None, int]:
 def _show(state: str, to: str) -> None:
     from doxa.monitoring.alerts.calendar import Calendar
     from doxa.monitoring.alerts.overview import describe_state
+    from doxa.monitoring.alerts.settings import tell_wait
     from doxa.monitoring.alerts.store import open_store
     from doxa.monitoring.alerts.watching import Asked, settle
     from doxa.records.standard import write_text
@@ -151,7 +152,7 @@ def _show(state: str, to: str) -> None:
     with open_store(state, for_reading=True) as store:
         settings, _ = settle(store, Asked())
         figures = describe_state(store, Calendar(settings.every, settings.zone))
-    write_text(render_overview(figures, to))
+    write_text(render_overview(figures, to, tell_wait(settings.every)))
 
 
 def _watch(store, source, wanted, asked, require_input, terminal, has_page) -> tuple:
@@ -246,7 +247,7 @@ def _note(terminal, summary) -> None:
     taken = summary.taken
     if summary.is_learning and taken.n_counted:
         terminal.note(f"the state is new: {quantity(taken.n_counted, 'record')} of {summary.n_series} series are what is usual; "
-                      + ("alerts begin with the next run" if summary.judges else f"alerts begin later: {tell_wait(summary.settings.every)}"))
+                      + ("alerts begin with the next run" if summary.judged_from is not None else f"alerts begin later: {tell_wait(summary.settings.every)}"))
     if summary.is_first and summary.watch and taken.n_counted >= 100 and not summary.n_watched:
         terminal.note(f"none of the records holds what is watched, {summary.watch}; see --watch")
     for n, words in (

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from doxa.monitoring.alerts.settings import tell_wait
 from doxa.records.quantity import are, quantity
 from doxa.reporting import wording
 from doxa.reporting.json import dump
@@ -221,8 +220,9 @@ def _escape(value: str) -> str:
     return re.sub(r'[\\"\n]', lambda match: {"\\": r"\\", '"': r"\"", "\n": r"\n"}[match[0]], visible(value))
 
 
-def render_overview(figures: dict[str, Any], kind: str) -> str:
-    """What is watched, the promise, every series with what is usual and what is under way; as JSON a line for the state and one for each series."""
+def render_overview(figures: dict[str, Any], kind: str, wait: str) -> str:
+    """What is watched, the promise, every series with what is usual and what is under way; as JSON a line for the state and one for each series. `wait` says why
+    nothing is judged yet, where that is so."""
     if kind == "jsonl":
         state = {name: value for name, value in figures.items() if name != "series"}
         return "".join(map(dump, ({"kind": "state"} | state, *({"kind": "series"} | row for row in figures["series"]))))
@@ -231,7 +231,7 @@ def render_overview(figures: dict[str, Any], kind: str) -> str:
     head = [f"watched: {figures['watch'] or 'volume alone'}, by {', '.join(figures['by'] or ()) or 'nothing'}, per {figures['every']} ({figures['time_zone']})",
             f"promise: at most {figures['promise']} false alarms on average, all series together; {quantity(figures['n_alerts'], 'alert')} told so far",
             f"the figures are of the bucket that began {moment(figures['bucket'])}, the last that is over" if figures["bucket"] else "no bucket is over yet",
-            *([] if figures["is_judging"] else [f"nothing is judged yet: {tell_wait(figures['every'])}"]),
+            *([] if figures["is_judging"] else [f"nothing is judged yet: {wait}"]),
             f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]
     for row in figures["series"]:

@@ -1,29 +1,24 @@
 """Silent series: what a stream brings that has none, and which are found."""
 
 from dataclasses import replace
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from doxa.monitoring.alerts.detect import judge
-from doxa.monitoring.alerts.history import History
 from doxa.monitoring.alerts.settings import LEAST_BUCKETS, AlertSettings
 from doxa.monitoring.alerts.silence import Silences
 from doxa.monitoring.alerts.store import open_store
 from doxa.monitoring.alerts.subject import Subject
 from doxa.monitoring.buckets import DAY_S, HOUR_S, Every
-from streams import MONDAY_S, make_stream
+from streams import make_history, make_stream
 
 
 def find_silences(n: np.ndarray, settings: AlertSettings) -> list:
     """What is told of the texts (T, K) of buckets; the first series is that of all."""
-    zone = ZoneInfo("UTC")
-    history = History.empty(np.arange(len(n) + 1) * int(settings.bucket_s) + MONDAY_S, zone, n.shape[1], len(settings.paces))
-    history.n[:], history.judged[:] = n, n
-    told = []
+    history, told = make_history(n, np.zeros_like(n), settings), []
     with open_store(None) as store:
-        silences = Silences(store, settings, Subject("topic", None, zone, [str(number) for number in range(n.shape[1])]), history, [], told.append)
+        silences = Silences(store, settings, Subject("topic", None, history.zone, [str(number) for number in range(n.shape[1])]), history, [], told.append)
         for index in range(LEAST_BUCKETS, len(n)):
             judge(history, index, settings)
             silences.watch(index, True)

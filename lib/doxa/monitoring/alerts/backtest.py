@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from doxa.errors import UsageError
 from doxa.monitoring.alerts.promise import SPANS_S
-from doxa.monitoring.alerts.recall import first_judged
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.alerts.told import iso
 from doxa.monitoring.alerts.watching import Summary, read_outbox
@@ -41,7 +40,7 @@ def sum_up(store: Store, summary: Summary, spikes: list[Spike]) -> dict[str, Any
     lines = [told for _, told in read_outbox(store)]
     alerts, new = [told for told in lines if told["kind"] == "alert"], {told["series"] for told in lines if told["kind"] == "new_series"}
     first, zone = store.first_bucket(), summary.settings.zone
-    ready = first_judged(store)
+    ready = summary.judged_from
     seconds = max(0.0, store.get("next_bucket", 0) - ready) if ready is not None else 0.0
     promise = summary.settings.promise
     found = []

@@ -47,6 +47,8 @@ class Events:
     def begin(self, index: int, verdict: Verdict) -> None:
         """Take what is surprising in a bucket; surprises that are one event have one line."""
         found = [(series, measure) for series, measure in np.argwhere(verdict.is_spike | verdict.is_drift).tolist()]
+        if not found:
+            return
         firsts = {one: index if verdict.is_spike[one] else self._begun(one, verdict, index) for one in found}
         stretches = {one: Stretch.of(self.history, verdict, firsts[one], index) for one in found}
         members = {one: member for one in found if (member := self._lapsed(one, stretches[one]))}
@@ -56,7 +58,7 @@ class Events:
         of_all = [Stretch.of(self.history, verdict, firsts.get((ALL, measure), index), index) for measure in (VOLUME, SHARE)]
         covered = cover(found, set(going), {one for one, episode in going.items() if tellers.get(episode.event) == episode.series},
                         lambda measure: of_all[measure].excess(measure), lambda one: self._rose_with_all(one, stretches, going),
-                        lambda measure, series: of_all[measure].rest_rose(measure, series)) if found else {}
+                        lambda measure, series: of_all[measure].rest_rose(measure, series))
         events = {one: episode.event for one, episode in (going | members).items()}
         for one in sorted(stretches, key=lambda one: one in covered):
             alert = None

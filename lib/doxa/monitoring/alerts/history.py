@@ -75,8 +75,9 @@ class History:
     def follows_rest_alone(self, first: int, index: int, bucket_s: float) -> bool:
         """Whether a bucket is of a working day, and no whole one was seen before: after a weekend alone the first Monday would look like a flood. The other way about
         there are fewer texts, as a rule, which nothing is told of."""
-        worked_s = np.diff(self.edges[first : index + 1])[self.weekdays[first:index] < SATURDAY].sum()
-        return bucket_s <= DAY_S and self.weekdays[index] < SATURDAY and worked_s < DAY_S
+        if bucket_s > DAY_S or self.weekdays[index] >= SATURDAY:
+            return False
+        return np.diff(self.edges[first : index + 1])[self.weekdays[first:index] < SATURDAY].sum() < DAY_S
 
     def cycles(self, first: int, index: int, bucket_s: float) -> list[Cycle]:
         """The calendar cycles that buckets `first` up to `index` can tell of, for the one at `index`."""

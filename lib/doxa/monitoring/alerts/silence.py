@@ -49,11 +49,6 @@ class Silences:
 
     def watch(self, index: int, is_over: bool) -> None:
         """Take what a bucket holds: a series that is heard again ends its silence at once; one begins with a bucket that is over."""
-        for at in range(self.known, index + 1) if self.settings.silent_s else ():
-            came = self.history.n[at] > 0
-            self.heard[came] = at
-            self.lacking = np.where(came, 0.0, self.lacking + np.nan_to_num(self._lacked(slice(at, at + 1))[0]))
-        self.known = index + 1
         for at, silence in enumerate(self.silences):
             if silence.until is None:
                 came = np.flatnonzero((self.starts[: index + 1] >= silence.since) & (self.history.n[: index + 1, silence.series] > 0))
@@ -61,9 +56,22 @@ class Silences:
                     self._end(at, int(came[0]))
                 else:
                     self.history.is_usual[index, silence.series, VOLUME] = False
-        is_known = self.history.has_week(max(0, index - self.settings.n_baseline), index, self.settings.bucket_s)  # else the first Saturday is silent
-        if not is_over or not self.settings.silent_s or not is_known:
+        if not self.settings.silent_s:
             return
+        self._hear(index)
+        if is_over and self.history.has_week(max(0, index - self.settings.n_baseline), index, self.settings.bucket_s):  # else the first Saturday is silent
+            self._look(index)
+
+    def _hear(self, index: int) -> None:
+        """Add up what every series lacks since its last text."""
+        for at in range(self.known, index + 1):
+            came = self.history.n[at] > 0
+            self.heard[came] = at
+            self.lacking = np.where(came, 0.0, self.lacking + np.nan_to_num(self._lacked(slice(at, at + 1))[0]))
+        self.known = index + 1
+
+    def _look(self, index: int) -> None:
+        """Find what falls silent."""
         silent = {silence.series for silence in self.silences if silence.until is None}
         quiet_s = self.history.edges[index + 1] - self.history.edges[self.heard + 1]
         for series in np.flatnonzero((self.heard >= 0) & (quiet_s >= self.settings.silent_s) & (self.lacking >= LEAST_MISSING)).tolist():

@@ -58,10 +58,14 @@ class Stretch:
     def chance(self, series: int, measure: int, level: float = 1.0) -> float:
         """Of so much in all of its buckets together, at a level."""
         seen, base = (values[:, series] for values in self.seen(measure))
-        means, scatters = self.mean[:, series, measure], self.history.scatter[self.first : self.last + 1, series, measure]
-        usual = np.nansum(means * base) / (max(1, base.sum()) if measure == SHARE else 1)
-        scatter = np.nanmean(scatters) / len(means) if np.isfinite(scatters).any() else 0.0
-        return float(chance_at(measure, seen.sum(keepdims=True), base.sum(keepdims=True), raise_mean(measure, np.array([usual]), level), np.array([scatter]))[0])
+        usual = np.nansum(self.mean[:, series, measure] * base) / (max(1, base.sum()) if measure == SHARE else 1)
+        scatter = self._scatter(series, measure)
+        return float(chance_at(measure, seen.sum(keepdims=True), base.sum(keepdims=True), raise_mean(measure, np.array([usual]), level), scatter)[0])
+
+    def _scatter(self, series: int, measure: int) -> np.ndarray:
+        """(1,): that of all of its buckets together."""
+        scatters = self.history.scatter[self.first : self.last + 1, series, measure]
+        return np.array([np.nanmean(scatters) / len(scatters) if np.isfinite(scatters).any() else 0.0])
 
     def is_within(self, series: int, measure: int, level: float, times: float) -> bool:
         """Whether what it holds is less than so many times a level, or not surely more than it."""
@@ -77,9 +81,7 @@ class Stretch:
             return False
         hits = min(hits, n) if measure == SHARE else hits  # texts of several values are of several series
         one = [np.array([value]) for value in (hits, n, mean / n)]
-        scatters = self.history.scatter[self.first : self.last + 1, ALL, measure]
-        scatter = np.nanmean(scatters) / len(scatters) if np.isfinite(scatters).any() else 0.0
-        return level_of(measure, *one) >= self.level(ALL, measure) ** 0.5 and chance_at(measure, *one, np.array([scatter]))[0] < UNUSUAL_P
+        return level_of(measure, *one) >= self.level(ALL, measure) ** 0.5 and chance_at(measure, *one, self._scatter(ALL, measure))[0] < UNUSUAL_P
 
     def excess(self, measure: int) -> np.ndarray:
         """(K,): how much more was counted than usual."""

@@ -82,14 +82,14 @@ def _flat(value: str | list[str] | None) -> str:
 @dataclass(frozen=True)
 class Summary:
     """What a run did. `n_watched` records that the state counts hold the watched label. `is_first`: its records were the state's first; `is_learning`: and were only
-    learnt from. `judges` where what they bring could be judged."""
+    learnt from. `judged_from` is the begin of the first bucket of which anything could be told, None where there is none."""
 
     taken: Taken
     n_series: int
     n_watched: int | None
     is_first: bool
     is_learning: bool
-    judges: bool
+    judged_from: int | None
     watch: str | None
     settings: AlertSettings
     calendar: Calendar
@@ -149,7 +149,7 @@ class Feed:
             store.set("models", {model: end for model, end in seen.items() if end >= (self.intake.watermark_s or 0) - self.settings.remember_s})
         n_series, n_watched = (store.database.execute(query).fetchone()[0] for query in (
             "SELECT count(*) FROM series", "SELECT sum(watched) FROM counts WHERE series = 0"))
-        return Summary(taken, n_series, n_watched, self.is_first, self.is_learning, first_judged(store) is not None, store.get("watch"), self.settings, self.calendar)
+        return Summary(taken, n_series, n_watched, self.is_first, self.is_learning, first_judged(store), store.get("watch"), self.settings, self.calendar)
 
 
 def _keep_subject(store: Store, values: dict[str, Any], reader: ColumnReader, watch: str | None) -> None:

@@ -146,11 +146,14 @@ def repeat_file(path: Path, source: Path, n: int) -> Path:
     return path
 
 
-def write_parquet(path: Path, lines: Path) -> Path:
-    """The records of a file of JSON Lines as columns, times as texts."""
+def write_parquet(path: Path, lines: Path, n: int = 1) -> Path:
+    """The records of a file of JSON Lines as columns, times as texts, `n` times over."""
     import pyarrow as pa
     from pyarrow import json as pa_json, parquet
 
     schema = pa.schema([("timestamp", pa.string())])
-    parquet.write_table(pa_json.read_json(lines, parse_options=pa_json.ParseOptions(explicit_schema=schema)), path)
+    table = pa_json.read_json(lines, parse_options=pa_json.ParseOptions(explicit_schema=schema))
+    with parquet.ParquetWriter(path, table.schema) as writer:
+        for _ in range(n):
+            writer.write_table(table)
     return path

@@ -138,7 +138,7 @@ def test_same_seed_same_weights(tmp_path):
     sample = Path(__file__).parents[1] / "lib/doxa/sample/train.jsonl"
     sums = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        done = run("finetune", "--base", "scratch", "--head", "sentiment", "--seed", seed, "--max-steps", 4, "-o", tmp_path / name, sample)
+        done = run("finetune", "--base", "scratch", "--head", "sentiment", "--seed", seed, "--max-steps", 4, "--no-openvino", "-o", tmp_path / name, sample)
         assert done.code == 0, done.err
         sums.append(hashlib.sha256((tmp_path / name / "model.safetensors").read_bytes()).hexdigest())
     assert sums[0] == sums[1] != sums[2]
@@ -151,14 +151,14 @@ def test_tokenized_input_trains_the_same_model(trained, data, tmp_path):
     assert run("tokenize", "--base", output, "--to", "arrow", "-o", tokenized, data[0]).code == 0
     sums = []
     for name, source in (("a", data[0]), ("b", tokenized)):
-        done = run("finetune", "--base", output, "--head", "sentiment", "--max-steps", 3, "-o", tmp_path / name, source)
+        done = run("finetune", "--base", output, "--head", "sentiment", "--max-steps", 3, "--no-openvino", "-o", tmp_path / name, source)
         assert done.code == 0, done.err
         sums.append((tmp_path / name / "model.safetensors").read_bytes())
     assert sums[0] == sums[1]
 
 
 def test_table_says_when_tfidf_is_ahead(data, tmp_path):
-    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--dev", data[1], "-o", tmp_path / "out", data[0])
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--no-openvino", "--dev", data[1], "-o", tmp_path / "out", data[0])
     assert "TF-IDF is AHEAD of this model" in done.out.decode()
 
 
@@ -172,7 +172,7 @@ def test_table_says_when_tfidf_is_ahead(data, tmp_path):
     ([{"text": "a", "topic": "x"}, {"text": "b", "topic": "y"}], ["--head", "topic", "--dev", "/nowhere.jsonl"], 1, "/nowhere.jsonl"),
 ], ids=["empty", "one-class", "no-label", "two-kinds", "unknown-kind", "twice", "no-dev"])
 def test_data_that_cannot_be_learnt(records, flags, code, words, tmp_path):
-    done = run("finetune", "--base", "scratch", *flags, "-o", tmp_path / "out", write(tmp_path / "t.jsonl", records))
+    done = run("finetune", "--base", "scratch", *flags, "--no-openvino", "-o", tmp_path / "out", write(tmp_path / "t.jsonl", records))
     assert done.code == code and words in done.err and "Traceback" not in done.err, done.err
     assert not (tmp_path / "out").exists()
 
@@ -180,17 +180,17 @@ def test_data_that_cannot_be_learnt(records, flags, code, words, tmp_path):
 def test_bad_records_are_counted_and_the_rest_trains(data, tmp_path):
     source = tmp_path / "t.jsonl"
     source.write_bytes(data[0].read_bytes() + b'not json\n{"text": "", "topic": "credit"}\n{"text": "x", "topic": {"a": 1}}\n')
-    line = ("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "-o", tmp_path / "out")
+    line = ("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--no-openvino", "-o", tmp_path / "out")
     refused = run(*line, "--max-errors", "0.1%", source)
     assert refused.code == 1 and len(refused.err_lines) == 1 and "--max-errors" in refused.err and not (tmp_path / "out").exists()
     done = run(*line, source)
     told = f"3 of 323 records carry an error: 1 bad_label ({source}:323), 1 empty_text ({source}:322), 1 not_json ({source}:321); first: {source}:321: "
     assert done.code == 3 and told in done.err_lines[0] and told in done.err_lines[-1], done.err
-    assert (tmp_path / "out" / "doxa.json").exists()
+    assert (tmp_path / "out" / "doxa.json").exists() and not (tmp_path / "out" / "openvino").exists()
 
 
 def test_a_dry_run_says_what_the_run_then_takes(data, tmp_path):
-    flags = ("--base", "scratch", "--head", "sentiment", "--dev", data[1], "--num-train-epochs", 1, "-o", tmp_path / "out")
+    flags = ("--base", "scratch", "--head", "sentiment", "--dev", data[1], "--num-train-epochs", 1, "--no-openvino", "-o", tmp_path / "out")
     planned = run("finetune", *flags, "--dry-run", data[0])
     assert planned.code == 0 and not (tmp_path / "out").exists(), planned.err
     plan = planned.out.decode()
@@ -208,7 +208,7 @@ def test_warnings_on_data(data, tmp_path):
                                          {"text": "tax up", "topic": "policy"}])
     train = tmp_path / "t.jsonl"
     train.write_bytes(data[0].read_bytes() + b'{"text": "rare", "topic": "rare"}\n')
-    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--dev", dev, "-o", tmp_path / "out", train)
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--no-openvino", "--dev", dev, "-o", tmp_path / "out", train)
     assert done.code == 0
     for words in ("1 dev texts are in the training set", "unseen (1)", "rare (1)"):
         assert words in done.err
@@ -237,7 +237,7 @@ def test_runaway_training_publishes_nothing(data, tmp_path):
 
 def test_patience_ends_a_run_that_learns_nothing_and_the_model_knows_how_it_was_made(data, tmp_path):
     done = run("finetune", "--base", "scratch", "--head", "sentiment", "--dev", data[1], "--learning-rate", 1e-12, "--early-stopping-patience", 2,
-               "--num-train-epochs", 9, "--focal-gamma", 2, "--class-weights", "balanced", "--no-int8", "-o", tmp_path / "out", data[0])
+               "--num-train-epochs", 9, "--focal-gamma", 2, "--class-weights", "balanced", "--no-openvino", "-o", tmp_path / "out", data[0])
     assert done.code == 0 and "stopped early: no better dev score in the 2 epochs after epoch 1" in done.err, done.err
     rows = [json.loads(line) for line in (tmp_path / "out/training.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows if "dev" in row] == [1, 2, 3]
@@ -249,7 +249,7 @@ def test_patience_ends_a_run_that_learns_nothing_and_the_model_knows_how_it_was_
 def test_a_number_that_no_network_holds_is_an_error_of_its_record(data, tmp_path):
     train = tmp_path / "t.jsonl"
     train.write_bytes(data[0].read_bytes() + b'{"text": "far", "rating": 1e200}\n')
-    done = run("finetune", "--base", "scratch", "--head", "rating", "--max-steps", 1, "--no-int8", "--dev", data[1], "-o", tmp_path / "out", train)
+    done = run("finetune", "--base", "scratch", "--head", "rating", "--max-steps", 1, "--no-openvino", "--dev", data[1], "-o", tmp_path / "out", train)
     assert done.code == 3 and f'{train}:321: field "rating" is 1e+200; networks compute with numbers up to 1e+30' in done.err, done.err
 
 
@@ -260,7 +260,7 @@ def test_full_disk_publishes_nothing(data, tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
-    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "-o", tmp_path / "out", data[0], before=limit)
+    done = run("finetune", "--base", "scratch", "--head", "topic", "--max-steps", 1, "--no-openvino", "-o", tmp_path / "out", data[0], before=limit)
     assert done.code == 1 and "Traceback" not in done.err, done.err
     assert os.listdir(tmp_path) == []
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not N_GPUS, reason="no CUDA device is there")
 
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 RECORDS = "".join(json.dumps({"id": i, "text": " ".join(TEXTS[j % len(TEXTS)] for j in range(i, i + 1 + i % 5))}, ensure_ascii=False) + "\n" for i in range(200)).encode()
-FLAGS = ("--base", "scratch", "--head", "sentiment", "--dev", SAMPLE / "dev.jsonl", "--num-train-epochs", 2, "--no-int8", "--logging-steps", 1, "--device", "cuda")
+FLAGS = ("--base", "scratch", "--head", "sentiment", "--dev", SAMPLE / "dev.jsonl", "--num-train-epochs", 2, "--no-openvino", "--logging-steps", 1, "--device", "cuda")
 
 
 def scores_of(model: Path, *flags) -> np.ndarray:

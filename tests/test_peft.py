@@ -21,10 +21,10 @@ pytest.importorskip("peft")
 
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 TRAIN, DEV, TEST = (SAMPLE / f"{name}.jsonl" for name in ("train", "dev", "test"))
-FLAGS = ("--head", "sentiment", "--dev", DEV, "--num-train-epochs", 3, "--no-int8", "--device", "cpu")
+FLAGS = ("--head", "sentiment", "--dev", DEV, "--num-train-epochs", 3, "--no-openvino", "--device", "cpu")
 
 
-@pytest.fixture(scope="module", params=["lora", pytest.param("adalora", marks=pytest.mark.slow), "adapter"])
+@pytest.fixture(scope="module", params=["lora", *(pytest.param(method, marks=pytest.mark.slow) for method in ("adalora", "adapter"))])
 def trained(request, tiny_model, tmp_path_factory):
     output = tmp_path_factory.mktemp("peft") / "out"
     done = run("finetune", *FLAGS, "--base", tiny_model, "--peft", request.param, "--peft-rank", 4, "--keep-adapter", "-o", output, TRAIN)

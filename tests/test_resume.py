@@ -12,7 +12,7 @@ from shell import end, run, start
 
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 FLAGS = ("--base", "scratch", "--head", "sentiment", "--dev", SAMPLE / "dev.jsonl", "--max-steps", 24, "--per-device-train-batch-size", 8,
-         "--num-train-epochs", 2, "--no-int8", "--logging-steps", 5, "--device", "cpu")
+         "--num-train-epochs", 2, "--no-openvino", "--logging-steps", 5, "--device", "cpu")
 TRAIN = SAMPLE / "train.jsonl"
 STEPS = 24
 

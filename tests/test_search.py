@@ -19,7 +19,7 @@ SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 TRAIN, DEV = SAMPLE / "train.jsonl", SAMPLE / "dev.jsonl"
 N_TRIALS = 7
 SPACE = ("--space", "learning-rate=1e-5..1e-1", "--space", "num-train-epochs=1..4", "--space", "class-weights=none,balanced")
-FLAGS = ("--head", "sentiment", "--dev", DEV, "--num-train-epochs", 2, "--no-int8", "--device", "cpu", "--logging-steps", 1, "--seed", 3)
+FLAGS = ("--head", "sentiment", "--dev", DEV, "--num-train-epochs", 2, "--no-openvino", "--device", "cpu", "--logging-steps", 1, "--seed", 3)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_model_is_the_best_trial_as_it_was_trained(searched, tiny_model, tmp
     figures = json.loads((searched / "doxa.json").read_text())
     assert figures["dev"]["heads"][0]["scores"]["model"]["macro-F1"]["value"] == pytest.approx(max(best["scores"]))
     flags = [part for name, value in best["settings"].items() for part in (f"--{name}", repr(value) if isinstance(value, float) else value)]
-    plain = ("--head", "sentiment", "--dev", DEV, "--no-int8", "--device", "cpu", "--seed", 3)
+    plain = ("--head", "sentiment", "--dev", DEV, "--no-openvino", "--device", "cpu", "--seed", 3)
     done = run("finetune", *plain, "--base", tiny_model, *flags, "-o", tmp_path / "alone", TRAIN)
     assert done.code == 0, done.err
     assert (tmp_path / "alone/model.safetensors").read_bytes() == (searched / "model.safetensors").read_bytes()

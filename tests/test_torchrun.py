@@ -32,7 +32,7 @@ def base(tiny_model, tmp_path_factory) -> Path:
     return path
 
 
-FLAGS = f"--head sentiment --dev {SAMPLE}/dev.jsonl --num-train-epochs 2 --precision fp32 --no-int8 --device cpu"
+FLAGS = f"--head sentiment --dev {SAMPLE}/dev.jsonl --num-train-epochs 2 --precision fp32 --no-openvino --device cpu"
 
 
 @pytest.fixture(scope="module")

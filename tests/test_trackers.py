@@ -14,7 +14,7 @@ from doxa.training.trackers import TRACKERS, Trackers, figures_of
 
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 TRAIN, DEV = SAMPLE / "train.jsonl", SAMPLE / "dev.jsonl"
-FLAGS = ("--base", "scratch", "--head", "sentiment", "--head", "topic", "--dev", DEV, "--num-train-epochs", 2, "--no-int8", "--device", "cpu",
+FLAGS = ("--base", "scratch", "--head", "sentiment", "--head", "topic", "--dev", DEV, "--num-train-epochs", 2, "--no-openvino", "--device", "cpu",
          "--logging-steps", 3)
 
 

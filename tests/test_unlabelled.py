@@ -19,7 +19,7 @@ from doxa.training.self_training import _choose_one, least_score
 
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 TRAIN, DEV, NEWS = (SAMPLE / f"{name}.jsonl" for name in ("train", "dev", "news"))
-FLAGS = ("--base", "scratch", "--head", "sentiment", "--dev", DEV, "--num-train-epochs", 1, "--no-int8", "--device", "cpu", "--logging-steps", 1)
+FLAGS = ("--base", "scratch", "--head", "sentiment", "--dev", DEV, "--num-train-epochs", 1, "--no-openvino", "--device", "cpu", "--logging-steps", 1)
 HEAD_START = (*FLAGS, "--head-start", "mlm", "--head-start-epochs", 2, "--unlabelled", NEWS)
 
 

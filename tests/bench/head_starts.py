@@ -34,7 +34,7 @@ def unlabelled_texts() -> list[str]:
 def make_encoder(folder: Path, texts: list[str]) -> Path:
     parts = write_few(folder, NAME, 1000, 1)
     parts["unlabelled"].write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
-    command = [ROOT / "bin/finetune", "--quiet", "--base", "scratch", "--head", "label:label", "--dev", parts["dev"], "--max-length", "128", "--no-int8", "--seed", "1",
+    command = [ROOT / "bin/finetune", "--quiet", "--base", "scratch", "--head", "label:label", "--dev", parts["dev"], "--max-length", "128", "--no-openvino", "--seed", "1",
                "--unlabelled", parts["unlabelled"], "--head-start", "mlm", "--self-training-rounds", "0", "--num-train-epochs", "1", "-o", folder / "start", parts["train"]]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return folder / "start" / "encoder"

@@ -62,7 +62,7 @@ def run_ours(name: str, parts: dict[str, Path], seed: int, folder: Path) -> Iter
     _, seconds = run_timed([
         ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{spec.head}:{spec.kind}", "--dev", parts["dev"],
         "--max-length", spec.max_length, "--num-train-epochs", spec.n_epochs, "--learning-rate", rate, "--seed", seed,
-        "--no-int8", "--force", "-o", out, *flags, parts["train"]])
+        "--no-openvino", "--force", "-o", out, *flags, parts["train"]])
     said, _ = run_timed([ROOT / "bin/predict", "--quiet", "--model", out, *flags, parts["test"]])
     said_path.write_text(said, encoding="utf-8")
     judged, _ = run_timed([ROOT / "bin/evaluate", "--quiet", "--to", "json", *flags[:2], said_path])

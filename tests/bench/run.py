@@ -234,7 +234,7 @@ def bench_training(folder: Path, is_quick: bool) -> dict:
 def race_trainers(folder: Path, name: str, base: str | Path, n_train: int, n_dev: int, n_epochs: int) -> dict:
     train, dev = write_labelled(folder, n_train, n_dev)
     finetune = [BIN / "finetune", "--base", base, "--head", "label", "--dev", dev, "--max-length", 128, "--num-train-epochs", n_epochs, "--learning-rate", 8e-5,
-                "--device", bench_device(), "--no-int8", "--force", "-o", folder / "out", train]
+                "--device", bench_device(), "--no-openvino", "--force", "-o", folder / "out", train]
     seconds, _ = measure(finetune, train)
     rows = [json.loads(line) for line in (folder / "out" / "training.jsonl").read_text().splitlines()]
     evaluations = [(row["seconds"], row["dev_score"]) for row in rows if "dev_score" in row]

@@ -82,7 +82,7 @@ def tune_and_predict(folder: Path, name: str, parts: dict[str, Path], base: str 
     """What finetune's model says of the test texts, and what it took."""
     field, kind, *_ = SETS[name]
     out = folder / "out"
-    command = [ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{field}:{kind}", "--dev", parts["dev"], "--max-length", "128", "--no-int8",
+    command = [ROOT / "bin/finetune", "--quiet", "--base", base, "--head", f"{field}:{kind}", "--dev", parts["dev"], "--max-length", "128", "--no-openvino",
                "--force", "-o", out, *flags, parts["train"]]
     table, cpu_seconds = run_timed(command)
     table = table.splitlines()[0]

@@ -20,7 +20,7 @@ from doxa.text.tokenizer import load_tokenizer, read_max_length
 from doxa.training.adversary import Adversary
 from doxa.training.optimizer import make_optimizer
 
-QUICK = ("xlm-roberta", "bart")  # an encoder of likely pieces, an encoder-decoder by pairs of bytes; decoders are in test_family_kinds.py
+QUICK = ("bart",)  # an encoder-decoder by pairs of bytes; encoders and decoders are in test_family_kinds.py
 FAMILY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
 WITH_TYPES = ("bert", "electra", "ernie", "albert")  # that have embeddings for the first and the second text
 # Ways to train that meet an architecture's own names and layers.

@@ -59,7 +59,7 @@ def test_attention_is_the_models_own(model_type):
     assert model.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.parametrize("model_type", PLAIN_ATTENTION)
+@pytest.mark.parametrize("model_type", [pytest.param(name, marks=() if name in ("bert", "distilbert") else pytest.mark.slow) for name in PLAIN_ATTENTION])
 def test_mean_over_many_passes_is_that_of_the_models_own_dropout(model_type):
     """Also attention drops: the logits spread over passes as they do without the context."""
     model = _tiny(model_type, 0.3).train()

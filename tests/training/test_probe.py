@@ -86,7 +86,7 @@ def test_a_sample_keeps_every_row_beside_its_target():
     assert Probe(windows, sizes, [], [targets]).sample(20).windows == windows
 
 
-STANDING_STILL = ("--num-train-epochs", 1, "--learning-rate", 1e-12, "--weight-decay", 0, "--precision", "fp32", "--no-int8", "--quiet", "--device", "cpu")
+STANDING_STILL = ("--num-train-epochs", 1, "--learning-rate", 1e-12, "--weight-decay", 0, "--precision", "fp32", "--no-openvino", "--quiet", "--device", "cpu")
 TEXTS = [f"{'good' if i % 3 else 'poor'} {'bank' if i % 2 else 'shop'} number {i % 7}" for i in range(60)]
 
 

@@ -110,9 +110,11 @@ _SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
               help="Mixed precision: auto is bf16 where the hardware computes in it, fp16 on other CUDA devices.")
 @click.option("--int8/--no-int8", default=True, show_default=True,
               help="Add an int8 form for CPUs, where dev shows that it keeps the labels (needs: pip install 'doxa[cpu]').")
+@click.option("--openvino/--no-openvino", default=True, show_default=True,
+              help="Convert the model for CPUs, into DIR/openvino, which doubles its size. Without, the first predict on a CPU does; no int8 form then.")
 @_options.error_options
 def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, heads, base, prompt, output, force, resume, dry_run, dev_files,
-             dev_share, drop_leaks, learning_rate, head_init, max_length, device, precision, int8, label_smoothing_factor, class_weights,
+             dev_share, drop_leaks, learning_rate, head_init, max_length, device, precision, int8, openvino, label_smoothing_factor, class_weights,
              focal_gamma, adversarial, adversarial_epsilon, gradient_checkpointing, target_precision, save_steps, save_minutes,
              save_total_limit, logging_steps, peft, peft_rank, keep_adapter, unlabelled_files, self_training_rounds, head_start, head_start_epochs,
              head_start_learning_rate, teachers, n_trials, space, trackers, fsdp, on_error, max_errors, require_input, quiet, verbose, **loop):
@@ -242,7 +244,7 @@ def finetune(files, from_format, text_field, max_record_bytes, text_pair_field, 
         Adversary(adversarial, adversarial_epsilon) if adversarial != "none" else None, gradient_checkpointing, target_precision,
         Keeping(save_steps, save_minutes, save_total_limit, logging_steps), resume, None if peft == "none" else peft, peft_rank, keep_adapter,
         None if head_start == "none" else head_start, head_start_epochs, head_start_learning_rate, rounds, teachers,
-        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space, prompt, head_init)
+        tuple(dict.fromkeys(name for name in trackers if name != "none")), fsdp, n_trials or 0, space, prompt, head_init, openvino)
     with terminal.progress("examples") as progress:
         def follow(p):
             progress.advance(p.n_examples, f"epoch {p.epoch}  loss {p.loss:.3f}", p.n_examples * (p.n_steps - p.step))

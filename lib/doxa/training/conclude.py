@@ -90,7 +90,7 @@ def conclude(trained: Trained, stages: Stages, listener: Listener) -> Result:
         shutil.copyfile(folder.log_path, os.path.join(working, LOG))
         with open(os.path.join(working, "training.svg"), "w", encoding="utf-8") as file:
             file.write(listener.draw([row for row in folder.read_log() if row["stage"] == trained.stage]))
-        if importlib.util.find_spec("openvino") and not prepared.kind.writes:
+        if plan.wants_openvino and importlib.util.find_spec("openvino") and not prepared.kind.writes:
             from doxa.training.forms import write_forms
 
             write_forms(working, model, prepared.stock, prepared.tokenizer.max_length, prepared.held_out(judged.heads), plan.wants_int8, listener.note)

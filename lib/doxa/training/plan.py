@@ -44,6 +44,7 @@ class Plan:
     space: Space = field(default_factory=dict)  # empty: see `default_space`
     prompt: str | None = None
     head_init: str | None = None
+    wants_openvino: bool = True  # without it no int8 form either
 
     def with_settings(self, settings: dict[str, Any]) -> "Plan":
         """The same with other values of flags, given by their names."""

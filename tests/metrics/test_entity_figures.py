@@ -78,6 +78,17 @@ def test_what_is_said_in_another_scheme_is_read_in_it(write):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+def test_faulty_gold_is_read_in_the_scheme_of_its_corpus_as_seqeval_reads_it(seed):
+    metrics, scheme = pytest.importorskip("seqeval.metrics"), pytest.importorskip("seqeval.scheme")
+    gold, tags = draw_corpus(seed)
+    gold = [[tag.replace("B-", "I-") if i % 5 == 0 else tag for tag in own] for i, own in enumerate(gold)]  # each of these might be IOB1 by itself
+    said = [{"tags": own} for own in tags]
+    found = tag_figures(gold, said).total(gold, said)
+    assert found["f1"] == pytest.approx(metrics.f1_score(gold, tags, mode="strict", scheme=scheme.IOB2), rel=1e-15)
+    assert found["token_accuracy"] == pytest.approx(metrics.accuracy_score(gold, tags), rel=1e-15)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", ["IOB1", "IOBES"])
 def test_other_schemes_equal_seqeval_too(seed, name):
     metrics, scheme = pytest.importorskip("seqeval.metrics"), pytest.importorskip("seqeval.scheme")

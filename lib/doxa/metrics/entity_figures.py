@@ -18,15 +18,15 @@ class EntityFigures(LabelTallied):
     """`f1`, `precision` and `recall` of all spans together, `macro_f1` over labels, all as seqeval's strict mode has them; and
     `token_accuracy`, the share of tokens with the right tag, where `has_tags`.
 
-    Gold that is tags is compared with the tags that were said, each in any scheme of `bio`; gold that is entities with the entities that were said.
-    NaN where spans are neither held nor said."""
+    Gold that is tags is compared with the tags that were said, either in the scheme of its corpus, `gold_scheme` for gold; gold that is entities with the
+    entities that were said. NaN where spans are neither held nor said."""
 
     headline = "f1"
     small = ("f1", "precision", "recall")
 
-    def __init__(self, labels: tuple[str, ...], has_tags: bool):
+    def __init__(self, labels: tuple[str, ...], has_tags: bool, gold_scheme: str):
         super().__init__(labels)
-        self.has_tags = has_tags
+        self.has_tags, self.gold_scheme = has_tags, gold_scheme
 
     def count(self, gold: list[Gold], said: list[dict[str, Any]]) -> np.ndarray:
         """Of each label the spans found, held and said (3K), then tokens with the right tag, and tokens with one. Raises DoxaError where
@@ -36,12 +36,12 @@ class EntityFigures(LabelTallied):
         scheme = said_scheme(gold, said)
         found, tokens = [], np.zeros((len(gold), 2))
         for i, (own, entry) in enumerate(zip(gold, said)):
-            held, given = held_spans(own), said_spans(own, entry, scheme)
+            held, given = held_spans(own, self.gold_scheme), said_spans(own, entry, scheme)
             for first, spans in ((0, held & given), (k, held), (2 * k, given)):
                 found += [i * width + first + self._places[label] for *_, label in spans]
             if is_tags(own):
-                tags = said_tags(own, entry) if scheme == IOB2 else spans_to_tags(given, len(own))
-                tokens[i] = sum(map(str.__eq__, _as_iob2(own), tags)), len(own)
+                pair = _as_iob2(own, held, self.gold_scheme), _as_iob2(said_tags(own, entry), given, scheme)
+                tokens[i] = sum(map(str.__eq__, *pair)), len(own)
         counts = np.bincount(np.array(found, int), minlength=len(gold) * width).reshape(len(gold), width).astype(float)
         counts[:, -2:] = tokens
         return counts
@@ -66,11 +66,13 @@ class EntityFigures(LabelTallied):
 
 def entity_figures(gold: list[Gold], *said: list[dict[str, Any]]) -> EntityFigures:
     """What makes figures of these; several `said` of the same gold share its labels."""
-    spans = list(map(held_spans, gold))
+    with _as_failure():
+        gold_scheme = find_scheme(own for own in gold if is_tags(own))
+    spans = [held_spans(own, gold_scheme) for own in gold]
     for entries in said:
         scheme = said_scheme(gold, entries)
         spans += [said_spans(own, entry, scheme) for own, entry in zip(gold, entries)]
-    return EntityFigures(tuple(sorted({label for found in spans for *_, label in found})), any(map(is_tags, gold)))
+    return EntityFigures(tuple(sorted({label for found in spans for *_, label in found})), any(map(is_tags, gold)), gold_scheme)
 
 
 def is_tags(gold: list[Any]) -> bool:
@@ -78,9 +80,9 @@ def is_tags(gold: list[Any]) -> bool:
     return bool(gold) and isinstance(gold[0], str)
 
 
-def held_spans(gold: Gold) -> set[tuple[int, int, str]]:
+def held_spans(gold: Gold, scheme: str) -> set[tuple[int, int, str]]:
     """In tokens where gold is tags, else in characters."""
-    return _tagged(gold) if is_tags(gold) else _entities(gold)
+    return _tagged(gold, scheme) if is_tags(gold) else _entities(gold)
 
 
 def said_scheme(gold: list[Gold], said: list[dict[str, Any]]) -> str:
@@ -112,7 +114,7 @@ def _as_failure() -> Iterator[None]:
         raise DoxaError(str(error)) from None
 
 
-def _tagged(tags: list[str], scheme: str | None = None) -> set[tuple[int, int, str]]:
+def _tagged(tags: list[str], scheme: str) -> set[tuple[int, int, str]]:
     with _as_failure():
         return set(tags_to_spans(tags, scheme))
 
@@ -121,6 +123,6 @@ def _entities(entities: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
     return {(entity["start"], entity["end"], entity["label"]) for entity in entities}
 
 
-def _as_iob2(tags: list[str]) -> list[str]:
-    """Gold tags as they would be said."""
-    return tags if find_scheme([tags]) == IOB2 else spans_to_tags(tags_to_spans(tags), len(tags))
+def _as_iob2(tags: list[str], spans: set[tuple[int, int, str]], scheme: str) -> list[str]:
+    """Tags of these spans for a comparison token by token; those of IOB2 as they are, with what is no span in them."""
+    return tags if scheme == IOB2 else spans_to_tags(spans, len(tags))

@@ -138,13 +138,24 @@ def test_a_token_is_read_where_it_has_most_context(tokenizer):
 
 
 def test_gold_in_other_schemes_and_forms():
-    assert TAGS.read_gold(["S-PER", "O", "B-LOC", "E-LOC"]) == ["B-PER", "O", "B-LOC", "I-LOC"]
-    assert TAGS.read_gold(["I-PER", "O", "I-LOC", "I-LOC"]) == ["B-PER", "O", "B-LOC", "I-LOC"]
+    tags = ["S-PER", "O", "B-LOC", "E-LOC"]
+    assert TAGS.read_gold(tags) == tags
     assert TAGS.read_gold('[{"start": 0, "end": 5, "label": "PER", "text": "Alice"}]') == [{"start": 0, "end": 5, "label": "PER"}]
     assert TAGS.read_gold("") is None
     for bad in (3, "PER", [1], [{"start": 5, "end": 5, "label": "x"}], [{"start": -1, "end": 5, "label": "x"}], [{"start": 0, "end": 5}], '["B-'):
         with pytest.raises(ValueError):
             TAGS.read_gold(bad)
+
+
+@pytest.mark.parametrize("tags, learnt", [
+    (["S-PER", "O", "B-LOC", "E-LOC"], ["B-PER", "O", "B-LOC", "I-LOC"]), (["I-PER", "O", "I-LOC", "I-LOC"], ["B-PER", "O", "B-LOC", "I-LOC"]),
+    (["B-LOC", "I-PER", "O", "I-LOC"], ["B-LOC", "B-PER", "O", "B-LOC"])])
+def test_tags_of_any_scheme_are_learnt_as_bio_and_a_span_begins_where_one_goes_on_with_nothing(tags, learnt, tokenizer):
+    question = ask({"tokens": ["Alice", "in", "New", "York"]})
+    layout, = TAGS.lay_out([question], tokenizer, Reading(tokenizer.frame, 512))
+    assert TAGS.decide_head("tags", [tags]).labels == LABELS
+    lesson, = TAGS.teach(question, layout, tags, HEAD)
+    assert [LABELS[lesson.target[1 + first]] for first in layout.about.first_tokens(question.more.spans)] == learnt
 
 
 def test_entities_become_tags_of_the_pieces_that_they_touch(tokenizer):

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.errors import DoxaError, RecordError
-from doxa.metrics.bio import IOB1, find_odd, is_span_tag, spans_to_tags, tags_to_spans
+from doxa.metrics.bio import IOB1, find_odd, is_span_tag, mend_tags, spans_to_tags, tags_to_spans
 from doxa.metrics.entity_figures import is_tags
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
@@ -76,7 +76,7 @@ class Tags(Kind):
             odd = find_odd([value])
             if odd:
                 raise ValueError(f"holds tags of spans, such as B-PER, and {odd!r}, which is none")
-            return spans_to_tags(tags_to_spans(value), len(value)) if not _is_plain(value) else value
+            return value
         if isinstance(value, list) and all(map(_is_entity, value)):
             return [{key: entity[key] for key in ("start", "end", "label")} for entity in value]
         raise ValueError("is neither a list of tags nor a list of entities with start, end and label")
@@ -105,7 +105,7 @@ class Tags(Kind):
         if _is_plain(tags):
             labels, settings = tuple(sorted(tags)), {"scheme": PLAIN}
         else:
-            named = {tag[2:] for tag in tags if tag != OUTSIDE} | {entity["label"] for value in values for entity in value if isinstance(entity, dict)}
+            named = {label for value in sequences for *_, label in tags_to_spans(mend_tags(value))} | {entity["label"] for value in values for entity in value if isinstance(entity, dict)}
             labels, settings = (OUTSIDE, *(f"{begin}-{label}" for label in sorted(named) for begin in "BI")), {}
         if len(labels) < 2:
             raise DoxaError(f'field "{name}" holds no entity; there is nothing to learn')
@@ -123,7 +123,7 @@ class Tags(Kind):
     def teach(self, question: Question, layout: Layout, gold: Any, head: Head) -> list[Lesson]:
         ids = {label: i for i, label in enumerate(head.labels)}
         spans = question.more.spans
-        tags = gold if is_tags(gold) else spans_to_tags(_cover(gold, spans), len(spans))
+        tags = _learnt_tags(gold, head) if is_tags(gold) else spans_to_tags(_cover(gold, spans), len(spans))
         wanted = np.full(layout.about.n_tokens, IGNORED)
         firsts = layout.about.first_tokens(spans)
         for first, tag in zip(firsts[::-1], tags[::-1]):  # of units within one token of the model, the first decides
@@ -156,7 +156,7 @@ class Tags(Kind):
             text, spans = join_tokens(read_json(record.get("tokens")))
             if _is_plain(gold) or len(spans) != len(gold):
                 return None
-            entities = [(spans[first][0], spans[last - 1][1], label) for first, last, label in tags_to_spans(gold)]
+            entities = [(spans[first][0], spans[last - 1][1], label) for first, last, label in tags_to_spans(mend_tags(gold))]
         else:
             text, entities = record.get("text"), [(entity["start"], entity["end"], entity["label"]) for entity in gold]
         there = [(start, end, label) for start, end, label in entities if start < claim["end"] and claim["start"] < end]
@@ -190,7 +190,7 @@ class Tags(Kind):
         counts: dict[tuple[str, ...], Counter] = defaultdict(Counter)
         for question, gold in train:
             words = _words(question)
-            spans = tags_to_spans(gold) if is_tags(gold) else _cover(gold, question.more.spans)
+            spans = tags_to_spans(mend_tags(gold)) if is_tags(gold) else _cover(gold, question.more.spans)
             for start, end, label in spans:
                 counts[words[start:end]][label] += 1
         known = {words: found.most_common(1)[0][0] for words, found in counts.items()}
@@ -305,6 +305,10 @@ def _is_entity(value: Any) -> bool:
 def _entity_label(tag: str) -> str:
     """The label of the entities that a tag is of."""
     return tag[2:] if is_span_tag(tag) and tag != OUTSIDE else tag
+
+
+def _learnt_tags(tags: list[str], head: Head) -> list[str]:
+    return tags if head.settings.get("scheme") == PLAIN or _is_plain(tags) else mend_tags(tags)
 
 
 def _is_plain(tags) -> bool:

@@ -68,6 +68,9 @@ NEGATED = [
     ("公司没有违约。", True), ("公司没有发生大规模违约。", True), ("公司没有发生过大规模违约。", False), ("公司尚未出现实质违约", True), ("没有盈利,违约。", False), ("没有。违约", False), ("公司不断违约", False),
     ("公司不仅违约", False), ("无锡某公司违约", False), ("无人机公司违约", False), ("没想到违约了", False), ("没有避免违约", False), ("不是没有违约", False), ("未能违约", True),
     ("It failed to avoid default.", False), ("Without a doubt default.", False), ("公司否认违约", True), ("不排除违约", False), ("违约没有发生", False),
+    ("未能偿付构成违约", False), ("未构成违约", True), ("没有直接导致违约", True), ("不是盈利而是违约", False), ("没有发现导致违约", True), ("不会引发违约", True),
+    ("Not profit but default.", False), ("Not paying triggers default.", False), ("It did not directly cause default.", True), ("No sign it causes default", False),
+    ("It did not lead to default.", True), ("There is no evidence causing default.", True), ("Not pay and not lead to default", True),
 ]
 
 
@@ -125,6 +128,9 @@ def test_a_dash_between_two_numbers_of_one_unit_is_no_sign(text, rule, pieces):
     ("615万元-889万元", "万元", [615, 889]), ("615万元-889万元", "元", [6.15e6, 8.89e6]), ("三亿元", "元", [3e8]),
     ("net -$3 billion", "$", [-3e9]), ("$-3 billion", "$", [-3e9]), ("$3-5 billion", "$", [3e9, 5e9]), ("$3bn-$5bn", "$", [3e9, 5e9]), ("(US$3)", "$", [3]),
     ("EUR500 million", "EUR", [5e8]), ("USD 500", "USD", [500]), ("BUSD500", "USD", []), ("3亿-5亿", None, [3e8, 5e8]), ("1万5千", None, [15000]), ("2021-05-06", None, [2021, 5, 6]),
+    ("minus five percent", "%", [-5]), ("up by minus 0.5%", "%", [-0.5]), ("negative 3%", "%", [-3]), ("1e6 shares, 2.5E-3", None, [1e6, 2.5e-3]), ("1 000 000 and 15 000", None, [1e6, 15e3]),
+    ("2024 300 people, 12 300 more", None, [2024, 300, 12, 300]), ("half a billion", None, [5e8]), ("a million, two and a half million", None, [1e6, 2.5e6]),
+    ("half a percent, a percentage point", "%", [0.5, 1]), ("a quarter of a billion", None, []), ("跌了七八成", "%", [70, 80]), ("三至五成", "%", [30, 50]), ("两成到三成半", "%", [20, 35]), ("八七成", "%", []),
 ])
 def test_values(text, unit, values):
     folded = fold(text)
@@ -154,7 +160,7 @@ def test_a_pattern_cannot_hang_a_text_and_ends_the_work_when_it_always_would(mon
 
 @pytest.mark.parametrize("body, text", [
     ('number = { near = ["fell"], above = 1 }', "fell 5 " * 20_000), ('any = ["loss"]\nnegation = true', "not only loss " * 20_000),
-    ('any = ["loss"]\nnegation = true', "not , loss " * 20_000), ('number = { above = 1, unit = "%" }', "二" * 100_000)], ids=("near", "seeming", "negated", "figures"))
+    ('any = ["loss"]\nnegation = true', "not , loss " * 20_000), ('any = ["loss"]\nnegation = true', "not a but loss " * 20_000), ('number = { above = 1, unit = "%" }', "二" * 100_000)], ids=("near", "seeming", "negated", "turns", "figures"))
 def test_a_long_text_takes_time_by_its_length_alone(body, text):
     book, times = book_of(body), []
     for part in (text[: len(text) // 8], text):

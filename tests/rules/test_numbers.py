@@ -79,7 +79,7 @@ def test_what_begins_like_a_tenth_and_is_a_word(word):
     assert found(f"项目一{word}") == [] and found(f"的3{word}。") == [] and found(f"三成和3{word}") == [30]
 
 
-@pytest.mark.parametrize("text", ["七八成", "2023成", "成三", "贷款成数", "变成"])
+@pytest.mark.parametrize("text", ["2023成", "成三", "贷款成数", "变成"])
 def test_what_is_no_tenth(text):
     assert found(text) == []
 

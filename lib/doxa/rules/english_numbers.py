@@ -1,4 +1,4 @@
-"""Whole numbers below two thousand in English words, such as twenty-five or two hundred and ten, and with figures behind the point."""
+"""Whole numbers below two thousand in English words, such as twenty-five or two hundred and ten, with figures behind the point, and halves."""
 
 import regex
 
@@ -10,7 +10,8 @@ _ANY = "|".join(sorted((*_ONES, *_TEENS, *_TENS, "hundred"), key=len, reverse=Tr
 _FIGURE = "|".join(_ONES)
 SCALE_WORDS = "thousand|million|billion|trillion"
 # A whole run of such words, whether it makes a number or not, so that none is read from its middle.
-ENGLISH = rf"(?<![\w\-])(?:a\s(?=hundred))?(?:{_ANY})(?:{_HYPHEN}(?:and\s)?(?:{_ANY}))*+(?:\spoint(?:\s(?:{_FIGURE}))++)?\b"
+ENGLISH = (rf"(?<![\w\-])(?:(?:half\s)?an?(?=\s(?:{SCALE_WORDS}|per\s?cent|percentage|pct|basis)\b)"
+           rf"|(?:a\s(?=hundred))?(?:{_ANY})(?:{_HYPHEN}(?:and\s)?(?:{_ANY}))*+(?:\spoint(?:\s(?:{_FIGURE}))++|\sand\sa\shalf)?)\b")
 # Part of a larger number (two million five hundred thousand), of a list, or a fraction of what is named (half of one percent).
 IN_LARGER = regex.compile(rf"\b(?:(?:{_ANY}|{SCALE_WORDS}|point){_HYPHEN}(?:and\s)?|(?:half|quarters?|thirds?|fifths?|tenths?|hundredths?)\sof\s)$")
 _WHOLE = regex.compile(rf"(?:(?P<hundreds>a|{'|'.join((*_ONES, *_TEENS))})\shundred)?(?(hundreds)(?:\s(?:and\s)?(?P<rest>.+))?|(?P<rest>.+))")
@@ -19,6 +20,9 @@ _REST = regex.compile(rf"(?P<tens>{'|'.join(_TENS)})(?:{_HYPHEN}(?P<ones>{'|'.jo
 
 def read_english(text: str) -> float | None:
     """The value of a run that ENGLISH finds in a folded text; None for words that make no number, such as `twenty hundred`."""
+    if text.endswith((" a", " an")) or text in ("a", "an"):
+        return 0.5 if text.startswith("half") else 1.0
+    text, half = text.removesuffix(" and a half"), 0.5 * text.endswith(" and a half")
     whole, _, fraction = text.partition(" point ")
     parts = _WHOLE.fullmatch(whole.strip())
     if parts is None:
@@ -28,4 +32,4 @@ def read_english(text: str) -> float | None:
         return None
     known = _ONES | _TEENS | _TENS | {"a": 1, None: 0}
     value = 100 * known[parts["hundreds"]] + (known[rest["tens"]] + known[rest["ones"]] + known[rest["below"]] if rest else 0)
-    return value + float("0." + "".join(str(_ONES[word]) for word in fraction.split())) if fraction else float(value)
+    return value + (float("0." + "".join(str(_ONES[word]) for word in fraction.split())) if fraction else half)

@@ -10,7 +10,7 @@ from typing import Any
 import regex
 
 from doxa.errors import UsageError
-from doxa.rules.negation import NEGATIONS, SEEMING
+from doxa.rules.negation import NEGATIONS, SEEMING, TURNS
 from doxa.rules.phrases import cut_phrase
 
 _KEYS = ("head", "label", "any", "all", "none", "pattern", "number", "negation", "negation_scope", "firm")
@@ -38,7 +38,7 @@ class NumberRange:
 @dataclass(frozen=True)
 class Rule:
     """What a text must hold to speak for `label` of `head`: one phrase of `any`, each of `all`, a match of `pattern`, a number; and
-    nothing of `none`. What stands at most `scope` words after one of `negations` does not count, but for `seeming` ones."""
+    nothing of `none`. What stands at most `scope` words after one of `negations`, and before one of `turns`, does not count, but for `seeming` ones."""
 
     name: str
     head: str
@@ -50,6 +50,7 @@ class Rule:
     number: NumberRange | None = None
     negations: tuple[str, ...] = ()
     seeming: tuple[str, ...] = ()
+    turns: tuple[str, ...] = ()
     scope: int = SCOPE_WORDS
     is_firm: bool = False
 
@@ -132,10 +133,10 @@ def _parse_rule(name: str, table: Any, lists: _Lists, place: str) -> Rule:
     number = _parse_number(table["number"], lists, place) if "number" in table else None
     if not (words["any"] or words["all"] or pattern or number):
         raise UsageError(f"{place} looks for nothing; give it any, all, pattern or number")
-    negations, seeming = _parse_negation(table.get("negation", False), lists, place)
+    negations, seeming, turns = _parse_negation(table.get("negation", False), lists, place)
     if "negation_scope" in table and not negations:
         raise UsageError(f"{place}: negation_scope goes with negation; add negation = true")
-    return Rule(name, table["head"], table["label"], **words, pattern=pattern, number=number, negations=negations, seeming=seeming,
+    return Rule(name, table["head"], table["label"], **words, pattern=pattern, number=number, negations=negations, seeming=seeming, turns=turns,
                 scope=_whole(table.get("negation_scope", SCOPE_WORDS), f"{place}: negation_scope"), is_firm=_truth(table.get("firm", False), f"{place}: firm"))
 
 
@@ -175,13 +176,13 @@ def _parse_number(table: Any, lists: _Lists, place: str) -> NumberRange:
     return NumberRange(lists.read(table.get("near", []), f"{place}: near"), _whole(table.get("within", NEAR_WORDS), f"{place}: within"), unit, **bounds)
 
 
-def _parse_negation(value: Any, lists: _Lists, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the negating phrases and those that only seem to negate."""
+def _parse_negation(value: Any, lists: _Lists, place: str) -> tuple[tuple[str, ...], ...]:
+    """Return the negating phrases, those that only seem to negate, and those that end what is negated."""
     if isinstance(value, bool):
-        return (NEGATIONS, SEEMING) if value else ((), ())
+        return (NEGATIONS, SEEMING, TURNS) if value else ((), (), ())
     if not isinstance(value, list):
         raise UsageError(f'{place}: negation must be true, or a list of words, as in ["not", "denies", "没有"]')
-    return lists.read(value, f"{place}: negation"), ()
+    return lists.read(value, f"{place}: negation"), (), ()
 
 
 def _check_keys(table: dict[str, Any], known: tuple[str, ...], place: str) -> None:

@@ -131,7 +131,7 @@ class _RuleParts:
 
         self.rule = rule
         self.any, self.all, self.none = number(rule.any), number(rule.all), number(rule.none)
-        self.negations, self.seeming = number(rule.negations), number(rule.seeming)
+        self.negations, self.seeming, self.turns = number(rule.negations), number(rule.seeming), number(rule.turns)
         self.near = number(rule.number.near) if rule.number else ()
         self.number_pattern = number_pattern(rule.number.unit) if rule.number else None
         self.waking = self.all[:1] or self.any or self.near
@@ -146,7 +146,7 @@ class _View:
         for hit in hits:
             self.places.setdefault(hit.phrase, []).append(hit)
         self._layout: Layout | None = None
-        self._negations: dict[tuple, list[Hit]] = {}
+        self._negations: dict[tuple, tuple[list[Hit], list[Hit]]] = {}
 
     @property
     def layout(self) -> Layout:
@@ -170,11 +170,10 @@ class _View:
     def is_negated(self, place: int, parts: _RuleParts) -> bool:
         key = parts.negations
         if key not in self._negations:
-            hits = [hit for phrase in parts.negations for hit in self.places.get(phrase, ())]
-            seeming = [hit for phrase in parts.seeming for hit in self.places.get(phrase, ())]
-            self._negations[key] = sorted(standing(hits, seeming), key=lambda hit: hit.last)
-        negations = self._negations[key]
-        return bool(negations) and is_negated(place, negations, self.layout, parts.rule.scope)
+            hits, seeming, turns = ([hit for phrase in phrases for hit in self.places.get(phrase, ())] for phrases in (parts.negations, parts.seeming, parts.turns))
+            self._negations[key] = sorted(standing(hits, seeming), key=lambda hit: hit.last), sorted(turns, key=lambda hit: hit.first)
+        negations, turns = self._negations[key]
+        return bool(negations) and is_negated(place, negations, turns, self.layout, parts.rule.scope)
 
     def are_near(self, one: Hit, other: Hit, within: int) -> bool:
         """Whether at most `within` - 1 words stand between two places of one sentence."""

@@ -11,7 +11,8 @@ from doxa.rules.words import UNSPACED, fold
 PERCENT = "%"
 _SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9, "b": 1e9, "trillion": 1e12, "tn": 1e12,
            "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8, "十亿": 1e9, "百亿": 1e10, "千亿": 1e11, "万亿": 1e12}
-_FIGURE = r"(?:(?:\d{1,3}(?:,\d{3})++(?!\d)|(?<!\.)\d++)(?:\.\d++)?|\.\d++)"
+# Groups of thousands with spaces between end in 000, or "12 300 people" would be one number.
+_FIGURE = r"(?:(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,3}(?:\s\d{3}){0,4}\s000(?!\s?\d)|(?<!\.)\d++)(?:\.\d++)?(?:e[-+]?\d{1,2}(?!\w))?|\.\d++)"
 _SIGNED = rf"(?<!\d[.,])(?P<digits>(?:(?<![\w)])[-+]|(?<=[{UNSPACED}])[-+])?{_FIGURE})"
 _DIGITS = rf"(?<![^\W{UNSPACED}]){_SIGNED}"
 _HAN = "零〇一二两三四五六七八九十百千点"
@@ -28,16 +29,18 @@ _TENTHS = (r"(?P<tenth>成)(?:(?P<more>[一二三四五六七八九半])(?![一�
 _PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER})\s?(?:{_PERCENT}|{_TENTHS})|百分之负?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
 _PERCENT_WORDS = regex.compile(_WORDS + _PERCENT)
 _FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-MOST_TENTHS = 10  # 七八成 is seven or eight, not 78
+MOST_TENTHS = 10
 MOST_BEFORE = 30  # characters that are looked at before a number in words
 MOST_UNIT = 8  # characters
 _DASH = r"\s?[-–—~～至到]\s?"
+_EITHER_TENTH = regex.compile(r"(?P<low>[一二两三四五六七八])(?P<high>[二三四五六七八九])成")  # 七八成 is seven or eight, not 78
+_LOWER_TENTH = regex.compile(rf"(?<![{_HAN}])(?P<low>[一二两三四五六七八九])(?P<own>成)?{_DASH}$")
 # The upper end of 百分之二十至三十, which is no year and no count of something else.
 _UPPER_HUNDREDTHS = regex.compile(rf"{_DASH}(?:百分之)?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))(?![{_HAN}\d.,%万亿成个年月日号天周季时点岁名位家人只次倍元美])")
 _LOWER_END = regex.compile(rf"(?<![\w.,])(?P<low>[-+]?{_FIGURE})(?P<scale>[百千万亿]+)?{_DASH}$")
 _UPPER_END = regex.compile(rf"{_DASH}(?P<high>{_FIGURE}){_SCALE[:-1]}")
 _LARGER_PART = regex.compile(rf"(?:(?<![\w.,])(?P<digits>{_FIGURE})|(?<![{_HAN}])(?P<han>[{_HAN}]+))(?P<scale>万亿|亿|万)$")
-_MINUS_BEFORE = regex.compile(r"(?:(?<![\w)])-\s?[^\w\s.,]{1,2}\s?|负)$")
+_MINUS_BEFORE = regex.compile(r"(?:(?<![\w)])-\s?[^\w\s.,]{1,2}\s?|负|\b(?:minus|negative)\s)$")
 _UNIT_BEFORE = regex.compile(r"\d\s?(?P<unit>[^\s\d.,;:!?()，。；：！？（）、+-]+)$")
 MOST_FIGURES = 30  # of a Chinese numeral; a longer run of figures is no number that somebody wrote
 _TENS = {"十": 10, "百": 100, "千": 1000}
@@ -90,6 +93,11 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
         groups = match.groupdict()
         value = 100.0 if match[0].endswith("百分之百") else _read(groups)
         is_tenths = groups.get("tenth") is not None
+        if is_tenths and (either := _EITHER_TENTH.match(match[0])) and _FIGURES[either["high"]] == _FIGURES[either["low"]] + 1:
+            for place, name in enumerate(("low", "high")):
+                at = match.start() + place
+                found[at + 1] = Number(10.0 * _FIGURES[either[name]], at, at + 1)
+            continue
         if value is None or is_tenths and value > MOST_TENTHS:
             continue
         scale = groups.get("scale")
@@ -104,6 +112,9 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
         value = value * unit + (5.0 if groups.get("more") == "半" else _FIGURES.get(groups.get("more"), 0.0))
         before = folded[max(0, start - MOST_FIGURES) : start]
         value *= -1.0 if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(before) else 1.0
+        if is_tenths and (low := _LOWER_TENTH.search(before)):
+            low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("own" if low["own"] else "low")))
+            found.setdefault(low_end, Number(10.0 * _FIGURES[low["low"]], low_start, low_end))
         if folded[start].isdigit() and (low := _LOWER_END.search(before)):
             lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor) * unit
             low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("scale" if low["scale"] else "low")))
@@ -137,7 +148,7 @@ def _read(groups: dict[str, str | None]) -> float | None:
 
 
 def _read_digits(text: str) -> float:
-    return float(text.replace(",", ""))
+    return float(regex.sub(r"[,\s]", "", text))
 
 
 def _ends_range(folded: str, dash: int) -> bool:

@@ -51,13 +51,13 @@ def is_unspaced(word: str) -> bool:
 class Layout:
     """Where the words of a folded text stand, and how far they are from each other.
 
-    `starts` and `ends` are character offsets, one per word of `cut`.
+    `starts` and `ends` are character offsets, one per word of `cut`, which are `words`.
     """
 
     def __init__(self, folded: str):
         spans = [match.span() for match in _CUT.finditer(folded)]
         self.starts, self.ends = [start for start, _ in spans], [end for _, end in spans]
-        words = [folded[start:end] for start, end in spans]
+        self.words = words = [folded[start:end] for start, end in spans]
         self._reach = [0, *accumulate(map(_parts, words))]
         sentences = [_ends_sentence(word, before, folded, end) for word, before, end in zip(words, ["", *words], self.ends)]
         blank = [bisect_left(self.starts, match.end()) - 1 for match in _BLANK_LINE.finditer(folded)]

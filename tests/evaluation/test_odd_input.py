@@ -46,6 +46,16 @@ def test_what_is_no_number_is_left_out(judge):
     assert found["figures"] == judge(numbers(good))["heads"]["h"]["figures"]
 
 
+def test_digits_with_an_underscore_are_no_number(judge):
+    found = judge(numbers([*((i, i + 0.5) for i in range(9)), ("1_000", 3)]))["heads"]["h"]
+    assert found["n"] == 9 and found["lost"] == {"gold of another kind": 1}
+
+
+def test_figures_that_need_gold_that_varies_are_named_where_it_does_not(judge):
+    told = " ".join(judge(numbers([(3, i / 7) for i in range(9)]))["notes"])
+    assert 'head "h": r2, pearson, spearman cannot be told where all gold, or all that was said, is alike' in told
+
+
 @pytest.mark.parametrize("gold, shown", [(-3e71, "-3e+71"), ("9" * 400, "99999999999999999999…")])
 def test_gold_that_is_too_large_a_number_is_told(gold, shown):
     done = run("evaluate", stdin=lines(numbers([(gold, 1.0), (gold, 2.0)])))

@@ -116,6 +116,8 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {quote_some(never, MOST_NEVER)}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
+    if head.undefined:
+        notes.append(f'head "{head.head}": {", ".join(head.undefined)} cannot be told where all gold, or all that was said, is alike')
     twins = _alike_labels([label.label for label in head.labels])
     if twins:
         notes.append(f'head "{head.head}": labels that differ by white space alone count as different ones: {twins}')

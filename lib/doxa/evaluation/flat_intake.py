@@ -11,6 +11,7 @@ from doxa.evaluation.mistakes import Mistake, MistakeKeeper
 from doxa.evaluation.rows import HeadRows
 from doxa.evaluation.score_doubts import ScoreDoubts
 from doxa.evaluation.seen import Seen
+from doxa.records.number import read_number
 
 MOST_NUMBER = 1e70  # farther from 0 sums of squares overflow
 TOO_LARGE = f"gold beyond {MOST_NUMBER:g}"  # why a record is left out
@@ -188,7 +189,7 @@ def _parse_labels(text: str) -> list[str] | None:
 
 def _parse_number(text: str) -> float | None:
     try:
-        value = float(text)
+        value = read_number(text)
     except ValueError:
         return None
     return value if abs(value) <= MOST_NUMBER else None
@@ -197,7 +198,7 @@ def _parse_number(text: str) -> float | None:
 def _is_large_number(text: str) -> bool:
     """Whether a text is a number beyond MOST_NUMBER, one past the largest float too."""
     try:
-        return abs(float(text)) > MOST_NUMBER and any(map(str.isdigit, text))
+        return abs(read_number(text)) > MOST_NUMBER and any(map(str.isdigit, text))
     except ValueError:
         return False
 

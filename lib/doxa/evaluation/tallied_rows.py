@@ -79,9 +79,9 @@ class TalliedRows(HeadRows):
                        records=self.records[rows], slices={}, slice_names={})
 
     def differs(self, other: "TalliedRows") -> np.ndarray:
-        """Texts that differ may still be one value, written by another format."""
+        """Texts that differ may still be one value, written by another format, or the same entities in another order."""
         texts = [side.golds.take(pa.array(side.places)).to_pylist() for side in (self, other)]
-        return np.array([a != b and (a is None or b is None or orjson.loads(a) != orjson.loads(b)) for a, b in zip(*texts)], bool)
+        return np.array([a != b and (a is None or b is None or _unordered(a) != _unordered(b)) for a, b in zip(*texts)], bool)
 
     def signed(self) -> list[str]:
         return [f"kind:{self.kind}", *self.made]
@@ -91,6 +91,13 @@ class TalliedRows(HeadRows):
             return []
         return ["without a single mistake, resampling cannot tell how many there may be: "
                 f"95 % sure is that at least {wilson(self.n, self.n)[0]:.3f} of the records are right (Wilson)"]
+
+
+def _unordered(text: str) -> Any:
+    """The value of a gold text; of a list of objects, such as entities, the order says nothing."""
+    value = orjson.loads(text)
+    is_of_objects = isinstance(value, list) and all(isinstance(part, dict) for part in value)
+    return sorted(orjson.dumps(part, option=orjson.OPT_SORT_KEYS) for part in value) if is_of_objects else value
 
 
 def score_of(entry: dict[str, Any]) -> float:

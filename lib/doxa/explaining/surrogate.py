@@ -85,7 +85,7 @@ class Surrogate:
             f'Learnt from a model\'s predictions of head "{self.head}" on {self.n_learnt:,} texts; tested on {self.fidelity.n:,} others.',
             f'Read in order: the first rule that fires says the label, and where none fires it is "{self.otherwise}".',
             f"That is the model's label in {self.fidelity} of the held-out texts; always \"{self.otherwise}\" would be in {self.majority}.",
-            f"A rule fires in {self.coverage} of them, and then it says what the model says in {self.fidelity_where_fired}."))
+            f"A rule fires in {self.coverage} of them" + (f", and then it says what the model says in {self.fidelity_where_fired}." if self.coverage.hits else ".")))
 
 
 class Sample:

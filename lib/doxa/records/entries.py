@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from doxa.records.number import read_number
 from doxa.records.record import dump_exact
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
@@ -177,6 +178,6 @@ def _as_texts(values: Any) -> list[str | None] | None:
 
 def _as_number(value: Any) -> float | None:
     try:
-        return float(value)
+        return read_number(value)
     except (TypeError, ValueError):
         return None

@@ -12,6 +12,7 @@ import pyarrow as pa
 from doxa.errors import DoxaError, RecordError
 from doxa.model.heads import Head, read_logits
 from doxa.model.kinds.kind import Kind, Lesson, Stock
+from doxa.records.number import read_number
 from doxa.records.record import Record, json_type
 from doxa.records.text_fields import TextFields
 from doxa.text.frame import Reading, Window
@@ -131,7 +132,7 @@ def guess_slice(value: Any) -> str:
 
 def _read_number(value: Any) -> float:
     try:
-        number = float(value) if not isinstance(value, (bool, list, dict)) else math.nan
+        number = read_number(value) if not isinstance(value, (bool, list, dict)) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):

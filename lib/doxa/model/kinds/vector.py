@@ -14,6 +14,7 @@ from doxa.model.heads import SCORE_DIGITS, Head
 from doxa.model.kinds.kind import Kind, Lesson, Stock
 from doxa.model.safety import read_config
 from doxa.model.sentence_modules import read_pooling
+from doxa.records.number import read_number
 from doxa.records.record import MISSING, Record
 from doxa.records.text_fields import TextFields, find_pair
 from doxa.text.frame import Reading
@@ -58,7 +59,7 @@ class Vector(Kind):
         if isinstance(value, str):
             value = _WORDS.get(value.strip().lower(), value)
         try:
-            number = float(value)
+            number = read_number(value)
         except (TypeError, ValueError, OverflowError):
             number = np.nan
         if not np.isfinite(number):

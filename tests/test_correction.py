@@ -346,7 +346,7 @@ def test_a_hostile_name_of_a_sample_is_shown_not_obeyed(stream, tmp_path):
     (("--gold-sample", "{unlabelled}"), 1, 'with the gold label in field "sentiment" beside prediction.sentiment'),
     (("--gold-sample", "{unpredicted}"), 1, "hold no prediction; run them through predict first"),
     (("--gold-sample", "{broken}"), 1, "2 of 2 records could not be read or hold no prediction"),
-    (("--gold-sample", "{capital}"), 1, 'no record holds negative in field "sentiment", and some hold Negative, Neutral, Positive, which is no label of the predictions'),
+    (("--gold-sample", "{capital}"), 1, 'no record holds "negative" in field "sentiment", and some hold "Negative", "Neutral", "Positive", which is no label of the predictions'),
 ])
 def test_errors_are_one_line_that_says_what_to_do(stream, tmp_path, flags, code, words):
     made = {"model": stream["model"], "sample": stream["sample"], "folder": stream["folder"],

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 from doxa import __version__
 from doxa.errors import UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
-from doxa.evaluation.label_names import quote, quote_some
 from doxa.evaluation.measures import estimate_figure, is_defined, measure
 from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
 from doxa.evaluation.rows import HeadRows, Measured
@@ -18,6 +17,7 @@ from doxa.evaluation.slices import FEW, cut_slices
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
 from doxa.metrics.score_figures import N_BINS, bin_of
+from doxa.records.label_names import quote, quote_some
 from doxa.records.quantity import left_out, quantity
 
 MOST_TOLD = 5  # slices in a note

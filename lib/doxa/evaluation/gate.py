@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation
 from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
-from doxa.evaluation.label_names import quote, quote_some
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
+from doxa.records.label_names import quote, quote_some
 
 ROUNDING = 1e-12  # of a mean of sums: 0.68 may come out as 0.6799999999999999
 MOST_LABELS = 20  # in a sentence

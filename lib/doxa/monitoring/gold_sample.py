@@ -18,6 +18,7 @@ from doxa.monitoring.settings import Settings, Watch, choose_watch
 from doxa.records.columns import ColumnReader, read_columns
 from doxa.records.flat_schema import Wanted
 from doxa.records.groups import MOST_GROUPS
+from doxa.records.label_names import quote, quote_some
 from doxa.records.quantity import are, quantity
 from doxa.records.reader import Source
 
@@ -91,7 +92,7 @@ class GoldSample:
         gold, said = self._gold_labels(head), {label for label, share in head.labels.items() if share.hits}
         strange = [label for label in gold if label not in said]
         if strange and watch.label in said and watch.label not in gold:
-            raise DoxaError(f'--gold-sample {self.path}: no record holds {watch.label} in field "{watch.head}", and some hold {", ".join(strange[:MOST_NAMED])}, '
+            raise DoxaError(f'--gold-sample {self.path}: no record holds {quote(watch.label)} in field "{watch.head}", and some hold {quote_some(strange, MOST_NAMED)}, '
                             "which is no label of the predictions: spell gold labels as these do")
 
     def _count(self, watch: Watch, settings: Settings, figures: Figures) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:

@@ -142,7 +142,8 @@ def bench_explain(folder: Path, is_quick: bool, model: Path | None = None) -> di
     n = 20 if is_quick else 200
     path, model = write_texts(folder / "texts.jsonl", load_texts(n)), model or shared_model()
     explain = [BIN / "explain", "--model", model, "--device", bench_device(), "--no-faithfulness"]
-    contenders = {"doxa explain": explain, "doxa explain, fp32": [*explain, "--precision", "fp32"], "doxa explain, 8 steps": [*explain, "--steps", "8"],
+    contenders = {"doxa explain": [*explain, "--steps", "32"], "doxa explain, fp32": [*explain, "--steps", "32", "--precision", "fp32"],
+                  "doxa explain, its own steps": explain,
                   "captum, one text at a time, fp32": [sys.executable, PEERS, "captum", model, path]}
     runs = take_turns(contenders, path, 1)
     unit = runs["captum, one text at a time, fp32"]

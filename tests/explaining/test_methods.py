@@ -46,7 +46,7 @@ def test_integrated_gradients_are_captums(setting):
 
 
 def test_integrated_gradients_take_steps_until_they_add_up(setting):
-    """Few steps to begin with, on a model as rough as this one: those that do not add up are doubled, the others are not."""
+    """Few steps to begin with, on a model as rough as this one: those that do not add up are trebled, the others are not."""
     rough = setting.with_tools(steps=2)
     tasks = [setting.task(*texts, label=label) for texts in CASES for label in range(3)]
     seen = set()
@@ -55,7 +55,7 @@ def test_integrated_gradients_take_steps_until_they_add_up(setting):
             inputs = setting.inputs(task)
             difference = float(setting.number(task.target, **inputs) - setting.number(task.target, **inputs | {"input_ids": setting.baseline(task)}))
         assert found.about["delta"] == pytest.approx(found.scores.sum() - difference, abs=1e-4)
-        assert abs(found.about["delta"]) <= max(0.02, 0.05 * abs(difference)) or found.about["steps"] == 512
+        assert abs(found.about["delta"]) <= max(0.02, 0.0201 * np.abs(found.scores).sum()) or found.about["steps"] == 486
         seen.add(found.about["steps"])
     assert len(seen) > 1
 

@@ -33,7 +33,7 @@ LARGE_PART = 0.1  # of the records; fewer that come again with another time have
 @click.option("--where", multiple=True, metavar="CONDITION",
               help="Watch only records for which it holds, as in report: topic=credit, 'retweets>10'. Repeatable.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is watched.  [default: sentiment=negative, if there]")
-@click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w.  [default: 1h]")
+@click.option("--every", metavar="LENGTH", help="Time buckets: 15m, 1h, 6h, 1d, 1w, 1mo.  [default: 1h]")
 @click.option("--time-zone", metavar="ZONE", help="Whose calendar days and hours are.  [default: UTC]")
 @click.option("--false-alarms", "promise", metavar="N/SPAN",
               help="The promise: on average at most so many, all series together (per hour, day, week, month, year).  [default: 1/week]")

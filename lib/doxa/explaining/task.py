@@ -109,7 +109,7 @@ class Tools:
     reading: Reading
     absent_id: int
     judge_id: int = 0
-    steps: int = 32
+    steps: int = 16
     samples: int = 512
     seed: int = 0
     gradients: Any = None

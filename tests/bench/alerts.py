@@ -151,7 +151,6 @@ def main(n_seeds: str = "20", n_event_seeds: str = "4") -> dict:
     weeks = int(n_seeds) * (365 - WARM_UP) / 7
     n_false = [count_alarms(find_alarms(*drawn, SETTINGS)) for drawn in calm]
     print(f"alert, promise {SETTINGS.promise}: {sum(n_false)} false alarms in {weeks:.0f} weeks of 30 series, {sum(n_false) / weeks:.2f} a week; by seed {n_false}")
-    count_by_the_hour(max(1, int(n_seeds) // 5))
     thresholds = {peer: threshold_for([statistic(peer, *drawn) for drawn in calm], sum(n_false)) for peer in PEERS}
     events = make_events(int(n_event_seeds))
     hits: dict[str, dict[tuple, list]] = {"alert": {}} | {peer: {} for peer in PEERS}
@@ -165,6 +164,7 @@ def main(n_seeds: str = "20", n_event_seeds: str = "4") -> dict:
     if scores:
         hits["Farrington (R surveillance)"] = scores
     show(hits)
+    count_by_the_hour(max(1, int(n_seeds) // 5))  # last, as it takes most of the time
     return {"false_alarms_per_week": sum(n_false) / weeks}
 
 

@@ -71,6 +71,15 @@ def test_csv_is_read_back(name, request, tmp_path):
     assert cards[0] == cards[1] > 0
 
 
+def test_chinese_is_explained_by_its_words(tiny_model, tmp_path):
+    flags, record = ("--model", tiny_model, *FAST, "--head", "topic", "--unit", "chinese-word", "-q"), '{"id": "a", "text": "贷款违约率上升, bank"}\n'.encode()
+    entry = explanation_of(run("explain", *flags, stdin=record))["topic"]
+    assert entry["unit"] == "chinese-word" and [unit["text"] for unit in entry["tokens"]] == ["贷款", "违约", "率", "上升", ",", "bank"]
+    (tmp_path / "rjieba.py").write_text("raise ImportError")
+    done = run("explain", *flags, stdin=record, env={"PYTHONPATH": str(tmp_path)})
+    assert done.code == 1 and done.err_lines == ["explain: --unit chinese-word needs a library that is not installed: pip install 'doxa[chinese]'"]
+
+
 def test_one_head_one_label(tiny_model):
     entry = explanation_of(run("explain", "--model", tiny_model, *FAST, "--head", "sentiment", "--label", "positive", "-q", stdin=RECORD))
     assert list(entry) == ["sentiment"] and entry["sentiment"]["label"] == "positive" and "faithfulness" not in entry["sentiment"]

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from doxa.errors import DoxaError
 from doxa.model.network import load_network
-from doxa.training.extras import load_extra
+from doxa.device.extras import load_extra
 
 pytest.importorskip("peft")
 

@@ -22,12 +22,17 @@ def tokens_of(text: str, *scores: float) -> list[dict]:
     (tokens_of("违 约", 1, 2), {"违": 1, "约": 2}), (tokens_of("被违约x约", 1, 2, 4, 8, 16), {"被违": 2, "违约": 5, "x": 8, "约": 16}),
     (tokens_of("违约违约", 1, 1, 1, 1), {"违约": 3, "约违": 1}), ([], {})])
 def test_words_of_a_text_sum_up_to_its_tokens(tokens, sums):
-    assert sum_words(tokens) == sums and sum(sums.values()) == sum(token["score"] for token in tokens)
+    assert sum_words({"tokens": tokens}) == sums and sum(sums.values()) == sum(token["score"] for token in tokens)
+
+
+def test_characters_that_were_cut_into_words_stand_in_no_pairs():
+    entry = {"unit": "chinese-word", "tokens": tokens_of("违约", 1, 2)}
+    assert sum_words(entry) == {"违": 1, "约": 2}
 
 
 def test_words_of_both_texts_of_a_pair_do_not_meet():
     tokens = tokens_of("违", 1) + [{"text": "约", "start": 1, "end": 2, "score": 2, "field": "text_pair"}]
-    assert sum_words(tokens) == {"违": 1, "约": 2}
+    assert sum_words({"tokens": tokens}) == {"违": 1, "约": 2}
 
 
 def test_planted_words_are_told_and_few_others():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doxa.explaining.chinese_words import find_chinese_words
 from doxa.explaining.units import UNITS, cut_units
 from doxa.text.segments import find_sentences, find_words
 from doxa.text.tokenizer import TextTokenizer
@@ -43,7 +44,7 @@ def tokenizer(request, tiny_model):
 @settings(max_examples=150, deadline=None)
 @given(text=WRITTEN)
 def test_words_and_sentences_hold_every_character_but_spaces(text):
-    for spans in (find_words(text), find_sentences(text)):
+    for spans in (find_words(text), find_chinese_words(text), find_sentences(text)):
         assert all(0 <= start < end <= len(text) for start, end in spans)
         assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:]))
         inside = {i for start, end in spans for i in range(start, end)}
@@ -95,6 +96,13 @@ def test_words(text, words):
 ])
 def test_sentences(text, sentences):
     assert [text[start:end] for start, end in find_sentences(text)] == sentences
+
+
+@pytest.mark.parametrize("text, words", [
+    ("公司违约率上升，Apple利润增长12.5%！", ["公司", "违约", "率", "上升", "，", "Apple", "利润", "增长", "12.5%", "！"]), ("股价🚀 股 价", ["股价", "🚀", "股", "价"]),
+    ("カタ違約", ["カ", "タ", "違約"]), ("", [])])
+def test_words_of_chinese(text, words):
+    assert [text[start:end] for start, end in find_chinese_words(text)] == words
 
 
 def test_a_token_over_two_words_joins_them():

@@ -19,8 +19,8 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
 @click.option("--method", type=click.Choice(METHODS),
               help="How: occlusion and shapley run on any engine and explain heads of any kind; attention is weak evidence, it shows where the model "
                    "looks and not what that is worth.  [default: integrated-gradients; occlusion for heads of tags, span, choice, text and vector]")
-@click.option("--unit", type=click.Choice(("token", "word", "sentence")), default="word", show_default=True,
-              help="What is scored: the tokenizer's tokens, words (of Chinese: characters), or sentences.")
+@click.option("--unit", type=click.Choice(("token", "word", "chinese-word", "sentence")), default="word", show_default=True,
+              help="What is scored: the tokenizer's tokens, words (of Chinese: characters; by chinese-word those that jieba cuts, pip install 'doxa[chinese]'), or sentences.")
 @click.option("--baseline", type=click.Choice(("pad", "mask")),
               help="The token that stands in the place of an absent one, for all methods but attention and gradient-x-input.  "
                    "[default: pad; mask for RoBERTa and its kin]")
@@ -31,7 +31,7 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
 @click.option("--no-faithfulness", is_flag=True, help="Do not measure what the model makes of the text without its best words, and of them alone.")
 @click.option("--rules", "rules_path", type=click.Path(), metavar="FILE", help="Tell beside each explanation which rules of FILE fire, and whether the model agrees.")
 @click.option("--summary", is_flag=True, help="Instead of records, show which words speak for and against each label over all texts; of Chinese, pairs of "
-              "characters that overlap.")
+              "characters that overlap, but for --unit chinese-word.")
 @click.option("--contrast", is_flag=True, help="Show which words moved a label between two FILEs, the earlier first (with --head and --label).")
 @click.option("--learn-rules", is_flag=True, help="Write a short list of rules that says what the model said in `prediction` (with --head), as a file for --rules, "
               "with how often it agrees on held-out texts.")

@@ -83,7 +83,7 @@ class Window:
             self.n_other += 1
             return
         self.ways |= set(map(name_way, own))
-        evidence = mean_words([sum_words(entry["tokens"]) for entry in own])
+        evidence = mean_words([sum_words(entry) for entry in own])
         self.table.add(evidence, name_record(record, self.id_field))
         total = sum(evidence.values())
         self.totals.n, self.totals.total, self.totals.squares = self.totals.n + 1, self.totals.total + total, self.totals.squares + total * total
@@ -134,7 +134,7 @@ def conclude(before: Window, after: Window, top: int = 20) -> Contrast:
     if len(told) > top:
         notes.append(f"{quantity(len(told) - top, 'more word')} {'was' if len(told) - top == 1 else 'were'} found to have moved; the largest changes are shown")
     return Contrast(before.head, before.label, *hits, _difference_of_shares(*hits), _difference_of_means(before.totals, after.totals), len(moved),
-                    [one.figures(z) for one in told[:top]], _METHOD + tell_pairs((before.table, after.table)), notes)
+                    [one.figures(z) for one in told[:top]], _METHOD + tell_pairs((before.table, after.table), before.ways | after.ways), notes)
 
 
 _METHOD = (f"change in evidence per text of every word in at least {LEAST_TEXTS} texts, split by Oaxaca and Blinder into frequency and evidence; variances by the "

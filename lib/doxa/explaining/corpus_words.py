@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doxa.errors import RecordError
+from doxa.explaining.chinese_words import CHINESE_WORD
 from doxa.records.figures import finite
 from doxa.records.record import MISSING, Record
 
@@ -60,13 +61,13 @@ def name_record(record: Record, id_field: str) -> str:
     return record.place if found is MISSING or found is None else str(found)
 
 
-def sum_words(tokens: list[dict[str, Any]]) -> dict[str, float]:
+def sum_words(entry: dict[str, Any]) -> dict[str, float]:
     """Word, folded in case -> its evidence in one text, all its places together. They sum up to what the tokens do.
 
     Characters of scripts without spaces are put in pairs, which are nearer to words: each shares its score equally between the pairs
-    that it is part of."""
+    that it is part of. Not so where they were cut into words."""
     sums: dict[str, float] = {}
-    for run in _runs(tokens):
+    for run in [[token] for token in entry["tokens"]] if entry.get("unit") == CHINESE_WORD else _runs(entry["tokens"]):
         if len(run) == 1:
             pieces = [(run[0]["text"].casefold(), run[0]["score"])]
         else:
@@ -159,9 +160,10 @@ class WordTable:
         self.words = {word: sums for word, sums in self.words.items() if sums.n + sums.missed > self.floor}
 
 
-def tell_pairs(tables: Iterable[WordTable]) -> str:
+def tell_pairs(tables: Iterable[WordTable], ways: Iterable[str]) -> str:
     """What a line on the method says of words that are pairs of characters; nothing where there are none."""
-    has_pairs = any(len(word) == 2 and all(map(_IDEOGRAPH.match, word)) for table in tables for word in table.words)
+    may_have = not all(way.endswith(f" by {CHINESE_WORD}") for way in ways)
+    has_pairs = may_have and any(len(word) == 2 and all(map(_IDEOGRAPH.match, word)) for table in tables for word in table.words)
     return f"; {_IN_PAIRS}" if has_pairs else ""
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from doxa.device.choose import choose_device, choose_precision
 from doxa.errors import UsageError
+from doxa.explaining.chinese_words import CHINESE_WORD, load_segmenter
 from doxa.explaining.claims import ClaimExplainer
 from doxa.explaining.explainer import Explainer, Wanted
 from doxa.explaining.methods import METHODS
@@ -41,6 +42,8 @@ def _check(wanted: Wanted, known: Known, request: Request) -> Wanted:
     wanted = replace(wanted, method=wanted.method or (BY_DEFAULT if known.kind.shares else BLACK_BOX))
     if not known.kind.shares:
         _check_kind(wanted, known, request)
+    if wanted.unit == CHINESE_WORD:
+        load_segmenter()
     names = [head.name for head in known.heads]
     for name in wanted.heads:
         if name not in names:

@@ -96,7 +96,7 @@ class Summarizer:
         judged: dict[tuple[str, str], list[float]] = {}
         for head, label, entry in entries:
             self.how.setdefault(name_way(entry))
-            of_label.setdefault((head, label), []).append(sum_words(entry["tokens"]))
+            of_label.setdefault((head, label), []).append(sum_words(entry))
             self.n_unsaid[head, label] += _is_unsaid(entry)
             for measure, value in _judged(entry):
                 judged.setdefault((head, measure), []).append(value)
@@ -121,7 +121,7 @@ class Summarizer:
                   "is below the label's threshold" for (head, label), table in self.tables.items() if self.n_unsaid[head, label]]
         if len(self.how) > 1:
             notes.append("the explanations were made in different ways, whose evidence does not compare")
-        return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(self.how), _METHOD + tell_pairs(self.tables.values()), notes)
+        return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(self.how), _METHOD + tell_pairs(self.tables.values(), self.how), notes)
 
 
 _METHOD = (f"mean evidence of a word in the texts that hold it (at least {LEAST_TEXTS}), its places in a text together; moderated t, texts taken as independent; "

@@ -3,9 +3,11 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from doxa.explaining.chinese_words import CHINESE_WORD, find_chinese_words
 from doxa.text.segments import Span, find_sentences, find_words
 
-UNITS = ("token", "word", "sentence")
+_SEGMENTERS = {"word": find_words, CHINESE_WORD: find_chinese_words, "sentence": find_sentences}
+UNITS = ("token", *_SEGMENTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ def cut_units(text: str, offsets: list[Span], unit: str) -> list[Unit]:
     """
     if unit == "token":
         return [Unit(*span, (position,)) for position, span in enumerate(offsets)]
-    spans = (find_words if unit == "word" else find_sentences)(text) or [(0, len(text))]
+    spans = _SEGMENTERS[unit](text) or [(0, len(text))]
     starts = [start for start, _ in spans]
     reach = [_reach(text, span, starts) for span in offsets]
     is_joined = [False] * len(spans)  # to the one before

@@ -15,7 +15,7 @@ from doxa.errors import DoxaError
 from doxa.model.bottleneck import CONFIG_KEY, BottleneckLinear, add_bottlenecks
 from doxa.model.encoder import encoder_parts
 from doxa.training.determinism import unstrict
-from doxa.training.extras import load_extra
+from doxa.device.extras import load_extra
 from doxa.training.optimizer import is_in_layer
 
 NAMES = ("lora", "adalora", "adapter")

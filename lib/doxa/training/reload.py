@@ -22,7 +22,7 @@ from doxa.model.network import ADAPTER_FOLDER, forward, load_network, load_pretr
 from doxa.model.safety import read_config
 from doxa.model.suit import takes_token_types
 from doxa.text.frame import Window
-from doxa.training.extras import load_extra
+from doxa.device.extras import load_extra
 
 TOLERANCE = 1e-3  # of a logit in fp32; merging sums products in another order
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from doxa.errors import DoxaError
-from doxa.training.extras import load_extra
+from doxa.device.extras import load_extra
 from doxa.training.loop import Position
 from doxa.training.plan import Listener, Plan
 from doxa.training.prepare import fresh_model

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Protocol
 
-from doxa.training.extras import load_extra
+from doxa.device.extras import load_extra
 from doxa.training.watch import MAIN
 
 FOLDER = "runs"  # in the model directory

@@ -1,0 +1,38 @@
+"""Words of Chinese, which has no spaces between them, as jieba's dictionary and its hidden Markov model cut them."""
+
+import regex
+
+from doxa.device.extras import load_extra
+from doxa.text.segments import Span, find_words
+
+CHINESE_WORD = "chinese-word"
+_HAN = regex.compile(r"\p{Han}")
+
+
+def find_chinese_words(text: str) -> list[Span]:
+    """As `find_words` has them, but for neighbouring characters of Chinese, which are put together to words. Raises DoxaError where jieba is not installed."""
+    jieba = load_segmenter()
+    spans: list[Span] = []
+    for run in _runs(text):
+        start, end = run[0][0], run[-1][1]
+        spans += run if len(run) == 1 else [(start + first, start + last) for _, first, last in jieba.tokenize(text[start:end])]
+    return spans
+
+
+def load_segmenter():
+    """Jieba in Rust, with its dictionary inside. Raises DoxaError where it is not installed."""
+    return load_extra("rjieba", "chinese", f"--unit {CHINESE_WORD}")
+
+
+def _runs(text: str) -> list[list[Span]]:
+    """Neighbouring characters of Chinese together, every other word alone."""
+    runs: list[list[Span]] = []
+    goes_on = False
+    for start, end in find_words(text):
+        is_han = end == start + 1 and _HAN.match(text[start]) is not None
+        if is_han and goes_on and runs[-1][-1][1] == start:
+            runs[-1].append((start, end))
+        else:
+            runs.append([(start, end)])
+        goes_on = is_han
+    return runs

@@ -1,5 +1,7 @@
 """Words of Chinese, which has no spaces between them, as jieba's dictionary and its hidden Markov model cut them."""
 
+from types import ModuleType
+
 import regex
 
 from doxa.device.extras import load_extra
@@ -19,7 +21,7 @@ def find_chinese_words(text: str) -> list[Span]:
     return spans
 
 
-def load_segmenter():
+def load_segmenter() -> ModuleType:
     """Jieba in Rust, with its dictionary inside. Raises DoxaError where it is not installed."""
     return load_extra("rjieba", "chinese", f"--unit {CHINESE_WORD}")
 

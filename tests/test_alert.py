@@ -650,6 +650,23 @@ def test_examples_are_of_the_cause_that_is_named(tmp_path):
     assert len(line["examples"]) == 3 and all(example.startswith("flood-") for example in line["examples"])
 
 
+def test_few_records_long_before_all_others_are_no_history(tmp_path):
+    hours = make_hours(0, 48, {"credit": (8, 0.3)})
+    stray = {**hours[0], "id": "stray", "timestamp": "2025-01-03T00:00:00Z"}
+    path = tmp_path / "stray.db"
+    assert told(path, [stray, *hours], "--every", "1h", err="1 record more than a day in the future, or far from the others, and not counted") == []
+    assert rows(path, "SELECT min(bucket) FROM counts")[0][0] == rows(path, "SELECT min(first_bucket) FROM series")[0][0] >= START.timestamp()
+    assert rows(path, "SELECT sum(n) FROM counts WHERE series = 0")[0][0] == len(hours)
+
+
+def test_the_number_of_texts_tells_where_the_share_is_less_clear(tmp_path):
+    path = tmp_path / "state.db"
+    told(path, make_days(0, 41, CALM), "--every", "1d")
+    (line,) = [line for line in told(path, make_days(41, 42, CALM | {"earnings": (200, 0.36)}) + make_days(42, 43, CALM)) if line["kind"] == "alert"]
+    assert (line["series"], line["measure"], line["detector"]) == ("earnings", "volume", "spike") and line["recurrence_s"] > 10 * 365 * 86400
+    assert {"series": "earnings", "measure": "share"} in line["covers"]
+
+
 def test_causes_are_told_of_a_day_under_way(state):
     """With its figures by now, and the campaign's own records first."""
     flood = [record for record in make_days(40, 41, CALM | {"merger": (150, 0.8)}) if record["timestamp"][11:] < "18"]

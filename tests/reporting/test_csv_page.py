@@ -33,6 +33,11 @@ def test_a_row_for_each_group_and_bucket():
     assert seen == expected and [row["complete"] for row in rows[:3]] == ["true", "true", "false"]
 
 
+def test_the_first_row_says_how_the_figures_were_made():
+    rows, _ = page([record(i, source="ab"[i % 2]) for i in range(4)], "--by", "source", "--where", "source=a")
+    assert rows[0]["signature"].startswith("doxa ") and "source=a" in rows[0]["signature"] and not any(row["signature"] for row in rows[1:])
+
+
 def test_an_empty_bucket_has_no_share():
     rows, _ = page([record(0), record(2)], "--every", "1d")
     assert (rows[1]["n"], rows[1]["judged"], rows[1]["share"], rows[1]["low"]) == ("0", "0", "", "")
@@ -56,7 +61,7 @@ def test_columns_of_a_combination_are_safe_too():
 def test_without_times_or_records(records):
     rows, done = page(records, "--by", "field:source")
     assert [(row["group"], row["start"], row["n"]) for row in rows] == ([("all texts", "", "1"), ("wire", "", "1")] if records else [])
-    assert done.out.startswith(b"group,kind,start,end,complete,n,judged,watched,share,low,high" + (b",label.negative\n" if records else b"\n"))
+    assert done.out.startswith(b"group,kind,start,end,complete,n,judged,watched,share,low,high" + (b",label.negative" if records else b"") + b",signature\n")
 
 
 def test_notes_go_to_stderr_and_the_suffix_chooses(tmp_path):

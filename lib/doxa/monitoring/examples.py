@@ -10,6 +10,7 @@ from doxa.monitoring.portion import NO_TIME, text_keys
 
 MOST_COMPARED = 40  # of the newest texts of a group, by which it is told whether one story is told over and over
 LEAST_REPEATED, LARGE_PART = 5, 0.1
+HIGHEST, WATCHED = "highest score", "of the watched label"
 
 
 class ExamplePicker:
@@ -35,15 +36,19 @@ class ExamplePicker:
         likeness = Likeness([row["text"] for row in table])
         repeated = _most_repeated(newest[:MOST_COMPARED], self.n_seen[rows], likeness) if self.n_examples > 2 else []
         picked = _pick_different(best, max(1, self.n_examples - 1 - len(repeated)), likeness, [])
-        whys = ["highest score"] * len(picked)
+        whys = [_why(keys["scores"][rows[i]]) for i in picked]
         picked = _pick_different(repeated, len(picked) + 1, likeness, picked)
         whys += ["told most often"] * (len(picked) - len(whys))
         picked = _pick_different(best, max(1, self.n_examples - 1), likeness, picked)
-        whys += ["highest score"] * (len(picked) - len(whys))
+        whys += [_why(keys["scores"][rows[i]]) for i in picked[len(whys) :]]
         picked = _pick_different(newest, self.n_examples, likeness, picked)
         whys += ["newest" if keys["us"][rows[i]] != NO_TIME else "without a usable time" for i in picked[len(whys) :]]
         counts = _fold(newest, picked, self.n_seen[rows], likeness)
         return [_example(table[i], float(keys["scores"][rows[i]]), count, why) for i, count, why in zip(picked, counts, whys)]
+
+
+def _why(score: float) -> str:
+    return HIGHEST if score >= 0 else WATCHED
 
 
 def _fold(indices: list[int], picked: list[int], n_seen: np.ndarray, likeness: Likeness) -> list[int]:

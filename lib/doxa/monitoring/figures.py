@@ -57,7 +57,7 @@ class Bucket:
 @dataclass(frozen=True)
 class Example:
     """A telling text. `count` is how many records say the same or nearly so, a lower bound. `why` it is shown is
-    `highest score`, `newest` or `without a usable time`."""
+    `highest score` or, without one, `of the watched label`, `told most often`, `newest` or `without a usable time`."""
 
     text: str
     time: str | None

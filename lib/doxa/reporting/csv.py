@@ -19,21 +19,23 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 def render_csv(figures: Figures) -> str:
     """A row for each group and bucket, or one for each group where no record has a time. After what is counted comes a column `label.NAME` for each frequent
     label of the watched head, with how many records have it; where several names are combined, a column `by.NAME` for each; with a promise a column `alerts`, the
-    measures of which there was an alert at that time."""
+    measures of which there was an alert at that time; last `signature`, which says in the first row how all figures were made."""
     by = [name for group in figures.groups[:1] for name in group.values] if figures.by else []
     by = by if len(by) > 1 else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     labels = list(figures.total.labels)[:MOST_LABELS] if figures.total and figures.watch else []
     writer.writerow([*COLUMNS, *(CORRECTED if figures.correction else ()), *(safe_cell(f"label.{label}") for label in labels), *(safe_cell(f"by.{name}") for name in by),
-                     *(["alerts"] if figures.promise else [])])
+                     *(["alerts"] if figures.promise else []), "signature"])
+    signature = safe_cell(wording.one_line(figures.signature))
     shown = [figures.total, *figures.groups] if figures.total and figures.by else figures.groups
     for group in shown:
         alerts = figures.alerts_of(group)
         for bucket in group.buckets or [None]:
             counts = (bucket or group).labels
             writer.writerow([*_cells(group, bucket, figures), *(counts.get(label, 0) for label in labels), *(safe_cell(group.values.get(name) or "") for name in by),
-                             *([_measures(bucket, alerts)] if figures.promise else [])])
+                             *([_measures(bucket, alerts)] if figures.promise else []), signature])
+            signature = ""
     return out.getvalue()
 
 

@@ -33,13 +33,23 @@ FEW, EVEN = [50, 45, 3, 1, 1], [50, 12, 12, 13, 13]
      {(ALL, VOLUME): (A, VOLUME), (ALL, SHARE): (A, SHARE), (A, VOLUME): (A, SHARE)}),
 ])
 def test_what_covers_what(found, going, with_line, alike, excess, covered):
-    told = cover(found, going, with_line, lambda measure: np.array(excess, float), lambda one: "ABCD"[one[0] - 1] in alike, lambda measure, series: False)
+    told = cover(found, going, with_line, lambda measure: np.array(excess, float), lambda one: "ABCD"[one[0] - 1] in alike, lambda measure, series: False, lambda one: 0.5)
     assert told == covered
     assert all(root_of(one, told) not in told for one in found)
+
+
+def test_the_rarer_of_a_series_two_surprises_tells_of_the_other():
+    def told(found, alike="", share=1e-3):
+        return cover(found, set(), set(), lambda measure: np.array(EVEN, float), lambda one: "ABCD"[one[0] - 1] in alike, lambda measure, series: True,
+                     lambda one: 1e-9 if one == (A, VOLUME) else share)
+
+    assert told([(A, VOLUME), (A, SHARE), (B, VOLUME), (B, SHARE)]) == {(A, SHARE): (A, VOLUME), (B, VOLUME): (B, SHARE)}
+    assert told([(A, VOLUME), (A, SHARE)], share=1e-7) == {(A, VOLUME): (A, SHARE)}  # beyond doubt is beyond doubt
+    assert told([(A, VOLUME), (A, SHARE), (ALL, SHARE)], "A") == {(A, SHARE): (ALL, SHARE)}  # and is not hidden where all texts tell of the other
 
 
 def test_all_texts_have_a_line_of_their_own_where_the_rest_rose_as_well():
     asked = []
     told = cover([(ALL, SHARE), (A, SHARE)], {(B, SHARE)}, set(), lambda measure: np.array([50, 20, 18, 6, 6], float), lambda one: True,
-                 lambda measure, series: asked.append((measure, series)) or True)
+                 lambda measure, series: asked.append((measure, series)) or True, lambda one: 0.5)
     assert told == {(A, SHARE): (ALL, SHARE)} and asked == [(SHARE, [A, B])]

@@ -9,16 +9,17 @@ from doxa.monitoring.alerts.settings import SHARE, VOLUME
 
 Surprise = tuple[int, int]  # series and measure
 MOST_APART = 3  # series that are told one by one
+CLEAR_P = 1e-6  # of a share that is beyond doubt, whatever the number of texts
 EXPLAINED = 0.7  # of what is too much in all texts, by the series that are told
 
 
 def cover(found: list[Surprise], going: set[Surprise], told: set[Surprise], excess: Callable[[int], np.ndarray],
-          is_alike: Callable[[Surprise], bool], rest_rose: Callable[[int, list[int]], bool]) -> dict[Surprise, Surprise]:
+          is_alike: Callable[[Surprise], bool], rest_rose: Callable[[int, list[int]], bool], chance: Callable[[Surprise], float]) -> dict[Surprise, Surprise]:
     """Which of the surprises found at one look are told by which other, one that is found as well, or is `going` on.
 
     All texts, by the largest of a few series that hold most of what is too much of them, unless the rest of a measure `rest_rose` as well; a series, by all texts where it rose no more than they did
-    (`is_alike`), found at the same look or `told` by their own line and going on; many other series, by the largest of them; the number of texts of a series, by its share.
-    `excess` gives of a measure how much more was counted than usual (K,)."""
+    (`is_alike`), found at the same look or `told` by their own line and going on; many other series, by the largest of them; the number of texts of a series, by its share, or
+    where that is less clear, with a larger `chance`, the share by the number. `excess` gives of a measure how much more was counted than usual (K,)."""
     covered: dict[Surprise, Surprise] = {}
     for measure in (VOLUME, SHARE):
         of_all, much = (ALL, measure), excess(measure)
@@ -34,8 +35,12 @@ def cover(found: list[Surprise], going: set[Surprise], told: set[Surprise], exce
         if len(own) > MOST_APART:
             covered |= dict.fromkeys(own[1:], own[0])
     for volume, share in ((one, (one[0], SHARE)) for one in found if one[1] == VOLUME):
-        if share in found and volume not in covered:
+        if share not in found or volume in covered:
+            continue
+        if chance(share) <= max(chance(volume), CLEAR_P):
             covered[volume] = share
+        elif share not in covered:  # what is told by another series' line would hide the rarer one
+            covered[share] = volume
     return covered
 
 

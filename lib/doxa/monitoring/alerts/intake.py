@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.monitoring.alerts.calendar import Calendar
-from doxa.monitoring.alerts.settings import AlertSettings
+from doxa.monitoring.alerts.settings import LEAST_SPAN_S, AlertSettings
 from doxa.monitoring.alerts.store import Store
 from doxa.monitoring.portion import NO_TIME, Portion, read_times, regroup, watched_columns
 from doxa.monitoring.settings import Watch
@@ -23,6 +23,7 @@ MOST_SERIES = 2_000  # beyond, each is tested so strictly that nothing would eve
 TEXT_CHARACTERS = 400
 TOLD_FIELDS = ("source", "author")  # from which causes are told as well
 FUTURE_S = 86_400
+STRAY_PART = 0.01  # of the records of a new state: so few, long before all others, are none of its stream
 STRAY_BUCKETS = 50_000  # a time that lies so far from the others is a slip, and would stretch the calendar for all
 
 
@@ -176,10 +177,26 @@ class Intake:
         cells, counts = np.unique(self.calendar.hour_of_week(us // SECOND_US), return_counts=True)
         self.store.database.executemany("INSERT INTO hours VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n", zip(cells.tolist(), counts.tolist()))
 
+    def _leave_out_strays(self) -> None:
+        """A slip of a time would make years without a text what is usual, each bucket of which is judged."""
+        run = self.store.database.execute
+        buckets, n = np.array(run("SELECT bucket, n FROM counts WHERE series = ? ORDER BY bucket", (ALL,)).fetchall(), np.int64).reshape(-1, 2).T
+        begin = _stream_begin(buckets, n)
+        if begin is None:
+            return
+        n_strays = int(n[buckets < begin].sum())
+        self.taken.n_counted -= n_strays
+        self.taken.problems["future_time"] = self.taken.problems.get("future_time", 0) + n_strays
+        for table in ("counts", "samples"):
+            run(f"DELETE FROM {table} WHERE bucket < ?", (begin,))
+        run("UPDATE series SET first_bucket = max(first_bucket, ?)", (begin,))
+
     def finish(self) -> Taken:
         """Keep the watermark; forget what is too old to be needed."""
         run = self.store.database.execute
         if self.watermark_s is not None:
+            if self.next_bucket is None:
+                self._leave_out_strays()
             self.store.set("watermark", self.watermark_s)
             oldest_s = self.watermark_s - self.settings.remember_s
             self.store.set("seen_from", max(self.store.get("seen_from", oldest_s), oldest_s))
@@ -194,6 +211,12 @@ class Intake:
                 "(PARTITION BY series, bucket ORDER BY key) AS rank FROM samples) WHERE rank > ?)", (self.settings.sampled,))
         run("DROP TABLE coming")
         return self.taken
+
+
+def _stream_begin(buckets: np.ndarray, n: np.ndarray) -> int | None:
+    """The first of the buckets that hold something, but for few records before a gap that is longer than all that follows it; None where there are none such."""
+    is_gap = (np.cumsum(n)[:-1] <= STRAY_PART * n.sum()) & (np.diff(buckets) > np.maximum(buckets[-1] - buckets[1:], LEAST_SPAN_S))
+    return int(buckets[1:][is_gap][-1]) if is_gap.any() else None
 
 
 def _cells(portion: Portion, chosen: np.ndarray, series: np.ndarray, time: np.ndarray) -> tuple[list[tuple[int, ...]], np.ndarray]:

@@ -34,13 +34,14 @@ class Replay:
         return None if first is None else dt.datetime.fromtimestamp(first, self.feed.settings.zone)
 
     def finish(self, since: dt.datetime | None, until: dt.datetime | None) -> list[dict[str, Any]]:
-        """Alerts, what grew worse, new series and new models that touch a stretch of time, oldest first. An alert has its `end`, the line of it, or None
+        """Alerts, what grew worse, new series and new models that touch a stretch of time, oldest first, of one time the rarest last. An alert has its `end`, the line of it, or None
         while it goes on."""
         self.feed.finish()
         lines = [line for _, line in read_outbox(self.store)]
         ends = {line["alert"]: line for line in reversed(lines) if line["kind"] in ("eased", "resolved", "withdrawn")}
         told = [line | ({"end": ends.get(line["id"])} if line["kind"] == "alert" else {}) for line in lines
                 if line["kind"] in ("alert", "worse", "new_series", "new_model")]
+        told.sort(key=lambda line: (dt.datetime.fromisoformat(line["until"]), line.get("recurrence_s") or 0.0))
         return [line for line in told if (since is None or _last(line) is None or dt.datetime.fromisoformat(_last(line)) > since)
                 and (until is None or dt.datetime.fromisoformat(line["since"]) < until)]
 

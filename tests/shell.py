@@ -19,6 +19,8 @@ PATH = f"{Path(sys.executable).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_S = 120
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under `make test &`, and every child would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # None: all that there are
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests say the same on every machine; those of test_gpu.py give them back
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes with two threads each would spin for one another's cores

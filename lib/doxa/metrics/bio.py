@@ -54,9 +54,9 @@ def find_scheme(sequences: Iterable[Sequence[str]]) -> str:
     return IOB1 if starts_inside and parts_only else IOB2
 
 
-def mend_tags(tags: Sequence[str]) -> list[str]:
-    """IOB2 tags of a sequence in any scheme that is not strict with it: where `I-` goes on with nothing, a span begins (as in conlleval). Raises ValueError."""
-    return spans_to_tags(tags_to_spans(tags, BIOES if find_scheme([tags]) == BIOES else IOB1), len(tags))
+def lenient_spans(tags: Sequence[str]) -> list[Span]:
+    """The spans of a sequence in any scheme that is not strict with it: where `I-` goes on with nothing, one begins (as in conlleval). Raises ValueError."""
+    return tags_to_spans(tags, BIOES if find_scheme([tags]) == BIOES else IOB1)
 
 
 def tags_to_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:

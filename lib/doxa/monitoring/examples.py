@@ -10,7 +10,6 @@ from doxa.monitoring.portion import NO_TIME, text_keys
 
 MOST_COMPARED = 40  # of the newest texts of a group, by which it is told whether one story is told over and over
 LEAST_REPEATED, LARGE_PART = 5, 0.1
-HIGHEST, WATCHED = "highest score", "of the watched label"
 
 
 class ExamplePicker:
@@ -48,7 +47,7 @@ class ExamplePicker:
 
 
 def _why(score: float) -> str:
-    return HIGHEST if score >= 0 else WATCHED
+    return "highest score" if score >= 0 else "of the watched label"
 
 
 def _fold(indices: list[int], picked: list[int], n_seen: np.ndarray, likeness: Likeness) -> list[int]:

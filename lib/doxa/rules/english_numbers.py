@@ -5,6 +5,7 @@ import regex
 _ONES = {word: i for i, word in enumerate("zero one two three four five six seven eight nine".split())}
 _TEENS = {word: i for i, word in enumerate("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), 10)}
 _TENS = {word: 10 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_ARTICLES = {"a": 1.0, "an": 1.0, "half a": 0.5, "half an": 0.5}
 _HYPHEN = r"[\s\-\u2010\u2011]"
 _ANY = "|".join(sorted((*_ONES, *_TEENS, *_TENS, "hundred"), key=len, reverse=True))
 _FIGURE = "|".join(_ONES)
@@ -20,8 +21,8 @@ _REST = regex.compile(rf"(?P<tens>{'|'.join(_TENS)})(?:{_HYPHEN}(?P<ones>{'|'.jo
 
 def read_english(text: str) -> float | None:
     """The value of a run that ENGLISH finds in a folded text; None for words that make no number, such as `twenty hundred`."""
-    if text.endswith((" a", " an")) or text in ("a", "an"):
-        return 0.5 if text.startswith("half") else 1.0
+    if text in _ARTICLES:
+        return _ARTICLES[text]
     text, half = text.removesuffix(" and a half"), 0.5 * text.endswith(" and a half")
     whole, _, fraction = text.partition(" point ")
     parts = _WHOLE.fullmatch(whole.strip())

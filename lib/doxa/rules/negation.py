@@ -53,6 +53,7 @@ def is_negated(place: int, negations: list[Hit], turns: list[Hit], layout: Layou
 
 
 def _ends(negation: Hit, turn: Hit, layout: Layout) -> bool:
-    between = layout.words[negation.last + 1 : turn.first]
-    is_negated_itself = all(word.endswith("ly") for word in between) or "".join(between) in _ADVERBS
-    return not is_negated_itself and not any(word in " ".join(between) or word in "".join(between) for word in _ABSENT)
+    words = layout.words[negation.last + 1 : turn.first]
+    between = "".join(words)
+    is_negated_itself = all(word.endswith("ly") for word in words) or between in _ADVERBS
+    return not is_negated_itself and not any(word in between for word in _ABSENT)

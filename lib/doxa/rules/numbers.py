@@ -29,12 +29,12 @@ _TENTHS = (r"(?P<tenth>成)(?:(?P<more>[一二三四五六七八九半])(?![一�
 _PERCENT_NUMBER = regex.compile(rf"(?:{_DIGITS}|{_HAN_NUMBER})\s?(?:{_PERCENT}|{_TENTHS})|百分之负?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))")
 _PERCENT_WORDS = regex.compile(_WORDS + _PERCENT)
 _FIGURES = {character: i for i, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-MOST_TENTHS = 10
+MOST_TENTHS = 10  # more are no share
 MOST_BEFORE = 30  # characters that are looked at before a number in words
 MOST_UNIT = 8  # characters
 _DASH = r"\s?[-–—~～至到]\s?"
 _EITHER_TENTH = regex.compile(r"(?P<low>[一二两三四五六七八])(?P<high>[二三四五六七八九])成")  # 七八成 is seven or eight, not 78
-_LOWER_TENTH = regex.compile(rf"(?<![{_HAN}])(?P<low>[一二两三四五六七八九])(?P<own>成)?{_DASH}$")
+_LOWER_TENTH = regex.compile(rf"(?<![{_HAN}])(?P<low>[一二两三四五六七八九])(?P<scale>成)?{_DASH}$")
 # The upper end of 百分之二十至三十, which is no year and no count of something else.
 _UPPER_HUNDREDTHS = regex.compile(rf"{_DASH}(?:百分之)?(?:(?P<digits>\d+(?:\.\d+)?)|(?P<han>[{_HAN}]+))(?![{_HAN}\d.,%万亿成个年月日号天周季时点岁名位家人只次倍元美])")
 _LOWER_END = regex.compile(rf"(?<![\w.,])(?P<low>[-+]?{_FIGURE})(?P<scale>[百千万亿]+)?{_DASH}$")
@@ -113,11 +113,11 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
         before = folded[max(0, start - MOST_FIGURES) : start]
         value *= -1.0 if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(before) else 1.0
         if is_tenths and (low := _LOWER_TENTH.search(before)):
-            low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("own" if low["own"] else "low")))
+            low_start, low_end = _place_low(low, start - len(before))
             found.setdefault(low_end, Number(10.0 * _FIGURES[low["low"]], low_start, low_end))
         if folded[start].isdigit() and (low := _LOWER_END.search(before)):
             lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor) * unit
-            low_start, low_end = (start - len(before) + place for place in (low.start("low"), low.end("scale" if low["scale"] else "low")))
+            low_start, low_end = _place_low(low, start - len(before))
             found.setdefault(low_end, Number(lower, low_start, low_end))
         if match[0].startswith("百分之") and (high := _UPPER_HUNDREDTHS.match(folded, end)) and (upper := _read(high.groupdict())) is not None:
             found[high.end()] = Number(upper, high.end() - len(high["digits"] or high["han"]), high.end())
@@ -128,6 +128,11 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
             found.pop(own, None)  # what was added
         found[end] = Number(value, start, end)
     yield from sorted(found.values(), key=lambda number: number.start)
+
+
+def _place_low(low: regex.Match, shift: int) -> tuple[int, int]:
+    """Where the lower end of a range stands with its scale."""
+    return shift + low.start("low"), shift + low.end("scale" if low["scale"] else "low")
 
 
 def _add_larger(folded: str, start: int, value: float, factor: float) -> tuple[int, float]:
@@ -148,7 +153,7 @@ def _read(groups: dict[str, str | None]) -> float | None:
 
 
 def _read_digits(text: str) -> float:
-    return float(regex.sub(r"[,\s]", "", text))
+    return float("".join(text.replace(",", "").split()))
 
 
 def _ends_range(folded: str, dash: int) -> bool:

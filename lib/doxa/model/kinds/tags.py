@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from doxa.errors import DoxaError, RecordError
-from doxa.metrics.bio import IOB1, find_odd, is_span_tag, mend_tags, spans_to_tags, tags_to_spans
+from doxa.metrics.bio import IOB1, find_odd, is_span_tag, lenient_spans, spans_to_tags, tags_to_spans
 from doxa.metrics.entity_figures import is_tags
 from doxa.metrics.tallied import Tallied
 from doxa.metrics.token_figures import tag_figures
@@ -105,7 +105,7 @@ class Tags(Kind):
         if _is_plain(tags):
             labels, settings = tuple(sorted(tags)), {"scheme": PLAIN}
         else:
-            named = {label for value in sequences for *_, label in tags_to_spans(mend_tags(value))} | {entity["label"] for value in values for entity in value if isinstance(entity, dict)}
+            named = {label for value in sequences for *_, label in lenient_spans(value)} | {entity["label"] for value in values for entity in value if isinstance(entity, dict)}
             labels, settings = (OUTSIDE, *(f"{begin}-{label}" for label in sorted(named) for begin in "BI")), {}
         if len(labels) < 2:
             raise DoxaError(f'field "{name}" holds no entity; there is nothing to learn')
@@ -156,7 +156,7 @@ class Tags(Kind):
             text, spans = join_tokens(read_json(record.get("tokens")))
             if _is_plain(gold) or len(spans) != len(gold):
                 return None
-            entities = [(spans[first][0], spans[last - 1][1], label) for first, last, label in tags_to_spans(mend_tags(gold))]
+            entities = [(spans[first][0], spans[last - 1][1], label) for first, last, label in lenient_spans(gold)]
         else:
             text, entities = record.get("text"), [(entity["start"], entity["end"], entity["label"]) for entity in gold]
         there = [(start, end, label) for start, end, label in entities if start < claim["end"] and claim["start"] < end]
@@ -190,7 +190,7 @@ class Tags(Kind):
         counts: dict[tuple[str, ...], Counter] = defaultdict(Counter)
         for question, gold in train:
             words = _words(question)
-            spans = tags_to_spans(mend_tags(gold)) if is_tags(gold) else _cover(gold, question.more.spans)
+            spans = lenient_spans(gold) if is_tags(gold) else _cover(gold, question.more.spans)
             for start, end, label in spans:
                 counts[words[start:end]][label] += 1
         known = {words: found.most_common(1)[0][0] for words, found in counts.items()}
@@ -308,7 +308,7 @@ def _entity_label(tag: str) -> str:
 
 
 def _learnt_tags(tags: list[str], head: Head) -> list[str]:
-    return tags if head.settings.get("scheme") == PLAIN or _is_plain(tags) else mend_tags(tags)
+    return tags if head.settings.get("scheme") == PLAIN or _is_plain(tags) else spans_to_tags(lenient_spans(tags), len(tags))
 
 
 def _is_plain(tags) -> bool:

@@ -40,6 +40,10 @@ class Verdict:
     n_tests: int
     gain: float
 
+    def found_by(self, surprise: tuple[int, int]) -> tuple[str, float]:
+        """The detector that found a surprise (series and measure), and the chance that it found it by."""
+        return ("spike", float(self.p[surprise])) if self.is_spike[surprise] else ("drift", float(self.drift_p[surprise]))
+
 
 def judge(history: History, index: int, settings: AlertSettings, due: float = 1.0, gain: float = 1.0, is_over: bool = True,
           levels: np.ndarray | None = None) -> Verdict:

@@ -58,7 +58,7 @@ class Events:
         of_all = [Stretch.of(self.history, verdict, firsts.get((ALL, measure), index), index) for measure in (VOLUME, SHARE)]
         covered = cover(found, set(going), {one for one, episode in going.items() if tellers.get(episode.event) == episode.series},
                         lambda measure: of_all[measure].excess(measure), lambda one: self._rose_with_all(one, stretches, going),
-                        lambda measure, series: of_all[measure].rest_rose(measure, series), lambda one: self._chance(one, verdict))
+                        lambda measure, series: of_all[measure].rest_rose(measure, series), lambda one: verdict.found_by(one)[1])
         events = {one: episode.event for one, episode in (going | members).items()}
         for one in sorted(stretches, key=lambda one: one in covered):
             alert = None
@@ -66,15 +66,11 @@ class Events:
                 events[one] = events.get(root_of(one, covered))
             elif one not in members:
                 parts = [other for other in covered if root_of(other, covered) == one]
-                detector = "spike" if verdict.is_spike[one] else "drift"
-                alert = self._say(self._describe(stretches[one], one, verdict, detector, self._chance(one, verdict), parts))
+                alert = self._say(self._describe(stretches[one], one, verdict, *verdict.found_by(one), parts))
                 events[one] = alert and alert.id
             first = int(self.starts[firsts[one]])
             self.episodes.append(add_episode(self.store, *one, first, int(self.starts[index]), self._level(one, stretches, going, covered), events[one], _dump(alert)))
             self.history.is_usual[firsts[one] : index + 1, *one] = False
-
-    def _chance(self, one: Surprise, verdict: Verdict) -> float:
-        return float((verdict.p if verdict.is_spike[one] else verdict.drift_p)[one])
 
     def _begun(self, one: Surprise, verdict: Verdict, index: int) -> int:
         """The likeliest begin of a drift; where what came since then would be nothing unusual by itself, that of the sum that passed its bound."""

@@ -314,6 +314,9 @@ def test_prometheus_file(state, tmp_path):
     assert r'doxa_texts{series="a\"b\\c\nd{}"}' in text
     for line in text.splitlines():
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
+    assert run("alert", "--state", state, "--show", "--to", "prometheus").out.decode() == text
+    done = run("alert", "--state", state, "--to", "prometheus", stdin=b"")
+    assert done.code == 2 and "--prometheus FILE" in done.err and len(done.err_lines) == 1
 
 
 def test_names_that_look_alike_stay_apart(tmp_path):
@@ -404,6 +407,7 @@ def test_show_tells_what_the_state_knows(state):
     shown = run("alert", "--state", state, "--show").out.decode()
     assert "sentiment=negative, by topic, per 1d (UTC)" in shown and "share since 2026-02-14" in shown and "1/year" in shown
     figures, *series = map(json.loads, filter(None, run("alert", "--state", state, "--show", "--to", "jsonl").lines))
+    assert f"schema {figures['schema']}" in shown and [(figures["schema"],)] == rows(state, "PRAGMA user_version")
     assert figures["kind"] == "state" and figures["watch"] == "sentiment=negative" and {row["kind"] for row in series} == {"series"}
     assert {row["name"] for row in series} == {None, "earnings", "credit", "merger"}
     credit = next(row for row in series if row["name"] == "credit")
@@ -548,6 +552,15 @@ def test_a_run_that_does_not_wait_names_the_other(state):
         assert second.code == 1 and f"pid {first.pid}" in second.err
     finally:
         assert end(first).code == 0
+
+
+def test_a_run_waits_no_longer_for_another_program_than_for_a_run(state):
+    with sqlite3.connect(state, isolation_level=None) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        for wait_s in (0, 1.5):
+            done = run("alert", "--state", state, "--wait", wait_s, stdin=b"")
+            assert done.code == 1 and f"another program holds {state}; --wait" in done.err and len(done.err_lines) == 1
+            assert wait_s <= done.seconds < wait_s + 10
 
 
 def kill_and_repeat(state, records: list[dict], n_kills: int, seed: int) -> list[dict]:

@@ -44,11 +44,11 @@ LARGE_PART = 0.1  # of the records; fewer that come again with another time have
 @click.option("--lateness", metavar="LENGTH",
               help="How long after its end a bucket may still grow before it is judged for good.  [default: 0]")
 @click.option("--remember", metavar="LENGTH", help="How long a record is known again; older ones are not counted.  [default: 7d]")
-@click.option("--to", type=click.Choice(("terminal", "jsonl")), default="terminal", show_default=True,
-              help="A sentence a line, or JSON.")
+@click.option("--to", type=click.Choice(("terminal", "jsonl", "prometheus")), default="terminal", show_default=True,
+              help="A sentence a line, or JSON; with --show also figures as the node exporter's textfile collector reads them.")
 @click.option("--exec", "command", metavar="COMMAND",
               help="Run COMMAND by sh for each line, which it gets as JSON on stdin; one that fails, or takes a minute, is tried again with the next run.")
-@click.option("--prometheus", type=click.Path(), metavar="FILE", help="Also write figures for the node exporter's textfile collector.")
+@click.option("--prometheus", type=click.Path(), metavar="FILE", help="Also write what --show --to prometheus prints to FILE, whole or not at all.")
 @click.option("--fail", is_flag=True, help="Exit 4 when there is an alert.")
 @click.option("--backtest", is_flag=True,
               help="Replay an archive without a state: tell every alert it would have brought, and sum up.")
@@ -77,6 +77,8 @@ def alert(files, from_format, text_field, max_record_bytes, require_input, time_
             raise UsageError(f"{flag} tells of a --state, which --backtest has not: leave one of them out")
     if spikes and not backtest:
         raise UsageError("--spike goes with --backtest")
+    if to == "prometheus" and not show:
+        raise UsageError("--to prometheus goes with --show; with records, --prometheus FILE writes the same beside what is told")
 
     from doxa.monitoring.alerts.store import open_store
     from doxa.monitoring.alerts.watching import Asked, count_alerts
@@ -147,12 +149,12 @@ def _show(state: str, to: str) -> None:
     from doxa.monitoring.alerts.store import open_store
     from doxa.monitoring.alerts.watching import Asked, settle
     from doxa.records.standard import write_text
-    from doxa.reporting.alerts import render_overview
+    from doxa.reporting.alerts import render_overview, render_prometheus
 
     with open_store(state, for_reading=True) as store:
         settings, _ = settle(store, Asked())
         figures = describe_state(store, Calendar(settings.every, settings.zone))
-    write_text(render_overview(figures, to, tell_wait(settings.every)))
+    write_text(render_prometheus(figures) if to == "prometheus" else render_overview(figures, to, tell_wait(settings.every)))
 
 
 def _watch(store, source, wanted, asked, require_input, terminal, has_page) -> tuple:

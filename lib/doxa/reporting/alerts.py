@@ -232,7 +232,7 @@ def render_overview(figures: dict[str, Any], kind: str, wait: str) -> str:
             f"promise: at most {figures['promise']} false alarms on average, all series together; {quantity(figures['n_alerts'], 'alert')} told so far",
             f"the figures are of the bucket that began {moment(figures['bucket'])}, the last that is over" if figures["bucket"] else "no bucket is over yet",
             *([] if figures["is_judging"] else [f"nothing is judged yet: {wait}"]),
-            f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}"]
+            f"records up to {moment(figures['watermark']) if figures['watermark'] else 'none'}; state since {moment(figures['first']) if figures['first'] else 'none'}, schema {figures['schema']}"]
     rows = [("series", "texts", "usual", "share", "usual", "under way")]
     for row in figures["series"]:
         rows.append((wording.value_name(row["name"]) if row["name"] is not None else "(all)", _number(row["n"]), _number(row["expected_n"]), _percent(row["share"]),

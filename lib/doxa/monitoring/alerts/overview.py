@@ -33,7 +33,7 @@ def describe_state(store: Store, calendar: Calendar) -> dict[str, Any]:
         rows.append({"name": name, "n": n, "expected_n": means.get((number, "volume")), "share": watched / judged if judged else None,
                      "expected_share": means.get((number, "share")), "open": open_since.get(number, {})})
     return {
-        "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
+        "schema": store.schema(), "watch": store.get("watch"), "by": store.get("by"), "every": str(calendar.every), "time_zone": calendar.zone.key, "promise": store.get("promise"),
         "n_alerts": sum(episode.alert is not None for episode in episodes) + len(told), "watermark_s": watermark,
         "watermark": None if watermark is None else iso(watermark, calendar.zone), "first": None if first is None else iso(first, calendar.zone),
         "is_judging": first_judged(store) is not None, "bucket": None if last is None else iso(last, calendar.zone), "series": rows}

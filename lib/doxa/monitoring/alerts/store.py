@@ -70,6 +70,10 @@ class Store:
     def set(self, name: str, value: Any) -> None:
         self.database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
+    def schema(self) -> int:
+        """The version of the tables' schema, which `MIGRATIONS` brings up to date."""
+        return self.database.execute("PRAGMA user_version").fetchone()[0]
+
     def first_bucket(self) -> int | None:
         """The first bucket that anything was counted in, also once it is forgotten."""
         row = self.database.execute("SELECT first_bucket FROM series WHERE id = 0").fetchone()
@@ -93,7 +97,7 @@ class Store:
 def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False) -> Iterator[Store]:
     """Open a state file, made where there is none; a nameless one for None. What was not committed is undone.
 
-    Raises DoxaError when another run holds it for longer than `wait_s`, or it is no such file."""
+    Raises DoxaError when another run, or another program, holds it for longer than `wait_s`, or it is no such file."""
     if path is None:
         with _connected("", False) as store:
             yield store
@@ -107,7 +111,7 @@ def open_store(path: str | None, wait_s: float = 0.0, for_reading: bool = False)
         with _connected(path, True) as store:
             yield store
     else:
-        with _locked(path, wait_s), _connected(path, False) as store:
+        with _locked(path, wait_s), _connected(path, False, wait_s) as store:
             yield store
 
 
@@ -136,6 +140,8 @@ def _connected(path: str, for_reading: bool, patience_s: float = 30.0) -> Iterat
             _bring_up(database, path, "DEFERRED" if for_reading else "IMMEDIATE")
             yield Store(database)
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise DoxaError(f"another program holds {path}; --wait says how long to wait for it") from None
             raise DoxaError(f"{path}: {error}") from None
     finally:
         if database.in_transaction:

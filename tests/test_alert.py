@@ -319,6 +319,13 @@ def test_prometheus_file(state, tmp_path):
     assert done.code == 2 and "--prometheus FILE" in done.err and len(done.err_lines) == 1
 
 
+def test_a_list_in_a_field_counts_for_the_series_of_each_member(tmp_path):
+    path, records = tmp_path / "lists.db", [record | {"tickers": [["A", "B"], ["B"], []][i % 3]} for i, record in enumerate(make_days(0, 20, CALM))]
+    told(path, records, *STRICT, "--by", "tickers")
+    n = rows(path, "SELECT name, sum(n) FROM counts JOIN series ON series.id = counts.series GROUP BY name")
+    assert dict(n) == {None: len(records), "A": len(records[::3]), "B": len(records[::3]) + len(records[1::3])}
+
+
 def test_names_that_look_alike_stay_apart(tmp_path):
     """All texts, a series called all, one without a name, and two that differ by a line break."""
     names, path = ["all", "", "x\ny", "x y", "(empty)"], tmp_path / "names.db"

@@ -261,6 +261,17 @@ def test_where_and_a_slice_by_predicted_labels():
     assert sorted((part["value"], part["n"]) for part in found["slices"]["by"]) == sorted((label, sides(rows)[1].count(label)) for label in LABELS)
 
 
+def test_a_list_in_a_field_puts_a_record_into_a_slice_for_each_member():
+    records = [record | {"tickers": [["A", "B"], ["B", "B"], "A", []][i % 4]} for i, record in enumerate(judged(400))]
+    found = figures(records, "--by", "tickers")["slices"]["by"]
+    for part in found:
+        rows = [record for record in records if part["value"] in (record["tickers"] or ["tickers (none)"])]
+        assert part["n"] == len(rows)
+        assert part["macro_f1"]["value"] == pytest.approx(classification_report(*sides(rows), output_dict=True)["macro avg"]["f1-score"])
+    assert {part["value"] for part in found} == {"A", "B", "tickers (none)"}
+    assert figures(records, "--where", "tickers=B")["n"] == 200
+
+
 def test_gravest_mistakes_are_the_most_confident():
     records = judged(300)
     wrong = sorted((record for record in records if record["sentiment"] != record["prediction"]["sentiment"]["label"]),

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import resource
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ def make_records(n=600, seed=11):
     return [{"id": i, "text": f"{chance.choice(['Dividend', 'DIVIDEND', 'loan', '分红'])} {i}", "timestamp": f"2026-10-{1 + i % 20:02d}T{i % 24:02d}:00:00Z",
              "source": chance.choice(["reuters", "bot", None]), "retweets": chance.choice([None, 0, 3, 10, 11, 250]),
              "weight": chance.choice([None, 0.5, 1.0, 2.25]), "code": chance.choice(["600036", "000001", "1"]), "verified": chance.choice([True, False, None]),
+             "tickers": [["AAPL", "腾讯"], ["AAPL"], [], None, ["腾讯", "腾讯", "MSFT"]][i % 5],
              "prediction": {"topic": {"label": chance.choice(["credit", "deals"]), "score": round(chance.random(), 3)},
                             "sentiment": {"label": chance.choice(["negative", "neutral"]), "score": round(chance.random(), 3)},
                             "tags": {"labels": chance.sample(["a", "b", "c"], chance.randrange(3))}, "rating": {"score": round(chance.gauss(3, 1), 2)}}}
@@ -43,7 +45,7 @@ def write(records, path):
             with pa.ipc.new_stream(path, table.schema) as writer:
                 writer.write_table(table)
     elif path.suffix == ".csv":
-        flat = [{key: value for key, value in record.items() if key != "prediction"} |
+        flat = [{key: json.dumps(value) if isinstance(value, list) else value for key, value in record.items() if key != "prediction"} |
                 {f"prediction.{head}.{key}": json.dumps(value) if key == "labels" else value
                  for head, entry in record["prediction"].items() for key, value in entry.items()} for record in records]
         with open(path, "w", newline="", encoding="utf-8") as file:
@@ -93,6 +95,9 @@ CONDITIONS = {
     "text~分红": lambda r: "分红" in r["text"],
     "tags=a": lambda r: "a" in head(r, "tags")["labels"],
     "tags!=a": lambda r: "a" not in head(r, "tags")["labels"],
+    "tickers=AAPL": lambda r: "AAPL" in (r["tickers"] or ()),
+    "tickers!=AAPL": lambda r: r["tickers"] is not None and "AAPL" not in r["tickers"],
+    "tickers~msf": lambda r: "MSFT" in (r["tickers"] or ()),
     "rating>3.5": lambda r: head(r, "rating")["score"] > 3.5,
     "head:topic=deals": lambda r: head(r, "topic")["label"] == "deals",
     "field:source=reuters": lambda r: r["source"] == "reuters",
@@ -141,15 +146,12 @@ def test_usage_errors_are_one_line(files, flags, said, form):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_combined_groups_in_every_format(files, records, form):
-    seen = report("--by", "tags", "--by", "source", "--top", "100", files[form])
-    expected = {}
-    for r in records:
-        for tag in head(r, "tags")["labels"] or [None]:
-            expected[tag, r["source"]] = expected.get((tag, r["source"]), 0) + 1
-    assert {(g["values"]["tags"], g["values"]["source"]): g["n"] for g in seen["groups"]} == expected
+    seen = report("--by", "tags", "--by", "source", "--by", "tickers", "--top", "100", files[form])
+    expected = Counter((tag, r["source"], ticker) for r in records for tag in head(r, "tags")["labels"] or [None] for ticker in set(r["tickers"] or [None]))
+    assert {(g["values"]["tags"], g["values"]["source"], g["values"]["tickers"]): g["n"] for g in seen["groups"]} == expected
     names = {g["name"]: g["values"] for g in seen["groups"] if g["kind"] == "value"}
-    assert names["tags=a, source=reuters"] == {"tags": "a", "source": "reuters"} and seen["settings"]["by"] == "tags, source"
-    assert seen["total"]["n"] == len(records) and "by=tags,source " in seen["signature"]
+    assert names["tags=a, source=reuters, tickers=AAPL"] == {"tags": "a", "source": "reuters", "tickers": "AAPL"}
+    assert seen["settings"]["by"] == "tags, source, tickers" and seen["total"]["n"] == len(records) and "by=tags,source,tickers " in seen["signature"]
 
 
 def typed(table, zone="UTC"):

@@ -104,6 +104,30 @@ def test_by_a_head_of_many_labels_counts_each(tmp_path, records):
     assert {g.name: g.n for g in figures.groups} == expected
 
 
+def test_a_list_in_a_field_counts_for_each_member_and_the_record_once_in_all(tmp_path, records, monkeypatch):
+    """Lists stand beside plain values, come up late, and in some blocks alone."""
+    monkeypatch.setattr(columns, "BLOCK_BYTES", 20_000)
+    values = ["AAPL", ["AAPL", "MSFT"], ["MSFT", "MSFT", None], [], None, [600036, True, 1.5], [["AAPL"]], {"a": 1}, "[AAPL", "[x]"]
+    own = [record | {"tickers": values[i % len(values)] if 1000 <= i < 2000 else "AAPL"} for i, record in enumerate(records)]
+    figures = report(tmp_path, own, Wanted(by=("tickers",)), every=parse_every("1d"))
+    good, expected, days = [r for r in own if "error" not in r], Counter(), {}
+    for r in good:
+        value = r["tickers"]
+        plain = isinstance(value, list) and not any(isinstance(member, list) for member in value)
+        members = {json.dumps(m) if not isinstance(m, str) else m for m in value if m is not None} or {""} if plain else {
+            value if isinstance(value, str) else "" if value is None else json.dumps(value, separators=(",", ":"))}
+        expected.update(members)
+        day = dt.datetime.fromisoformat(r["timestamp"]).astimezone(dt.UTC).date()
+        for name in (*members, "total"):
+            days.setdefault(name, Counter())[day, r["prediction"]["sentiment"]["label"] == "negative"] += 1
+    assert {g.name: g.n for g in figures.groups} == expected and len(expected) == 10
+    for group in (figures.total, *figures.groups):
+        mine = days["total" if group is figures.total else group.name]
+        assert {bucket.start.date(): (bucket.n, bucket.watched.hits) for bucket in group.buckets if bucket.n} == {
+            day: (mine[day, True] + mine[day, False], mine[day, True]) for day, _ in mine}
+    assert figures.total.n == len(good) and sum(figures.total.labels.values()) == len(good)
+
+
 def test_since_and_until_bound_everything(tmp_path, records):
     since, until = dt.datetime(2024, 3, 30, tzinfo=dt.UTC), dt.datetime(2024, 3, 31, tzinfo=dt.UTC)
     figures = report(tmp_path, records, since=since, until=until)

@@ -29,7 +29,7 @@ LARGE_PART = 0.1  # of the records; fewer that come again with another time have
 @click.option("--model", type=click.Path(), metavar="DIR",
               help="The model that predicted: when its weights change, what is usual is learnt anew. Records of predict --stamp tell it themselves.")
 @click.option("--by", multiple=True, metavar="NAME",
-              help="A series for each value of a head or a field, beside that of all texts (head:NAME, field:NAME); repeat it for combinations.  [default: head topic, if there]")
+              help="A series for each value of a head or a field, of a list for each member, beside that of all texts (head:NAME, field:NAME); repeat it for combinations.  [default: head topic, if there]")
 @click.option("--where", multiple=True, metavar="CONDITION",
               help="Watch only records for which it holds, as in report: topic=credit, 'retweets>10'. Repeatable.")
 @click.option("--watch", metavar="HEAD=LABEL", help="Label whose share is watched.  [default: sentiment=negative, if there]")

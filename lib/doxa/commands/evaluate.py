@@ -10,7 +10,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @_options.input_options
 @click.option("--head", "heads", multiple=True, metavar="NAME", help="Judge this head only; repeatable.  [default: all with gold labels]")
 @click.option("--gold", multiple=True, metavar="HEAD=FIELD", help="Where the gold label of a head is.  [default: the field of the head's name]")
-@click.option("--by", multiple=True, metavar="NAME", help="Judge each value of a head or field on its own, the worst first; repeat it for combinations.")
+@click.option("--by", multiple=True, metavar="NAME", help="Judge each value of a head or field, of a list each member, on its own, the worst first; repeat it for combinations.")
 @click.option("--by-length", is_flag=True, help="Judge texts of like length on their own: by n_tokens, or characters where that is missing.")
 @click.option("--group", metavar="FIELD", help="Records of one value of FIELD are candidates of one question: judge how scores rank them (nDCG, MRR).")
 @click.option("--positive", metavar="LABEL", help="Label that should be ranked first.  [default: the first there of 1, true, yes, relevant, entailment, same, match, "

@@ -11,7 +11,7 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 @_options.command("report")
 @_options.input_options
 @click.option("--by", multiple=True, metavar="NAME",
-              help="Group by a head or a field (head:NAME, field:NAME); repeat it to group by combinations.  [default: head topic, if there]")
+              help="Group by a head or a field (head:NAME, field:NAME), where it holds a list by each member; repeat it to group by combinations.  [default: head topic, if there]")
 @click.option("--where", multiple=True, metavar="CONDITION",
               help="Count only records for which it holds: topic=credit, source!=bot, sentiment.score>=0.8, 'retweets>10', text~dividend (holds "
                    "it, in any case), field:lang=en. Repeatable; all must hold. Where the value is missing none holds, not even !=.")

@@ -18,6 +18,7 @@ from doxa.records.conditions import Condition, good_rows, select
 from doxa.records.entries import FLAT_KINDS
 from doxa.records.flat_schema import Wanted
 from doxa.records.groups import GroupNames, group_names, name_group, spread_lists
+from doxa.records.listed import read_column
 
 LENGTH_EDGES = (16, 32, 64, 128, 256, 512)
 
@@ -124,7 +125,7 @@ class _Intake:
         """For each slicing, rows (None: each once) and the code of each."""
         found = {}
         if self.reader.schema.by:
-            rows, columns = spread_lists([table.column(named.column).combine_chunks() for named in self.reader.schema.by])
+            rows, columns = spread_lists([read_column(table, named.column) for named in self.reader.schema.by])
             found["by"] = rows, self.names.encode(columns)
         if self.by_length:
             found["length"] = None, _encode_lengths(table)

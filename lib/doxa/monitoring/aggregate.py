@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from doxa.monitoring.candidates import Candidates
 from doxa.monitoring.conclude import conclude
-from doxa.monitoring.counts import ALL, TimeCounts
+from doxa.monitoring.counts import TimeCounts
 from doxa.monitoring.figures import Figures
 from doxa.monitoring.hashes import HashCounts, hash_column, text_hasher
 from doxa.monitoring.latest import LatestTime
@@ -141,8 +141,6 @@ class Counter:
         portion = Portion(table, np.arange(table.num_rows), np.zeros(table.num_rows, np.int32), labels, said, watched, scores, us,
                           hash_column(table, "text", self.hash_texts), table.column("text").is_valid().to_numpy())
         if by:
-            if any(pa.types.is_list(table.schema.field(name).type) for name in by):  # groups overlap: their sum is not the total
-                self.counts.add(portion, ALL)
             portion = regroup(portion, by, self.names)
         self.counts.add(portion)
         if self.settings.n_examples:

@@ -7,7 +7,7 @@ import numpy as np
 from doxa import __version__
 from doxa.errors import DoxaError
 from doxa.monitoring.buckets import bucket_edges, choose_every
-from doxa.monitoring.counts import ALL, FoldedCounts
+from doxa.monitoring.counts import REPEATED, FoldedCounts
 from doxa.monitoring.examples import ExamplePicker
 from doxa.monitoring.figures import Bucket, Figures, Group, Share
 from doxa.monitoring.settings import Settings, unknown_watch
@@ -112,7 +112,7 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list
     names = [name_group(by, own) for own in values]
     sizes = sorted(counter.counts.sizes(), key=lambda item: (-item[1], names[item[0]]))
     named = [code for code, _ in sizes if code != 0]
-    parts = [("", "all", [ALL] if counter.counts.is_overlapping else [code for code, _ in sizes])]
+    parts = [("", "all", [*(code for code, _ in sizes), REPEATED])]
     parts += [(names[code], "value", [code]) for code in named[:top]]
     parts += [("", "none", [0])] if any(code == 0 for code, _ in sizes) else []
     n_more = len(named) - top

@@ -11,7 +11,7 @@ from doxa.monitoring.portion import NO_TIME, Portion
 
 COMPACT_ROWS = 1_000_000
 MOST_LABELS = 50  # whose trends are told
-ALL = -1  # the code under which every record counts once, where groups overlap
+REPEATED = -1  # the code under which memberships of records that have an earlier one count less than nothing: with it, all groups hold every record once
 
 
 class TimeCounts:
@@ -22,21 +22,27 @@ class TimeCounts:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, slice_us: int):
         self.database, self.slice_us = database, slice_us
-        self.is_overlapping = False
+        self.is_overlapping = False  # some record is in several groups
         self._waiting: list[pa.Table] = []
         self._n_waiting, self._most_waiting = 0, COMPACT_ROWS
         database.execute("CREATE TEMP TABLE counts (grp INTEGER, label VARCHAR, is_judged BOOLEAN, is_watched BOOLEAN, slice BIGINT, n BIGINT)")
 
-    def add(self, portion: Portion, code: int | None = None) -> None:
-        """Count every membership of a portion, under its group or all under `code`."""
-        self.is_overlapping |= code == ALL
-        slices, first = _slices(portion.us, self.slice_us)
-        counts, (said, slices, *codes) = count_rows([portion.said, slices] + ([portion.codes] if code is None else []))
+    def add(self, portion: Portion) -> None:
+        """Count every membership of a portion under its group; those of a record must follow each other."""
+        self._wait(portion, slice(None), portion.codes, 1)
+        is_repeated = np.append(False, portion.rows[1:] == portion.rows[:-1])
+        if is_repeated.any():
+            self.is_overlapping = True
+            self._wait(portion, is_repeated, np.full(len(portion.codes), REPEATED), -1)
+
+    def _wait(self, portion: Portion, kept: slice | np.ndarray, codes: np.ndarray, sign: int) -> None:
+        slices, first = _slices(portion.us[kept], self.slice_us)
+        lowest = int(codes[kept].min())
+        counts, (said, slices, codes) = count_rows([portion.said[kept], slices, codes[kept] - lowest])
         said, slices = said.astype(np.int32), slices.astype(np.int64)
         self._waiting.append(pa.table({
-            "grp": codes[0].astype(np.int32) if code is None else np.full(len(counts), code, np.int32),
-            "label": pa.DictionaryArray.from_arrays(pa.array(said - 2, mask=said < 2), portion.labels),
-            "is_judged": said > 0, "is_watched": said == portion.watched, "slice": pa.array(slices + first - 1, mask=slices == 0), "n": counts}))
+            "grp": (codes + lowest).astype(np.int32), "label": pa.DictionaryArray.from_arrays(pa.array(said - 2, mask=said < 2), portion.labels),
+            "is_judged": said > 0, "is_watched": said == portion.watched, "slice": pa.array(slices + first - 1, mask=slices == 0), "n": sign * counts}))
         self._n_waiting += len(counts)
         if self._n_waiting >= self._most_waiting:
             self._add_up()
@@ -54,15 +60,14 @@ class TimeCounts:
     def sizes(self) -> list[tuple[int, int]]:
         """(group code, records) of every group."""
         self._add_up()
-        return self.database.execute("SELECT grp, sum(n)::BIGINT FROM counts WHERE grp <> ? GROUP BY grp", [ALL]).fetchall()
+        return self.database.execute("SELECT grp, sum(n)::BIGINT FROM counts WHERE grp <> ? GROUP BY grp", [REPEATED]).fetchall()
 
     def split_at(self, microseconds: int) -> tuple[int, int, int | None]:
         """How many times lie in or after the slice of a moment, how many before it, and the end of the last slice before it."""
         self._add_up()
         row = self.database.execute(
             "SELECT coalesce(sum(n) FILTER (slice >= $at), 0)::BIGINT, coalesce(sum(n) FILTER (slice < $at), 0)::BIGINT, "
-            "max(slice) FILTER (slice < $at) FROM counts WHERE NOT $overlapping OR grp = $all",
-            {"at": microseconds // self.slice_us, "all": ALL, "overlapping": self.is_overlapping}).fetchall()[0]
+            "max(slice) FILTER (slice < $at) FROM counts", {"at": microseconds // self.slice_us}).fetchall()[0]
         return row[0], row[1], None if row[2] is None else (row[2] + 1) * self.slice_us - 1
 
     def fold(self, parts: list[list[int]], edges_us: np.ndarray) -> "FoldedCounts":
@@ -77,8 +82,7 @@ class TimeCounts:
         labels = self.database.execute("SELECT part, label, sum(n)::BIGINT FROM counts JOIN parts USING (grp) WHERE label IS NOT NULL "
                                        "GROUP BY ALL ORDER BY 3 DESC, label").fetchall()
         frequent = [label for label, in self.database.execute(
-            "SELECT label FROM counts WHERE label IS NOT NULL AND (NOT $overlapping OR grp = $all) GROUP BY label ORDER BY sum(n) DESC, label LIMIT $most",
-            {"overlapping": self.is_overlapping, "all": ALL, "most": MOST_LABELS}).fetchall()]
+            "SELECT label FROM counts WHERE label IS NOT NULL GROUP BY label ORDER BY sum(n) DESC, label LIMIT $most", {"most": MOST_LABELS}).fetchall()]
         cells = self.database.sql(
             "SELECT part, list_position($labels, label) - 1 AS label, slice, sum(n)::BIGINT AS n FROM counts JOIN parts USING (grp) "
             "WHERE label IN (SELECT unnest($labels)) AND slice IS NOT NULL GROUP BY ALL", params={"labels": frequent}).to_arrow_table() if frequent else None

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from doxa.monitoring.settings import Watch
 from doxa.monitoring.times import read_instants
 from doxa.records.groups import GroupNames, spread_lists
+from doxa.records.listed import read_column
 from doxa.records.stored import encode
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, and its bits are spread (Knuth, TAOCP 3, 6.4)
@@ -59,9 +60,9 @@ def text_keys(hashes: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def regroup(portion: Portion, columns: list[str], names: GroupNames) -> Portion:
     """The memberships of a portion that holds every record once, by the columns of --by.
 
-    Where one is a head of many labels, a record has one for each of its different labels; where several are, for each
-    combination."""
-    rows, columns = spread_lists([portion.table.column(name).combine_chunks() for name in columns])
+    Where one is a head of many labels, or a field with a list, a record has one for each different one; where several are, for each
+    combination. Those of a record follow each other."""
+    rows, columns = spread_lists([read_column(portion.table, name) for name in columns])
     codes = names.encode(columns)
     if rows is None:
         return replace(portion, codes=codes)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doxa.errors import UsageError
+from doxa.records.listed import read_column
 from doxa.records.names import Named
 from doxa.records.stored import encode, is_encoded
 
@@ -38,8 +39,8 @@ class Condition:
         """Return booleans without nulls, one for each row of the column it names: string, also as a dictionary, list<string> or double.
 
         `=` and `!=` compare numbers by value where both sides are numbers as JSON writes them, all else as text; `~` looks
-        for the value inside the text, whatever the case; the orders hold for numbers alone, as doubles. A list is equal to
-        any label in it. Where the value is missing no condition holds, `!=` neither.
+        for the value inside the text, whatever the case; the orders hold for numbers alone, as doubles. Of a list it holds
+        where it does for any member, `!=` where `=` does for none. Where the value is missing no condition holds, `!=` neither.
         """
         if pa.types.is_list(column.type):
             return self._holds_for_any(column)
@@ -113,7 +114,7 @@ def select(table: pa.Table, conditions: tuple[Condition, ...], names: Mapping[st
     `names` tells what the name of each condition means, as `ColumnReader.where` does."""
     kept, n_met = pa.array(np.ones(table.num_rows, bool)), []
     for condition in conditions:
-        holds = condition.holds(table.column(names[condition.name].column))
+        holds = condition.holds(read_column(table, names[condition.name].column))
         n_met.append(pc.sum(holds).as_py() or 0)
         kept = pc.and_(kept, holds)
     return kept.combine_chunks() if isinstance(kept, pa.ChunkedArray) else kept, n_met

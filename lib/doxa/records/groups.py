@@ -66,10 +66,11 @@ def name_group(by: list[str], values: tuple[str | None, ...]) -> str:
     return ", ".join(f"{name}={'(none)' if value is None else value}" for name, value in zip(by, values))
 
 
-def spread_lists(columns: list[pa.Array]) -> tuple[np.ndarray | None, list[pa.Array]]:
+def spread_lists(columns: list[pa.Array | pa.ChunkedArray]) -> tuple[np.ndarray | None, list[pa.Array]]:
     """Rows of plain values from columns of which some hold lists, and of which row each came; None where no column does.
 
     A row has one for each value of its list (one of null where it is empty or null), of several lists one for each combination."""
+    columns = [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns]
     if not any(pa.types.is_list(column.type) for column in columns):
         return None, columns
     rows, spread = np.arange(len(columns[0])), []

@@ -193,8 +193,9 @@ def call_openvino_once(_: str, model: str, path: str) -> float:
     return 0.0
 
 
-def explain_with_captum(_: str, model: str, path: str) -> float:
-    """Integrated gradients as transformers-interpret's SequenceClassificationExplainer takes them: label, attribution and delta of one text after the other."""
+def explain_with_captum(steps: str, model: str, path: str) -> float:
+    """Integrated gradients as transformers-interpret's SequenceClassificationExplainer takes them: label, attribution and delta of one text after the other;
+    its own number of steps is 50."""
     import torch
     from captum.attr import LayerIntegratedGradients
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -209,7 +210,7 @@ def explain_with_captum(_: str, model: str, path: str) -> float:
         baseline = torch.where(encoded["special_tokens_mask"] == 1, ids, tokenizer.pad_token_id)
         with torch.no_grad():
             label = int(classifier(input_ids=ids, attention_mask=mask).logits.argmax())
-        gradients.attribute(ids, baseline, target=label, additional_forward_args=mask, n_steps=32, return_convergence_delta=True)
+        gradients.attribute(ids, baseline, target=label, additional_forward_args=mask, n_steps=int(steps), return_convergence_delta=True)
     return len(texts) / (time.monotonic() - started_s)
 
 

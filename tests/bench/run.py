@@ -144,7 +144,8 @@ def bench_explain(folder: Path, is_quick: bool, model: Path | None = None) -> di
     explain = [BIN / "explain", "--model", model, "--device", bench_device(), "--no-faithfulness"]
     contenders = {"doxa explain": [*explain, "--steps", "32"], "doxa explain, fp32": [*explain, "--steps", "32", "--precision", "fp32"],
                   "doxa explain, its own steps": explain,
-                  "captum, one text at a time, fp32": [sys.executable, PEERS, "captum", model, path]}
+                  "captum, one text at a time, fp32": [sys.executable, PEERS, "captum:32", model, path],
+                  "captum, one text at a time, 50 steps": [sys.executable, PEERS, "captum:50", model, path]}
     runs = take_turns(contenders, path, 1)
     unit = runs["captum, one text at a time, fp32"]
     print(f"\nexplain: integrated gradients, 32 steps unless said, {n} texts of {run_peer('tokens', model, path):.0f} tokens on average; whole processes in turn")

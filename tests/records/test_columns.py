@@ -267,8 +267,8 @@ def test_records_without_predictions_are_refused(tmp_path):
         read(path)
 
 
-def late_head(n_before, n_after, name="risk"):
-    usual = b'{"text": "t", "prediction": {"sentiment": {"label": "neutral", "score": 0.5}}}\n'
+def late_head(n_before, n_after, name="risk", text=b"t"):
+    usual = b'{"text": "%s", "prediction": {"sentiment": {"label": "neutral", "score": 0.5}}}\n' % text
     return usual * n_before + b'{"text": "t", "prediction": {"%s": {"label": "high", "score": 0.5}}}\n' % name.encode() * n_after
 
 
@@ -281,7 +281,7 @@ def test_a_head_that_comes_up_within_a_block_is_found(tmp_path):
 
 def test_a_watched_head_that_comes_up_late_is_read_and_one_that_never_does_is_told(tmp_path):
     path = tmp_path / "lines.jsonl"
-    path.write_bytes(late_head(220_000, 3))  # behind the first block
+    path.write_bytes(late_head(17_000, 3, text=b"t" * 1000))  # behind the first block
     done = run("report", "--watch", "risk=high", "--to", "json", path)
     assert done.code == 0, done.err
     assert json.loads(done.out)["heads"]["risk"]["n"] == 3

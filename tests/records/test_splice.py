@@ -94,7 +94,7 @@ def skip(text: str, at: int) -> int:
     return at
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(objects(), ADDED)
 def test_splice_keeps_every_byte_and_adds_every_key(text, added):
     raw = text.encode()
@@ -108,7 +108,7 @@ def test_splice_keeps_every_byte_and_adds_every_key(text, added):
     assert number_of(got[len(before) :]) == number_of(spelt(added))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(objects(), KEYS)
 def test_find_value_agrees_with_a_naive_scan(text, key):
     raw, expected = text.encode(), naive_find(text, key)
@@ -121,7 +121,7 @@ def test_find_value_agrees_with_a_naive_scan(text, key):
         assert raw[:start].decode() == text[: expected[0]]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(objects(), objects(), objects(), st.dictionaries(st.sampled_from("xyz"), st.integers(0, 9), min_size=1, max_size=2))
 def test_splice_into_changes_one_value_alone(first, inner, last, added):
     text = '{"x": %s, "prediction" :%s,"y":%s}' % (first, inner, last)

@@ -192,7 +192,7 @@ def test_no_flips_and_one_record(tmp_path):
     assert "Right before" not in compare(tmp_path, sides, "--to", "html", "--flips", "0").out.decode()
 
 
-@pytest.mark.parametrize("kind", ["terminal", "html", "json"])
+@pytest.mark.parametrize("kind", ["terminal", pytest.param("html", marks=pytest.mark.slow), "json"])
 def test_a_figure_that_no_resample_defines_has_no_interval(tmp_path, kind):
     """Of more records than resamples are drawn from, one alone differs in gold, so correlations are mostly not defined."""
     records = [{"text": "t", "rating": float(i == 5999), "prediction": {"rating": {"score": i % 3}}} for i in range(6000)]

@@ -90,54 +90,86 @@ def find_numbers(pattern: NumberPattern, folded: str) -> Iterator[Number]:
     """The numbers of a folded text in order, either end of a range too. A percentage is its own value: `5%` is 5."""
     found: dict[int, Number] = {}  # by where they end
     for match in pattern.matches(folded):
-        groups = match.groupdict()
-        value = 100.0 if match[0].endswith("百分之百") else _read(groups)
-        is_tenths = groups.get("tenth") is not None
-        if is_tenths and (either := _EITHER_TENTH.match(match[0])) and _FIGURES[either["high"]] == _FIGURES[either["low"]] + 1:
-            for place, name in enumerate(("low", "high")):
-                at = match.start() + place
-                found[at + 1] = Number(10.0 * _FIGURES[either[name]], at, at + 1)
-            continue
-        if value is None or is_tenths and value > MOST_TENTHS:
-            continue
-        scale = groups.get("scale")
-        factor = _SCALES[scale] if scale else 0.01 if groups.get("hundredth") else 1.0
-        start, end = match.span()
-        if groups.get("english") and IN_LARGER.search(folded[max(0, start - MOST_BEFORE) : start]):
-            continue
-        if folded[start] == "-" and _ends_range(folded, start):
-            start, value = start + 1, -value
-        own, (start, value) = start, _add_larger(folded, start, value * factor, factor)
-        unit = 10.0 if is_tenths else 1.0
-        value = value * unit + (5.0 if groups.get("more") == "半" else _FIGURES.get(groups.get("more"), 0.0))
-        before = folded[max(0, start - MOST_FIGURES) : start]
-        value *= -1.0 if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(before) else 1.0
-        if is_tenths and (low := _LOWER_TENTH.search(before)):
-            low_start, low_end = _place_low(low, start - len(before))
-            found.setdefault(low_end, Number(10.0 * _FIGURES[low["low"]], low_start, low_end))
-        if folded[start].isdigit() and (low := _LOWER_END.search(before)):
-            lower = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else factor) * unit
-            low_start, low_end = _place_low(low, start - len(before))
-            found.setdefault(low_end, Number(lower, low_start, low_end))
-        if match[0].startswith("百分之") and (high := _UPPER_HUNDREDTHS.match(folded, end)) and (upper := _read(high.groupdict())) is not None:
-            found[high.end()] = Number(upper, high.end() - len(high["digits"] or high["han"]), high.end())
-        if folded[end - 1].isdigit() and (high := _UPPER_END.match(folded, end)):  # $3-5 billion
-            value *= _SCALES[high["scale"]]
-            found[high.end()] = Number(_read_digits(high["high"]) * _SCALES[high["scale"]], high.start("high"), high.end())
-        if start != own:
-            found.pop(own, None)  # what was added
-        found[end] = Number(value, start, end)
+        if either := _either_tenth(match):
+            found |= {number.end: number for number in either}
+        elif reading := _read_match(folded, match):
+            if reading.start < reading.match_start:
+                found.pop(reading.match_start, None)  # the larger part, which is no number of its own
+            lower, number, upper = _lower_end(folded, reading), *_upper_end(folded, reading)
+            if lower:
+                found.setdefault(lower.end, lower)
+            found |= {one.end: one for one in (upper, number) if one}
     yield from sorted(found.values(), key=lambda number: number.start)
 
 
-def _place_low(low: regex.Match, shift: int) -> tuple[int, int]:
-    """Where the lower end of a range stands with its scale."""
-    return shift + low.start("low"), shift + low.end("scale" if low["scale"] else "low")
+class _Reading(NamedTuple):
+    """What a match comes to: the value with its scale, and where it begins with all larger parts; a tenth is 10 of the hundredths that are counted."""
+
+    match: regex.Match
+    value: float
+    start: int
+    match_start: int  # without larger parts and without a dash that is no sign
+    factor: float
+    is_tenths: bool
+
+
+def _either_tenth(match: regex.Match) -> list[Number]:
+    """Both numbers of 七八成."""
+    either = _EITHER_TENTH.match(match[0]) if match.groupdict().get("tenth") is not None else None
+    if not either or _FIGURES[either["high"]] != _FIGURES[either["low"]] + 1:
+        return []
+    return [Number(10.0 * _FIGURES[figure], at, at + 1) for at, figure in enumerate((either["low"], either["high"]), match.start())]
+
+
+def _read_match(folded: str, match: regex.Match) -> _Reading | None:
+    """None where it is no number, no share in tenths, or the end of a larger number in words."""
+    groups, start = match.groupdict(), match.start()
+    value, is_tenths = 100.0 if match[0].endswith("百分之百") else _read(groups), groups.get("tenth") is not None
+    if value is None or is_tenths and value > MOST_TENTHS or groups.get("english") and IN_LARGER.search(folded[max(0, start - MOST_BEFORE) : start]):
+        return None
+    scale = groups.get("scale")
+    factor = _SCALES[scale] if scale else 0.01 if groups.get("hundredth") else 1.0
+    if folded[start] == "-" and _ends_range(folded, start):
+        start, value = start + 1, -value
+    own, (start, value) = start, _add_larger(folded, start, value * factor, factor)
+    if is_tenths:
+        value = 10.0 * value + (5.0 if groups["more"] == "半" else _FIGURES.get(groups["more"], 0.0))
+    if "负" in match[0] or value > 0 and _MINUS_BEFORE.search(_before(folded, start)):
+        value = -value
+    return _Reading(match, value, start, own, factor, is_tenths)
+
+
+def _before(folded: str, start: int) -> str:
+    return folded[max(0, start - MOST_FIGURES) : start]
+
+
+def _lower_end(folded: str, reading: _Reading) -> Number | None:
+    """The number before it, where the two are a range: 三至五成, 3-5%, 2百至3百."""
+    before = _before(folded, reading.start)
+    if folded[reading.start].isdigit() and (low := _LOWER_END.search(before)):
+        value = _read_digits(low["low"]) * (_SCALES.get(low["scale"], 1.0) if low["scale"] else reading.factor) * (10.0 if reading.is_tenths else 1.0)
+    elif reading.is_tenths and (low := _LOWER_TENTH.search(before)):
+        value = 10.0 * _FIGURES[low["low"]]
+    else:
+        return None
+    shift = reading.start - len(before)
+    return Number(value, shift + low.start("low"), shift + low.end("scale" if low["scale"] else "low"))
+
+
+def _upper_end(folded: str, reading: _Reading) -> tuple[Number, Number | None]:
+    """The number itself, and that behind it where the two are a range: 百分之二十至三十, or $3-5 billion, whose scale is that of both."""
+    match, number = reading.match, Number(reading.value, reading.start, reading.match.end())
+    if match[0].startswith("百分之") and (high := _UPPER_HUNDREDTHS.match(folded, match.end())) and (upper := _read(high.groupdict())) is not None:
+        return number, Number(upper, high.end() - len(high["digits"] or high["han"]), high.end())
+    if folded[match.end() - 1].isdigit() and (high := _UPPER_END.match(folded, match.end())):
+        factor = _SCALES[high["scale"]]
+        return number._replace(value=number.value * factor), Number(_read_digits(high["high"]) * factor, high.start("high"), high.end())
+    return number, None
 
 
 def _add_larger(folded: str, start: int, value: float, factor: float) -> tuple[int, float]:
     """With the larger parts right before a number, as in 三亿五千万 and 1亿2000万."""
-    while factor > 1 and (part := _LARGER_PART.search(folded[max(0, start - MOST_FIGURES) : start])):
+    while factor > 1 and (part := _LARGER_PART.search(_before(folded, start))):
         larger = _read(part.groupdict())
         if larger is None or _SCALES[part["scale"]] <= factor:
             break

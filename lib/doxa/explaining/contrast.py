@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words, tell_pairs
+from doxa.explaining.corpus_words import Way, WordSums, WordTable, mean_words, name_record, read_entries, read_way, sum_words, tell_pairs
 from doxa.explaining.summary import name_label
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.metrics.intervals import wilson
@@ -69,7 +69,7 @@ class Window:
     def __init__(self, name: str, head: str, label: str | None, id_field: str = "id"):
         self.name, self.head, self.label, self.id_field = name, head, label, id_field
         self.table, self.totals = WordTable(), WordSums()
-        self.ways: set[str] = set()
+        self.ways: set[Way] = set()
         self.n_hits = self.n_other = self.n_errors = 0
 
     def add(self, record: Record) -> None:
@@ -82,7 +82,7 @@ class Window:
         if not own and not is_claimed:
             self.n_other += 1
             return
-        self.ways |= set(map(name_way, own))
+        self.ways |= set(map(read_way, own))
         evidence = mean_words([sum_words(entry) for entry in own])
         self.table.add(evidence, name_record(record, self.id_field))
         total = sum(evidence.values())
@@ -120,7 +120,7 @@ def conclude(before: Window, after: Window, top: int = 20) -> Contrast:
     """The figures of two windows that have seen all their texts. Raises UsageError where they were not explained in one way."""
     ways = sorted(before.ways | after.ways)
     if len(ways) > 1:
-        raise UsageError(f'the texts were explained in different ways, whose evidence does not compare: {", ".join(ways)}; explain both windows in one')
+        raise UsageError(f'the texts were explained in different ways, whose evidence does not compare: {", ".join(map(str, ways))}; explain both windows in one')
     pairs, is_rare = _words_of_both(before.table, after.table)
     moved = [_Moved(word, *sums, before.table.n_texts, after.table.n_texts) for word, sums in pairs.items()]
     p_values = np.array([one.p_value for one in moved])

@@ -4,12 +4,13 @@ import heapq
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from doxa.errors import RecordError
 from doxa.explaining.chinese_words import CHINESE_WORD
 from doxa.records.figures import finite
 from doxa.records.record import MISSING, Record
+from doxa.text.segments import join_runs
 
 MOST_WORDS = 100_000
 N_EXAMPLES = 2
@@ -50,9 +51,19 @@ def _is_sound_token(token: Any) -> bool:
     return score is not None and abs(score) <= MOST_NATS and type(token.get("start")) is int and type(token.get("end")) is int
 
 
-def name_way(entry: dict[str, Any]) -> str:
+class Way(NamedTuple):
     """How an explanation was made."""
-    return f"{entry.get('method', 'unknown method')} by {entry.get('unit', 'word')}"
+
+    method: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.method} by {self.unit}"
+
+
+def read_way(entry: dict[str, Any]) -> Way:
+    """How an entry says it was made."""
+    return Way(str(entry.get("method", "unknown method")), str(entry.get("unit", "word")))
 
 
 def name_record(record: Record, id_field: str) -> str:
@@ -67,7 +78,7 @@ def sum_words(entry: dict[str, Any]) -> dict[str, float]:
     Characters of scripts without spaces are put in pairs, which are nearer to words: each shares its score equally between the pairs
     that it is part of. Not so where they were cut into words."""
     sums: dict[str, float] = {}
-    for run in [[token] for token in entry["tokens"]] if entry.get("unit") == CHINESE_WORD else _runs(entry["tokens"]):
+    for run in [[token] for token in entry["tokens"]] if entry.get("unit") == CHINESE_WORD else join_runs(entry["tokens"], _are_neighbours):
         if len(run) == 1:
             pieces = [(run[0]["text"].casefold(), run[0]["score"])]
         else:
@@ -84,20 +95,10 @@ def mean_words(found: list[dict[str, float]]) -> dict[str, float]:
     return {word: sum(words.get(word, 0.0) for words in found) / len(found) for word in dict.fromkeys(word for words in found for word in words)}
 
 
-def _runs(tokens: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Neighbouring single ideographs together, every other token alone."""
-    run: list[dict[str, Any]] = []
-    for token in tokens:
-        is_ideograph = bool(_IDEOGRAPH.match(token["text"])) and len(token["text"]) == 1
-        if run and not (is_ideograph and run[-1]["end"] == token["start"] and run[-1].get("field") == token.get("field")):
-            yield run
-            run = []
-        if is_ideograph:
-            run.append(token)
-        else:
-            yield [token]
-    if run:
-        yield run
+def _are_neighbours(before: dict[str, Any], token: dict[str, Any]) -> bool:
+    """Whether both are single ideographs, side by side in one field."""
+    return (before["end"] == token["start"] and before.get("field") == token.get("field")
+            and all(len(one["text"]) == 1 and _IDEOGRAPH.match(one["text"]) for one in (before, token)))
 
 
 @dataclass(slots=True)
@@ -160,9 +161,9 @@ class WordTable:
         self.words = {word: sums for word, sums in self.words.items() if sums.n + sums.missed > self.floor}
 
 
-def tell_pairs(tables: Iterable[WordTable], ways: Iterable[str]) -> str:
+def tell_pairs(tables: Iterable[WordTable], ways: Iterable[Way]) -> str:
     """What a line on the method says of words that are pairs of characters; nothing where there are none."""
-    may_have = not all(way.endswith(f" by {CHINESE_WORD}") for way in ways)
+    may_have = any(way.unit != CHINESE_WORD for way in ways)
     has_pairs = may_have and any(len(word) == 2 and all(map(_IDEOGRAPH.match, word)) for table in tables for word in table.words)
     return f"; {_IN_PAIRS}" if has_pairs else ""
 

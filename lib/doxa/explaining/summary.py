@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from doxa.errors import UsageError
-from doxa.explaining.corpus_words import MOST_NATS, WordSums, WordTable, mean_words, name_record, name_way, read_entries, sum_words, tell_pairs
+from doxa.explaining.corpus_words import MOST_NATS, Way, WordSums, WordTable, mean_words, name_record, read_entries, read_way, sum_words, tell_pairs
 from doxa.metrics.false_discoveries import FALSE_SHARE, benjamini_hochberg, selected_error
 from doxa.records.figures import finite
 from doxa.records.record import Record
@@ -79,7 +79,7 @@ class Summarizer:
         self.id_field, self.bounds = id_field, {} if most_words is None else {"most_words": most_words}
         self.tables: dict[tuple[str, str | None], WordTable] = {}
         self.faithfulness: dict[tuple[str, str], WordSums] = {}
-        self.how: dict[str, None] = {}
+        self.how: dict[Way, None] = {}
         self.n_records = self.n_errors = self.n_unexplained = 0
         self.n_unsaid: Counter[tuple[str, str | None]] = Counter()  # explained though the score is below the label's threshold
 
@@ -95,7 +95,7 @@ class Summarizer:
         of_label: dict[tuple[str, str | None], list[dict[str, float]]] = {}
         judged: dict[tuple[str, str], list[float]] = {}
         for head, label, entry in entries:
-            self.how.setdefault(name_way(entry))
+            self.how.setdefault(read_way(entry))
             of_label.setdefault((head, label), []).append(sum_words(entry))
             self.n_unsaid[head, label] += _is_unsaid(entry)
             for measure, value in _judged(entry):
@@ -121,7 +121,7 @@ class Summarizer:
                   "is below the label's threshold" for (head, label), table in self.tables.items() if self.n_unsaid[head, label]]
         if len(self.how) > 1:
             notes.append("the explanations were made in different ways, whose evidence does not compare")
-        return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(self.how), _METHOD + tell_pairs(self.tables.values(), self.how), notes)
+        return Summary(self.n_records, self.n_errors, self.n_unexplained, labels, faithfulness, list(map(str, self.how)), _METHOD + tell_pairs(self.tables.values(), self.how), notes)
 
 
 _METHOD = (f"mean evidence of a word in the texts that hold it (at least {LEAST_TEXTS}), its places in a text together; moderated t, texts taken as independent; "

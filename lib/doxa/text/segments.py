@@ -6,8 +6,11 @@ writes no spaces; marks and joiners stay with the character before them. All spa
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 Span = tuple[int, int]
+T = TypeVar("T")
 
 _JOINER = "\u200d"  # between emoji that make one
 _SCRIPTS_WITHOUT_SPACES = ("CJK ", "HIRAGANA", "KATAKANA", "HANGZHOU", "IDEOGRAPHIC", "BOPOMOFO", "THAI ", "LAO ", "KHMER", "MYANMAR")
@@ -56,6 +59,18 @@ def _classify(character: str) -> str:
 
 
 _CLASSES = _Classes()
+
+
+def join_runs(items: Iterable[T], goes_on: Callable[[T, T], bool]) -> Iterator[list[T]]:
+    """Items in order, in lists of those that go on: of the one before and one, `goes_on` says whether it does."""
+    run: list[T] = []
+    for item in items:
+        if run and not goes_on(run[-1], item):
+            yield run
+            run = []
+        run.append(item)
+    if run:
+        yield run
 
 
 def find_words(text: str) -> list[Span]:

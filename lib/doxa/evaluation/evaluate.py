@@ -116,6 +116,9 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {quote_some(never, MOST_NEVER)}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
+    if rows.n < FEW:
+        notes.append(f'head "{head.head}": of so few records intervals hold the truth less often than 95 times of 100, above all where single records '
+                     "weigh much (macro F1, root mean square error, average precision)")
     if head.undefined:
         notes.append(f'head "{head.head}": {", ".join(head.undefined)} cannot be told where all gold, or all that was said, is alike')
     twins = _alike_labels([label.label for label in head.labels])

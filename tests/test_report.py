@@ -151,6 +151,7 @@ def test_combined_groups_in_every_format(files, records, form):
     assert {(g["values"]["tags"], g["values"]["source"], g["values"]["tickers"]): g["n"] for g in seen["groups"]} == expected
     names = {g["name"]: g["values"] for g in seen["groups"] if g["kind"] == "value"}
     assert names["tags=a, source=reuters, tickers=AAPL"] == {"tags": "a", "source": "reuters", "tickers": "AAPL"}
+    assert "a text counts in every group that it is in by tags and source and tickers, once in all texts" in seen["notes"]
     assert seen["settings"]["by"] == "tags, source, tickers" and seen["total"]["n"] == len(records) and "by=tags,source,tickers " in seen["signature"]
 
 

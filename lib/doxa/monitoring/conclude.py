@@ -115,6 +115,8 @@ def _groups(counter, edges: list[dt.datetime], last, is_watching: bool, by: list
     parts = [("", "all", [*(code for code, _ in sizes), REPEATED])]
     parts += [(names[code], "value", [code]) for code in named[:top]]
     parts += [("", "none", [0])] if any(code == 0 for code, _ in sizes) else []
+    if counter.counts.is_overlapping:
+        notes.append(f"a text counts in every group that it is in by {' and '.join(by)}, once in all texts")
     n_more = len(named) - top
     if n_more > 0 and counter.counts.is_overlapping:
         most = next(size for code, size in sizes if code == named[top])

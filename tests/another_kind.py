@@ -1,6 +1,12 @@
-"""A kind of head that doxa does not have, in one file and one line of its table: `python another_kind.py COMMAND ...` runs a command with it."""
+"""A kind of head that doxa does not have, in one file and one line of its table: `python another_kind.py FOLDER COMMANDS` runs commands with it.
+
+COMMANDS is a JSON list of their arguments, each with its name in front; what the first says on stdout lies in FOLDER/0.out, and so on. Each is a process of
+its own, forked where what takes long to load is loaded; one that fails ends it all with its exit code.
+"""
 
 import importlib
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
+from warm import LIBRARIES  # noqa: E402
 
 from doxa.metrics.tallied import Tallied  # noqa: E402
 from doxa.model.heads import Head  # noqa: E402
@@ -73,9 +80,17 @@ class Pointer(Kind):
 
 
 if __name__ == "__main__":
-    KINDS["pointer"] = Pointer()
     from doxa.commands._command import run
+    from doxa.device.libraries import prepare_libraries
 
-    name = sys.argv.pop(1)
-    sys.argv[0] = name
-    run(getattr(importlib.import_module(f"doxa.commands.{name}"), name))
+    prepare_libraries(".")
+    for module in (*LIBRARIES, "doxa.training.finetune", "doxa.inference.loading"):
+        importlib.import_module(module)
+    KINDS["pointer"] = Pointer()
+    for i, arguments in enumerate(json.loads(sys.argv[2])):
+        if (child := os.fork()) == 0:
+            os.dup2(os.open(f"{sys.argv[1]}/{i}.out", os.O_WRONLY | os.O_CREAT, 0o600), 1)
+            sys.argv = arguments
+            run(getattr(importlib.import_module(f"doxa.commands.{arguments[0]}"), arguments[0]))
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            sys.exit(code)

@@ -90,6 +90,12 @@ def trained(request, base, tmp_path_factory) -> Trained:
     return Trained(folder / "model", make(40), field)
 
 
+@pytest.fixture(scope="module")
+def predicted(trained) -> list[dict]:
+    """What predict says of its records."""
+    return said(run("predict", "--model", trained.directory, stdin=lines(trained.records)), trained.head)
+
+
 def kind_of(trained: Trained) -> str:
     return json.loads((trained.directory / "doxa.json").read_text())["heads"][0]["kind"]
 
@@ -103,9 +109,8 @@ def is_right(kind: str, record: dict, entry: dict) -> bool:
     return entry["answer"] is None if not gold else entry["answer"] is not None and entry["answer"]["text"] == gold[0]["text"]
 
 
-def test_what_can_be_learnt_is_learnt(trained):
-    entries = said(run("predict", "--model", trained.directory, stdin=lines(trained.records)), trained.head)
-    right = [is_right(kind_of(trained), record, entry) for record, entry in zip(trained.records, entries)]
+def test_what_can_be_learnt_is_learnt(trained, predicted):
+    right = [is_right(kind_of(trained), record, entry) for record, entry in zip(trained.records, predicted, strict=True)]
     assert np.mean(right) > 0.95
     table = json.loads((trained.directory / "doxa.json").read_text())
     model = table["dev"]["heads"][0]["scores"]["model"]
@@ -210,12 +215,11 @@ def test_a_tagger_that_doxa_did_not_write_opens_entities_as_its_pipeline_does(la
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv"])
-def test_predictions_in_columnar_formats_hold_the_same(trained, tmp_path, suffix):
+def test_predictions_in_columnar_formats_hold_the_same(trained, predicted, tmp_path, suffix):
     import pyarrow.csv
     import pyarrow.ipc
     import pyarrow.parquet
 
-    plain = said(run("predict", "--model", trained.directory, stdin=lines(trained.records)), trained.head)
     path = tmp_path / f"out.{suffix}"
     done = run("predict", "--model", trained.directory, "--output", path, stdin=lines(trained.records))
     assert done.code == 0, done.err
@@ -223,11 +227,11 @@ def test_predictions_in_columnar_formats_hold_the_same(trained, tmp_path, suffix
         rows = pyarrow.csv.read_csv(path).to_pylist()
         key = {"tags": "entities", "span": "answer", "choice": "index"}[kind_of(trained)]
         cells = [{name: value for name, value in row.items() if name.startswith(f"prediction.{trained.head}.{key}")} for row in rows]
-        assert all(cells) and len(cells) == len(plain)
+        assert all(cells) and len(cells) == len(predicted)
         return
     table = pyarrow.parquet.read_table(path) if suffix == "parquet" else pyarrow.ipc.open_stream(path).read_all()
     seen = [row["prediction"][trained.head] for row in table.to_pylist()]
-    assert [without_nulls(entry) for entry in seen] == [without_nulls(entry) for entry in plain]
+    assert [without_nulls(entry) for entry in seen] == [without_nulls(entry) for entry in predicted]
 
 
 def without_nulls(entry):
@@ -276,23 +280,22 @@ def test_faults_of_finetune_are_one_line(base, tmp_path, flags, records, message
 
 def test_a_kind_that_is_added_to_the_table_works_in_every_command(base, tmp_path):
     """finetune, predict, evaluate and compare with a kind that no file of the library knows: see another_kind.py."""
-    def call(command: str, *args, stdin: bytes = b"") -> bytes:
-        done = subprocess.run([sys.executable, ROOT / "tests" / "another_kind.py", command, *map(str, args)], input=stdin, capture_output=True, env=environment())
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     draw = random.Random(1)
-    texts = [" ".join([*draw.choices(VERBS, k=draw.randint(1, 4)), draw.choice(WHO), *draw.choices(VERBS, k=2)]) for _ in range(150)]
+    texts = [" ".join([*draw.choices(VERBS, k=draw.randint(1, 4)), draw.choice(WHO), *draw.choices(VERBS, k=2)]) for _ in range(96)]
     records = [{"id": i, "text": text, "who": min(text.index(name) for name in WHO if name in text)} for i, text in enumerate(texts)]
-    (tmp_path / "train.jsonl").write_bytes(lines(records))
-    call("finetune", "--base", base, "--head", "who:pointer", "--output", tmp_path / "model", *FLAGS, tmp_path / "train.jsonl")
-    predicted = call("predict", "--model", tmp_path / "model", stdin=lines(records))
-    assert np.mean([json.loads(line)["prediction"]["who"]["character"] == record["who"] for line, record in zip(predicted.splitlines(), records)]) > 0.9
-    (tmp_path / "predicted.jsonl").write_bytes(predicted)
-    figures = json.loads(call("evaluate", "--to", "json", tmp_path / "predicted.jsonl"))["heads"]["who"]
+    train, told = tmp_path / "train.jsonl", tmp_path / "1.out"
+    train.write_bytes(lines(records))
+    commands = [["finetune", "--base", base, "--head", "who:pointer", "--output", tmp_path / "model", *FLAGS, train], ["predict", "--model", tmp_path / "model", train],
+                ["evaluate", "--to", "json", told], ["compare", told, told],
+                ["predict", "--model", tmp_path / "model", "--output", tmp_path / "out.parquet", train]]
+    asked = json.dumps([[str(part) for part in command] for command in commands])
+    done = subprocess.run([sys.executable, ROOT / "tests" / "another_kind.py", tmp_path, asked], capture_output=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line)["prediction"]["who"]["character"] for line in told.read_bytes().splitlines()]
+    assert np.mean([character == record["who"] for character, record in zip(found, records, strict=True)]) > 0.9
+    figures = json.loads((tmp_path / "2.out").read_bytes())["heads"]["who"]
     assert figures["kind"] == "pointer" and figures["figures"]["hit_rate"]["value"] > 0.9
-    assert b"hit rate" in call("compare", tmp_path / "predicted.jsonl", tmp_path / "predicted.jsonl")
-    call("predict", "--model", tmp_path / "model", "--output", tmp_path / "out.parquet", stdin=lines(records))
+    assert b"hit rate" in (tmp_path / "3.out").read_bytes() and (tmp_path / "out.parquet").exists()
 
 
 def test_no_file_but_a_kinds_own_asks_for_it_by_name():

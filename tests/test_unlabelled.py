@@ -20,13 +20,20 @@ from doxa.training.self_training import _choose_one, least_score
 SAMPLE = Path(__file__).parents[1] / "lib/doxa/sample"
 TRAIN, DEV, NEWS = (SAMPLE / f"{name}.jsonl" for name in ("train", "dev", "news"))
 FLAGS = ("--base", "scratch", "--head", "sentiment", "--dev", DEV, "--num-train-epochs", 1, "--no-openvino", "--device", "cpu", "--logging-steps", 1)
-HEAD_START = (*FLAGS, "--head-start", "mlm", "--head-start-epochs", 2, "--unlabelled", NEWS)
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory) -> Path:
+def head_start(tmp_path_factory) -> tuple:
+    """Flags of a head start on few texts."""
+    texts = tmp_path_factory.mktemp("texts") / "news.jsonl"
+    texts.write_bytes(b"".join(NEWS.read_bytes().splitlines(keepends=True)[:96]))
+    return (*FLAGS, "--head-start", "mlm", "--head-start-epochs", 2, "--unlabelled", texts)
+
+
+@pytest.fixture(scope="module")
+def started(head_start, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("started") / "out"
-    done = run("finetune", *HEAD_START, "-o", output, TRAIN)
+    done = run("finetune", *head_start, "-o", output, TRAIN)
     assert done.code == 0, done.err
     return output
 
@@ -44,18 +51,18 @@ def test_the_head_start_learns_and_its_encoder_is_a_base(started, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_rows", [5, pytest.param(40, marks=pytest.mark.slow)])  # in the head start, and after it
-def test_a_run_with_a_head_start_goes_on_to_the_same_weights(n_rows, started, tmp_path):
+@pytest.mark.parametrize("n_rows", [5, pytest.param(24, marks=pytest.mark.slow)])  # in the head start, and after it
+def test_a_run_with_a_head_start_goes_on_to_the_same_weights(n_rows, head_start, started, tmp_path):
     output = tmp_path / "out"
-    process = start("finetune", *HEAD_START, "-o", output, TRAIN)
+    process = start("finetune", *head_start, "-o", output, TRAIN)
     log = output / "training.partial.jsonl"
     while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") >= n_rows):
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
     assert end(process).code == 143
-    refused = run("finetune", *HEAD_START, "--head-start-learning-rate", 1e-3, "--resume", "-o", output, TRAIN)
+    refused = run("finetune", *head_start, "--head-start-learning-rate", 1e-3, "--resume", "-o", output, TRAIN)
     assert refused.code == 1 and "--head-start" in refused.err
-    done = run("finetune", *HEAD_START, "--resume", "-o", output, TRAIN)
+    done = run("finetune", *head_start, "--resume", "-o", output, TRAIN)
     assert done.code == 0, done.err
     assert (output / "model.safetensors").read_bytes() == (started / "model.safetensors").read_bytes()
     assert (output / "encoder/model.safetensors").read_bytes() == (started / "encoder/model.safetensors").read_bytes()
@@ -115,8 +122,8 @@ def test_self_training_runs_in_rounds(tiny_model, tmp_path):
     assert "round 1 of 1" in done.err or "self-training ends" in done.err
 
 
-def test_a_teacher_teaches(started, tmp_path):
-    done = run("finetune", *FLAGS, "--teacher", started, "--teacher", started, "--unlabelled", NEWS, "-o", tmp_path / "out", TRAIN)
+def test_a_teacher_teaches(started, tiny_model, tmp_path):
+    done = run("finetune", *FLAGS[2:], "--base", tiny_model, "--teacher", tiny_model, "--teacher", tiny_model, "--unlabelled", NEWS, "-o", tmp_path / "out", TRAIN)
     assert done.code == 0, done.err
     done = run("finetune", *FLAGS, "--head", "topic", "--teacher", started, "-o", tmp_path / "other", TRAIN)
     assert done.code == 1 and 'no head "topic"' in done.err

@@ -45,16 +45,24 @@ LONG = {
 }
 
 
+SMALL = {
+    "bert": {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128},
+    "bart": {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128},
+}
+
+
 def make_model(kind, directory):
     """Random weights of a fixed seed, wide enough that words count."""
     tokenizer = learn_writing_tokenizer(TEXTS) if KINDS[kind].writes else learn_tokenizer(TEXTS, vocabulary_size=600)
     with torch.random.fork_rng():
         torch.manual_seed(11)
-        model = build_scratch(tokenizer.get_vocab_size(), [HEADS[kind]], 128)
+        config = build_scratch(tokenizer.get_vocab_size(), [HEADS[kind]], 128).config
+        config.update(SMALL[config.model_type])
+        model = auto_class(KINDS[kind].stock).from_config(config)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.dim() > 1:
-                    parameter.mul_(3.0)
+                    parameter.mul_(6.0)
     with publish(str(directory), ModelTable([HEADS[kind]], 128)) as working:
         save_network(model, working, None)
         write_tokenizer(TextTokenizer(tokenizer, 128), working, 128)

@@ -35,12 +35,13 @@ KINDS = {
 }
 
 
-def make_model(directory, kind: str):
-    torch.manual_seed(3)
-    model = KINDS[kind]()
+def make_model(directory, kind: str = "bert", seed: int = 3, texts=TEXTS, **other):
+    """A model directory; `texts` teach the tokenizer, and `other` is what a BERT of SMALL has in place of that."""
+    torch.manual_seed(seed)
+    model = BertForSequenceClassification(BertConfig(**SMALL | other)) if other else KINDS[kind]()
     with publish(str(directory), ModelTable(HEADS, 90)) as working:
         save_network(model, working, None)
-        learn_tokenizer(TEXTS, 600).save(f"{working}/tokenizer.json")
+        learn_tokenizer(texts, 600).save(f"{working}/tokenizer.json")
     return directory
 
 
@@ -117,14 +118,20 @@ def test_other_architectures_keep_their_last_layer(kind):
     assert not shorten_last_layer(KINDS[kind]())
 
 
-@pytest.fixture
-def kept(tmp_path, monkeypatch):
-    """A model directory with its form, made by a first prediction; no compiled one in the cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    directory = make_model(tmp_path / "model", "bert")
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A model directory with its form, made by a first prediction. One layer: what is kept, and when it is made again, does not depend on how many there are."""
+    directory = make_model(tmp_path_factory.mktemp("kept") / "model", num_hidden_layers=1)
     label(directory)
     assert sorted(os.listdir(directory / "openvino")) == ["form.json", "model.bin", "model.xml"]
     return directory
+
+
+@pytest.fixture
+def kept(first, tmp_path, monkeypatch):
+    """A copy of that model directory; no compiled one in the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return shutil.copytree(first, tmp_path / "model")
 
 
 def test_a_kept_form_is_taken_as_it_is(kept, monkeypatch):
@@ -144,11 +151,7 @@ def test_a_damaged_form_is_made_again(kept, name, at):
 
 
 def test_a_form_of_other_weights_is_made_again(kept, tmp_path):
-    other = tmp_path / "other"
-    torch.manual_seed(9)
-    with publish(str(other), ModelTable(HEADS, 90)) as working:
-        save_network(BertForSequenceClassification(BertConfig(**SMALL)), working, None)
-        learn_tokenizer(TEXTS, 600).save(f"{working}/tokenizer.json")
+    other = make_model(tmp_path / "other", seed=9, num_hidden_layers=1)
     expected = scores(label(other, engine="torch", precision="fp32")[0])
     shutil.rmtree(other / "openvino", ignore_errors=True)
     shutil.copytree(kept / "openvino", other / "openvino")
@@ -182,7 +185,7 @@ def test_a_damaged_cache_is_compiled_again(kept):
 
 def test_a_broken_conversion_is_noticed(tmp_path, monkeypatch):
     """A form that gives other logits is never used: torch takes over and says why; asked for by name it is an error."""
-    directory = make_model(tmp_path / "model", "bert")
+    directory = make_model(tmp_path / "model", num_hidden_layers=1)
     monkeypatch.setattr("doxa.model.convert.shorten_last_layer", lambda model: model.classifier.weight.data.mul_(1.5))
     entries, reasons = label(directory)
     assert any("engine torch" in reason and "other logits" in reason for reason in reasons)
@@ -196,25 +199,27 @@ def test_a_broken_conversion_is_noticed(tmp_path, monkeypatch):
 
 
 WORDS = {"good": "profit growth strong rise gain win".split(), "bad": "loss fall weak debt cut fraud".split(), "even": "flat stable same hold wait".split()}
+OTHERS = "bank share firm market day".split()
 
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    """A model that finetune wrote with 240 dev records."""
+    """A model that finetune wrote with 240 dev records, from a base of one layer that reads each of the words as a token."""
     folder = tmp_path_factory.mktemp("int8")
+    make_model(folder / "base", texts=[" ".join(words) for words in (*WORDS.values(), OTHERS)], num_hidden_layers=1, initializer_range=0.05)
     generator = np.random.default_rng(5)
 
     def write(name, n):
         with open(folder / name, "w") as file:
             for i in range(n):
                 mood = list(WORDS)[i % 3]
-                text = " ".join([*generator.choice(WORDS[mood], 5), *generator.choice("bank share firm market day".split(), 4)])
+                text = " ".join([*generator.choice(WORDS[mood], 5), *generator.choice(OTHERS, 4)])
                 file.write(json.dumps({"text": f"{text} {i}", "mood": mood}) + "\n")
 
-    write("train.jsonl", 400)
+    write("train.jsonl", 240)
     write("dev.jsonl", 240)
-    done = run("finetune", "--base", "scratch", "--head", "mood", "--dev", folder / "dev.jsonl", "--output", folder / "out", "--seed", 1,
-               "--num-train-epochs", 4, folder / "train.jsonl", timeout=300)
+    done = run("finetune", "--base", folder / "base", "--head", "mood", "--dev", folder / "dev.jsonl", "--output", folder / "out", "--seed", 2,
+               "--learning-rate", 5e-3, "--num-train-epochs", 6, folder / "train.jsonl", timeout=300)
     assert done.code == 0, done.err
     return folder, done
 
@@ -253,7 +258,7 @@ def test_no_int8_and_too_few_dev_records_say_so(learnt, tmp_path):
     folder, _ = learnt
     short = tmp_path / "dev.jsonl"
     short.write_text("".join((folder / "dev.jsonl").read_text().splitlines(keepends=True)[:30]))
-    arguments = ("finetune", "--base", "scratch", "--head", "mood", "--max-steps", 1, folder / "train.jsonl")
+    arguments = ("finetune", "--base", folder / "base", "--head", "mood", "--max-steps", 1, folder / "train.jsonl")
     done = run(*arguments, "--dev", short, "--output", tmp_path / "a")
     assert done.code == 0 and "30 dev records are too few" in done.err
     done = run(*arguments, "--dev", folder / "dev.jsonl", "--output", tmp_path / "b", "--no-int8")

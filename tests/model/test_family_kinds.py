@@ -309,13 +309,14 @@ def test_which_kinds_a_family_has():
 # --- offsets, by outputs that say for sure what is to be found
 
 LONG = "bad loss crash slump. " * 60
+tokenizer_of = cache(load_tokenizer)  # a hundred questions are put to each
 ANSWERS = ("😀", "贷款违约", "cafe\u0301", "Ｆｕｌｌ", "👩‍👩‍👧", "नमस्ते", "x\u200by", "e\u0301", "12.5%")
 
 
 def ask(family_folder, kind: str, question: Question, gold, outputs_of=None, most: int = 128, policy: str = "windows", head=None) -> dict:
     """What a kind says where the network is sure of what a question's lessons teach, or (`outputs_of` a lesson) of something else."""
     asked, head = KINDS[kind], head or HEADS[kind]
-    tokenizer = load_tokenizer(str(family_folder))
+    tokenizer = tokenizer_of(str(family_folder))
     layout, = asked.lay_out([question], tokenizer, Reading(tokenizer.frame, most, policy))
     outputs = []
     for lesson in asked.teach(question, layout, gold, head):

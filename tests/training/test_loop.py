@@ -119,7 +119,7 @@ def train_within(most: int | None, kept=None, size: int = 16, accumulation: int 
 
     task.batch = batch_of
     torch.manual_seed(3)
-    loop = TrainingLoop(model, LoopSettings(4e-3, 20, size, accumulation), torch.device("cpu"))
+    loop = TrainingLoop(model, LoopSettings(4e-3, 8, size, accumulation), torch.device("cpu"))
     if kept:
         loop.restore(*kept)
     notebook = Notebook()

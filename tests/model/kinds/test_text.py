@@ -28,6 +28,7 @@ from doxa.training.adaptation import adapt
 from doxa.training.writing import Passage, WritingTask
 
 TARGETS = ("Loans go bad.", "利润上升", "Both agree to it, at last.", "a")
+SOME = TEXTS[::2]  # of both languages
 KIND = KINDS["text"]
 
 
@@ -182,7 +183,7 @@ def test_lora_trains_nothing_but_what_it_adds(base):
 
 
 def test_greedy_writing_is_that_of_transformers(base):
-    windows = base.windows()
+    windows = base.windows(SOME)
     for window, rows in zip(windows, base.generator().compute(windows)):
         ids = torch.tensor([window.ids])
         stock = base.stock.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, eos_token_id=base.end_id, pad_token_id=0,
@@ -195,7 +196,7 @@ def test_greedy_writing_is_that_of_transformers(base):
 
 @pytest.mark.parametrize("manner", [{}, {"beams": 3}, {"sample": True, "temperature": 1.5, "top_p": 0.9}, {"stop": ("e", "业")}], ids=str)
 def test_what_is_written_for_a_text_does_not_depend_on_its_neighbours(base, manner):
-    windows, generator = base.windows(), base.generator(**manner)
+    windows, generator = base.windows(SOME), base.generator(**manner)
     together = generator.compute(windows)
     assert len({tuple(rows[:, 0]) for rows in together}) > len(windows) // 3
     for window, rows in list(zip(windows, together))[::3]:
@@ -205,14 +206,14 @@ def test_what_is_written_for_a_text_does_not_depend_on_its_neighbours(base, mann
 
 
 def test_beams_find_likelier_texts(base):
-    windows = base.windows()
+    windows = base.windows(SOME)
     greedy, beams = (base.generator(beams=n).compute(windows) for n in (1, 5))
     gains = [rows[:, 1].mean() - plain[:, 1].mean() for plain, rows in zip(greedy, beams)]
     assert max(gains) > 1e-3 and np.mean(gains) > 0
 
 
 def test_a_draw_depends_on_the_seed_and_the_text(base):
-    windows = base.windows()
+    windows = base.windows(SOME)
     first, again, other = (base.generator(sample=True, seed=seed).compute(windows) for seed in (1, 1, 2))
     assert [rows.tolist() for rows in first] == [rows.tolist() for rows in again]
     assert sum(rows[:, 0].tolist() != drawn[:, 0].tolist() for rows, drawn in zip(first, other)) > len(windows) // 2
@@ -239,8 +240,8 @@ def test_random_numbers_are_those_of_a_seed_and_a_text():
 
 
 def test_a_stop_ends_a_text_and_is_left_out(base):
-    windows = base.windows()
-    layouts = KIND.lay_out([Question((text,)) for text in TEXTS], base.tokenizer, base.reading())
+    windows = base.windows(SOME)
+    layouts = KIND.lay_out([Question((text,)) for text in SOME], base.tokenizer, base.reading())
     free = base.generator().compute(windows)
     stop = next(letter for rows in free for letter in base.tokenizer.decode(rows[:, 0].astype(int).tolist()) if letter.isalpha())
     stopped = base.generator(stop=(stop,)).compute(windows)

@@ -14,6 +14,14 @@ def test_more_labels_than_a_table_holds_are_counted(kind):
     assert "and 10 more labels" in told and "i59" in told and "i60" not in told.partition("most confused")[0]
 
 
+@pytest.mark.parametrize("kind", ["terminal", "markdown", "html"])
+def test_a_label_without_end_is_cut(kind):
+    """To fold a word takes a terminal the square of its length."""
+    records = [{"text": "t", "intent": "a" * 300_000, "prediction": {"intent": {"label": said, "score": 0.9}}} for said in ("a" * 300_000, "b")]
+    done = run("evaluate", "--to", kind, stdin=lines(records))
+    assert done.code == 0 and b"a" * 50 in done.out and len(done.out) < 500_000 and done.seconds < 30
+
+
 @pytest.mark.parametrize("kind", ["terminal", "html"])
 def test_one_record_is_no_plural(kind):
     records = [{"text": "t", "intent": "a", "prediction": {"intent": {"label": "a"}}}, {"text": "t", "prediction": {"intent": {"label": "a"}}}]

@@ -40,6 +40,8 @@ class Table:
 
 
 Block = Heading | Line | Table
+MOST_CELL = 1000  # characters, of a heading too: what is longer is no name, and to fold it takes the square of its length
+MOST_LINE = 20_000
 
 
 def to_terminal(blocks: list[Block], width: int = 100, is_coloured: bool = False) -> str:
@@ -51,9 +53,9 @@ def to_terminal(blocks: list[Block], width: int = 100, is_coloured: bool = False
         if isinstance(block, Table):
             console.print(_rich_table(block, console.width))
         elif isinstance(block, Heading):
-            console.print(_plain(block.text, "bold"))
+            console.print(_plain(block.text, MOST_CELL, "bold"))
         else:
-            console.print(_plain(("note: " if block.style == "note" else "") + block.text, {"note": "italic", "code": "dim"}.get(block.style, "")))
+            console.print(_plain(("note: " if block.style == "note" else "") + block.text, MOST_LINE, {"note": "italic", "code": "dim"}.get(block.style, "")))
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
@@ -61,15 +63,15 @@ def _rich_table(table: Table, width: int) -> RichTable:
     shown = [i for i, (_, is_needed) in enumerate(table.columns) if is_needed or width >= table.whole_width]
     made = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for i in shown:
-        made.add_column(_plain(table.columns[i][0]), justify="left" if i in table.texts else "right", overflow="fold", no_wrap=i not in table.texts,
+        made.add_column(_plain(table.columns[i][0], MOST_CELL), justify="left" if i in table.texts else "right", overflow="fold", no_wrap=i not in table.texts,
                         min_width=8 if i in table.texts else None)
     for row in table.rows:
-        made.add_row(*(_plain(row[i]) for i in shown))
+        made.add_row(*(_plain(row[i], MOST_CELL) for i in shown))
     return made
 
 
-def _plain(text: str, style: str = "") -> Text:
-    return Text(visible(wording.one_line(text), one_line=True), style=style)
+def _plain(text: str, most: int, style: str = "") -> Text:
+    return Text(visible(wording.shorten(text, most), one_line=True), style=style)
 
 
 def to_markdown(blocks: list[Block]) -> str:
@@ -77,12 +79,16 @@ def to_markdown(blocks: list[Block]) -> str:
     parts = []
     for block in blocks:
         if isinstance(block, Heading):
-            parts.append(f"{'#' * block.level} {escape(block.text)}")
+            parts.append(f"{'#' * block.level} {escape(wording.shorten(block.text, MOST_CELL))}")
         elif isinstance(block, Line):
-            text = visible(wording.one_line(block.text), one_line=True)
+            text = visible(wording.shorten(block.text, MOST_LINE), one_line=True)
             parts.append(f"`{text.replace('`', ' ')}`" if block.style == "code" else f"{'Note: ' if block.style == 'note' else ''}{escape(text)}")
         else:
             rule = "|" + "".join("---|" if i in block.texts else "---:|" for i in range(len(block.columns)))
-            lines = ["| " + " | ".join(escape_cell(title) or " " for title, _ in block.columns) + " |", rule]
-            parts.append("\n".join(lines + ["| " + " | ".join(map(escape_cell, row)) + " |" for row in block.rows]))
+            lines = ["| " + " | ".join(_cell(title) or " " for title, _ in block.columns) + " |", rule]
+            parts.append("\n".join(lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in block.rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    return escape_cell(wording.shorten(text, MOST_CELL))

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from doxa.reporting import wording
 from doxa.terminal import visible
 
+MOST_CHARACTERS = 20_000  # of one value; what is longer is no name, and a page that holds it many times opens in no browser
 
 class Passage(str):
     """Text whose spaces and line breaks stay on the page; every other text becomes one line."""
@@ -27,4 +28,4 @@ def _read_template(name: str) -> str:
 def _harmless(value):
     if isinstance(value, Passage):
         return visible(value)
-    return visible(wording.one_line(value), one_line=True) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(wording.shorten(value, MOST_CHARACTERS), one_line=True) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -23,8 +23,9 @@ def one_line(text: str) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    text = one_line(text)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """On one line, of `most` characters at most; of a very long text no more is looked at than its beginning."""
+    line = one_line(text[: 20 * most])
+    return line if len(line) <= most and len(text) <= 20 * most else line[: most - 1] + "…"
 
 
 def percent(share: Share | Corrected) -> str:

@@ -969,7 +969,7 @@ def test_what_rises_in_every_series_is_told_of_all_texts(tmp_path, seed):
     assert "series" not in told_lines[0] and told_lines[0]["measure"] == "share" and len(told_lines) <= 2
 
 
-@pytest.mark.parametrize("every", ["6h", "12h"])
+@pytest.mark.parametrize("every", ["6h", pytest.param("12h", marks=pytest.mark.slow)])
 def test_a_clock_change_is_no_alarm(tmp_path, every):
     """Europe/Berlin, 2026-03-29: a day of 23 hours, whose buckets are cut and shifted."""
     path = tmp_path / "clock.jsonl"

@@ -61,6 +61,14 @@ def test_few_flips_are_no_surer_than_the_sign_test(write, n_flips, code):
     assert json.loads(compare(write(old, old), "--margin", "0.02", "--to", "json").out)["pairs"][0]["heads"]["sentiment"]["figures"]["macro_f1"]["verdict"] == "not worse"
 
 
+@pytest.mark.parametrize("metric, margin, said", [("accuracy", "1", "accuracy is from 0 to 1, so nothing could be worse by more; one point is 0.01"),
+                                                  ("matthews", "5", "matthews is from -1 to 1")])
+def test_a_margin_that_nothing_could_exceed_is_refused(write, metric, margin, said):
+    good = judged(20, right=0.7)
+    done = compare(write(good, good), "--metric", metric, "--margin", margin)
+    assert done.code == 2 and said in done.err and len(done.err_lines) == 1
+
+
 def test_a_margin_is_not_shown_by_few_records_and_makes_nothing_worse(write):
     """Of one record, or of twenty that all stayed right, nobody knows whether one in fifty gets worse; and what is no worse is not worse by more than a margin."""
     good = judged(20, right=2.0, draw=1)  # forum posts too

@@ -105,8 +105,7 @@ CONDITIONS = {
 }
 
 
-@pytest.mark.parametrize("as_stored", [True, False])
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form, as_stored", [*((form, True) for form in FORMATS), ("jsonl", False), ("parquet", False)])  # what is stored otherwise is read otherwise
 def test_conditions_in_every_format(files, records, form, as_stored):
     for text, holds in CONDITIONS.items():  # not 90 processes, but what the command calls
         conditions = parse_conditions([text])
@@ -153,6 +152,30 @@ def test_combined_groups_in_every_format(files, records, form):
     assert names["tags=a, source=reuters, tickers=AAPL"] == {"tags": "a", "source": "reuters", "tickers": "AAPL"}
     assert "a text counts in every group that it is in by tags and source and tickers, once in all texts" in seen["notes"]
     assert seen["settings"]["by"] == "tags, source, tickers" and seen["total"]["n"] == len(records) and "by=tags,source,tickers " in seen["signature"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["beside each other", "behind the first batch"])
+def test_what_fits_no_column_is_read_from_csv_and_parquet_as_from_lines(tmp_path, tiny_model, late):
+    """The first records decide the columns; what is of another type, or comes later, stands in the column `_more`."""
+    odd = [{"src": 7, "tickers": ["AA", "BB"]}, {"src": "7", "tickers": "AA", "new": "x"}, {"src": None, "tickers": ["BB"], "new": 3}]
+    usual = [{"src": "X", "tickers": ["AA"]}] * (4200 if late else 1)
+    records = [{"id": i, "text": "late", "topic": "credit"} | fields for i, fields in enumerate([*usual, *odd])]
+    found = {}
+    for kind in ("jsonl", "csv", "parquet"):
+        done = run("predict", "-q", "--engine", "torch", "--model", tiny_model, "--output", tmp_path / f"out.{kind}", stdin=lines(records))
+        assert done.code == 0, done.err
+        seen = [report("--top", "9", *flags, tmp_path / f"out.{kind}") for flags in (
+            ("--by", "tickers", "--by", "src"), ("--where", "tickers=AA"), ("--by", "field:new"), ("--where", "field:new!=x"))]
+        judged = json.loads(run("evaluate", "--to", "json", "--gold", "topic=topic", "--head", "topic", "--where", "field:src=7", tmp_path / f"out.{kind}").out)["judged"]
+        found[kind] = [[one["counted"], [(group["values"], group["n"]) for group in one["groups"]]] for one in seen], judged
+    assert found["csv"] == found["parquet"] == found["jsonl"]
+    assert found["csv"][0][1][0] == len(usual) + 2 and found["csv"][1] == 2
+
+
+def test_another_programs_column_of_the_name_is_a_field(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text('id,_more,prediction.s.label\n1,see below,a\n2,"[1]",b\n3,{broken,a\n')
+    assert [group["n"] for group in report("--by", "field:_more", path)["groups"]] == [1, 1, 1]
 
 
 def typed(table, zone="UTC"):

@@ -2,6 +2,7 @@
 
 import random
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -78,12 +79,34 @@ def test_the_file_reads_back_and_fires_the_same():
     found = learn_rules(planted(1500), "topic")
     text = found.to_toml()
     rules = parse_rules(text.encode(), "learnt.toml")
-    assert [(rule.name, rule.head, rule.label, rule.any) for rule in rules] == [(rule.name, rule.head, rule.label, rule.any) for rule in found.rules]
+    assert rules == found.rules
     for record in planted(200, seed=4):
         assert [(f.rule.name, f.spans) for f in RuleBook(rules).find(record.get("text"))] == [
             (f.rule.name, f.spans) for f in RuleBook(found.rules).find(record.get("text"))]
     assert f"# That is the model's label in {found.fidelity} of the held-out texts" in text
     assert learn_rules(planted(1500), "topic").to_toml() == text != learn_rules(planted(1500), "topic", seed=1).to_toml()
+
+
+def test_the_first_rule_that_fires_speaks_alone():
+    """As the file says, and as its fidelity was measured."""
+    found = learn_rules(planted(1500), "topic")
+    one, other = (next(rule for rule in found.rules if rule.label == label) for label in dict.fromkeys(rule.label for rule in found.rules[:1] + found.rules[-1:]))
+    text = f"{other.any[0]} {one.any[0]}"
+    assert [firing.rule for firing in RuleBook(parse_rules(found.to_toml().encode(), "")).find(text)] == [one]
+    assert [firing.rule.name for firing in RuleBook(replace(rule, is_final=False) for rule in found.rules).find(text)] == [one.name, other.name]
+
+
+def test_the_label_where_no_rule_fires_is_that_of_what_is_left():
+    """`many` is the commonest label, and nearly always named; what no phrase tells is mostly `few`."""
+    generator = random.Random(8)
+    records = planted(2000)
+    for record in records:
+        label = generator.choices(["many", "few"], [6, 4])[0]
+        record.fields["text"] = " ".join([*generator.choices("abcdefghijklmnop", k=6), *(["marker"] if label == "many" and generator.random() < 0.9 else [])])
+        record.fields["prediction"]["topic"]["label"] = label
+    found = learn_rules(records, "topic")
+    assert (found.otherwise, found.commonest) == ("few", "many") and found.fidelity.value > 0.9 and found.fidelity_elsewhere.value > 0.8
+    assert f'where none does, "few" is what it says in {found.fidelity_elsewhere}' in found.to_toml() and 'always "many" would be' in found.to_toml()
 
 
 def test_names_that_toml_would_obey():
@@ -94,7 +117,7 @@ def test_names_that_toml_would_obey():
         entry["label"] = evil if entry["label"] == "credit" else entry["label"] + "\n# x\nany = 1"
     found = learn_rules(records, "topic")
     content = tomllib.loads(found.to_toml())
-    assert list(content) == ["rules"] and evil in {rule["label"] for rule in content["rules"].values()}
+    assert list(content) == ["first", "rules"] and evil in {rule["label"] for rule in content["rules"].values()}
 
 
 @pytest.mark.parametrize("text, phrases", [

@@ -107,8 +107,11 @@ def comparison_page(tmp_path_factory):
     return folder / "page.html"
 
 
-@pytest.mark.parametrize("scheme, width", VIEWS)
-@pytest.mark.parametrize("name", ["hostile_page", "combined_page", "explanations_page", "evaluation_page", "comparison_page"])
+@pytest.mark.parametrize("name, scheme, width", [
+    pytest.param(name, scheme, width, marks=() if (scheme, width) == view else pytest.mark.slow)
+    for name, view in (("hostile_page", ("light", 1100)), ("combined_page", ("dark", 390)), ("explanations_page", ("dark", 390)), ("evaluation_page", ("light", 1100)),
+                       ("comparison_page", ("dark", 390)))
+    for scheme in ("light", "dark") for width in (390, 1100)])
 def test_the_page_runs_nothing_asks_for_nothing_and_fits(browser, request, name, scheme, width):
     page = request.getfixturevalue(name)
     browser.open(page, scheme, width)

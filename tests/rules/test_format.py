@@ -9,7 +9,7 @@ from doxa.rules.phrases import cut_phrase
 
 HEAD = '[rules.r]\nhead = "topic"\nlabel = "credit"\n'
 MISTAKES = [
-    ("rules", "is not TOML"), ("", "holds no rule"), ("rules = 3", "holds no rule"), ("rule = 3", 'unknown key "rule"; known: words, rules'),
+    ("rules", "is not TOML"), ("", "holds no rule"), ("rules = 3", "holds no rule"), ("rule = 3", 'unknown key "rule"; known: first, words, rules'),
     ("[rules.r]\nany = ['a']", 'rule "r" needs a head'), ("[rules.r]\nhead = 'topic'\nany = ['a']", 'rule "r" needs a label'),
     ("[rules]\nr = 1", 'rule "r" must be a table'), (HEAD, 'rule "r" looks for nothing'), (HEAD + "none = ['a']", "looks for nothing"),
     (HEAD + "anny = ['a']", 'unknown key "anny"; known: head, label, any'), (HEAD + "any = 'a'", "any must be a list"), (HEAD + "any = [1]", "any must be a list"),

@@ -165,7 +165,7 @@ def test_a_long_text_takes_time_by_its_length_alone(body, text):
     book, times = book_of(body), []
     for part in (text[: len(text) // 8], text):
         tries = []
-        for _ in range(3):  # the least of them: any one may bear the collection of other tests' garbage
+        for _ in range(2):  # the least of them: any one may bear the collection of other tests' garbage
             start = time.process_time()
             book.find(part)
             tries.append(time.process_time() - start)

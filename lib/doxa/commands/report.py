@@ -29,7 +29,7 @@ from doxa.errors import DoxaError, RecordsFailed, UsageError
 @click.option("--until", metavar="TIME", help="Only records before this date or time.")
 @click.option("--last", metavar="LENGTH", help="Only the last 12h, 30d, 4w or 3mo of the input, up to its latest time (not today). "
               "The records wait in TMPDIR until it is known.")
-@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Groups shown; the others are folded into one.")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Groups shown; the others are folded into one, or counted where a text is in several.")
 @click.option("--examples", type=click.IntRange(min=0), default=3, show_default=True, help="Telling texts per group.")
 @click.option("--time-field", metavar="NAME", help="Field of the time.  [default: timestamp, time, created_at, publish_time, date]")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")

@@ -193,6 +193,13 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
     return Comparison(*names, pairing.by, len(first), n_alone, heads, pairing.note)
 
 
+def _check_margin(margin: float, name: str) -> None:
+    """Raise UsageError for a margin that no two values of a figure could differ by more than."""
+    least, greatest = range_of(name) or (0.0, np.inf)
+    if margin >= greatest - least:
+        raise UsageError(f"--margin {margin:g}: {name} is from {least:g} to {greatest:g}, so nothing could be worse by more; one point is {(greatest - least) / 100:g}")
+
+
 def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings) -> HeadComparison:
     old, new = sides
     found = HeadComparison(old.head, old.kind, old.n, old.headline)
@@ -201,6 +208,7 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
     known, shared = before.exact | after.exact, [name for name in before.exact if is_defined(name, before) and is_defined(name, after)]
     deciding = [name for name in settings.metrics if name in known] or [old.headline]
     for name in deciding:
+        _check_margin(settings.margin, name)
         if name not in shared:
             where = " and ".join(file for file, measured in zip(names, (before, after)) if not is_defined(name, measured))
             raise DoxaError(f'--metric {name} is not defined for head "{old.head}" in {where}; figures of scores need predict --scores, others labels or '

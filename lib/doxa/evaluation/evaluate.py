@@ -1,5 +1,7 @@
 """Predictions that also hold the gold label, to figures with intervals."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,7 @@ from doxa.records.quantity import left_out, quantity
 
 MOST_TOLD = 5  # slices in a note
 MOST_NEVER = 10  # labels in a note
+_WHOLE_NUMBER = re.compile(r"^(-?\d+)\.0*$")  # 1.0, as tables with gaps write 1
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,9 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {quote_some(never, MOST_NEVER)}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
+    flawless = [label.label for label in head.labels if "f1" in label.figures and label.figures["f1"].value == 1.0]
+    if 0 < len(flawless) < len(head.labels):
+        notes.append(f'head "{head.head}": no mistake in {quote_some(flawless, MOST_NEVER)}, so that resampling cannot tell how many there may be')
     if rows.n < FEW:
         notes.append(f'head "{head.head}": of so few records intervals hold the truth less often than 95 times of 100, above all where single records '
                      "weigh much (macro F1, root mean square error, average precision)")
@@ -123,16 +129,17 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
         notes.append(f'head "{head.head}": {", ".join(head.undefined)} cannot be told where all gold, or all that was said, is alike')
     twins = _alike_labels([label.label for label in head.labels])
     if twins:
-        notes.append(f'head "{head.head}": labels that differ by white space alone count as different ones: {twins}')
+        notes.append(f'head "{head.head}": labels that differ by white space, case, the spelling of a number or how a character is composed count as different ones: {twins}')
     notes += [note for slicing in rows.slices if (note := _tell_flawless(rows, slicing))]
     return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
 
 
 def _alike_labels(labels: list[str]) -> str:
-    """Labels that look the same, in quotes."""
+    """Labels that may be meant to be the same, in quotes."""
     found: dict[str, list[str]] = {}
     for label in labels:
-        found.setdefault(" ".join(label.split()), []).append(label)
+        plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        found.setdefault(_WHOLE_NUMBER.sub(r"\1", plain), []).append(label)
     return ", ".join(" and ".join(map(quote, alike)) for alike in found.values() if len(alike) > 1)
 
 

@@ -9,6 +9,7 @@ from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
 
 INFLATED = frozenset({"calibration_error"})  # by chance: a mean of distances is above 0 for the best of models
+_RANKED = frozenset({"roc_auc", "average_precision"})  # of few records, how far their resamples lie off says nothing of the truth (simulated)
 
 
 def measure(rows: HeadRows, seed: int = 0, with_scores: bool = True) -> Measured:
@@ -27,7 +28,7 @@ def is_defined(name: str, measured: Measured) -> bool:
 
 def estimate_figure(name: str, value: float, resampled: np.ndarray, n_rows: int) -> Estimate:
     """A figure of some rows with its interval, which ends where the figure does."""
-    return estimate(value, resampled, n_rows, name in INFLATED, range_of(name))
+    return estimate(value, resampled, n_rows, name in INFLATED, range_of(name), name not in INFLATED | _RANKED)
 
 
 def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:

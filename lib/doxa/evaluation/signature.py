@@ -14,4 +14,4 @@ def sign(rows: HeadRows, seen: Seen, settings: Any, more: Sequence[str] = ()) ->
     bag = f"+bag{MOST_ROWS}" if rows.n > MOST_ROWS else ""
     parts = [f"head:{rows.head}", f"n:{rows.n}", f"data:{seen.fingerprint}", f"model:{'+'.join(rows.models) or 'unstamped'}"]
     parts += [f"where:{condition}" for condition in settings.conditions]
-    return " ".join([*parts, *rows.signed(), *more, f"ci:bootstrap{N_RESAMPLES}{bag}-expanded-percentile95", f"seed:{settings.seed}", f"doxa:{__version__}"])
+    return " ".join([*parts, *rows.signed(), *more, f"ci:bootstrap{N_RESAMPLES}{bag}-biascorrected-expanded-percentile95", f"seed:{settings.seed}", f"doxa:{__version__}"])

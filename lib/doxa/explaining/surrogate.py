@@ -25,6 +25,7 @@ MOST_TEXTS = 20_000  # that are learnt from and tested on; of more a random samp
 HELD_OUT = 0.3
 LEAST_TEXTS = 50
 MOST_RULES, MOST_PHRASES = 20, 30
+MOST_DEFAULTS = 10  # labels of which one may be said where no rule fires
 LONGEST_PHRASE, LONGEST_UNSPACED = 3, 4
 # Levels of precision, of which a phrase in few texts must show more: the lower end of its interval counts. Chosen with the pruning below on
 # models of three sets, English and Chinese: half the phrases for about a point less of agreement on held-out texts.
@@ -67,25 +68,28 @@ class Share:
 class Surrogate:
     """An ordered list of rules: the first that fires says the label, `otherwise` where none does.
 
-    `fidelity` is how often that is the model's label on held-out texts, `majority` how often `otherwise` alone is, `coverage` for how
-    many of them a rule fires, and `fidelity_where_fired` how often it then says what the model does."""
+    `fidelity` is how often that is the model's label on held-out texts, `majority` how often `commonest` alone is, `coverage` for how
+    many of them a rule fires, and `fidelity_where_fired` and `fidelity_elsewhere` how often what is said then, and where none fires, is what the model says."""
 
     head: str
     rules: tuple[Rule, ...]
     otherwise: str
+    commonest: str
     n_learnt: int
     fidelity: Share
     majority: Share
     coverage: Share
     fidelity_where_fired: Share
+    fidelity_elsewhere: Share
 
     def to_toml(self) -> str:
         """The rules as a file, its figures in comments."""
         return write_rules(self.rules, (
             f'Learnt from a model\'s predictions of head "{self.head}" on {self.n_learnt:,} texts; tested on {self.fidelity.n:,} others.',
             f'Read in order: the first rule that fires says the label, and where none fires it is "{self.otherwise}".',
-            f"That is the model's label in {self.fidelity} of the held-out texts; always \"{self.otherwise}\" would be in {self.majority}.",
-            f"A rule fires in {self.coverage} of them" + (f", and then it says what the model says in {self.fidelity_where_fired}." if self.coverage.hits else ".")))
+            f"That is the model's label in {self.fidelity} of the held-out texts; always \"{self.commonest}\" would be in {self.majority}.",
+            f"A rule fires in {self.coverage} of them" + (f", and then it says what the model says in {self.fidelity_where_fired}" if self.coverage.hits else "")
+            + (f'; where none does, "{self.otherwise}" is what it says in {self.fidelity_elsewhere}.' if self.fidelity_elsewhere.n else ".")))
 
 
 class Sample:
@@ -140,22 +144,24 @@ def learn_rules(records: Iterable[Record], head: str, text_field: str = "text", 
         raise DoxaError(f'{len(order)} different texts hold a prediction of head "{head}"; rules are learnt from at least {LEAST_TEXTS}')
     n_held_out = round(HELD_OUT * len(order))
     held_out, learnt = order[:n_held_out], order[n_held_out:]
-    otherwise = Counter(label for _, label in learnt).most_common(1)[0][0]
-    rules = _learn(learnt, head, otherwise, most_rules)
-    return _test(rules, otherwise, held_out, head, len(learnt))
+    commonest = [label for label, _ in Counter(label for _, label in learnt).most_common(MOST_DEFAULTS)]
+    rules, otherwise = _learn(learnt, head, commonest, most_rules)
+    return _test(rules, otherwise, commonest[0], held_out, head, len(learnt))
 
 
-def _learn(learnt: list[tuple[str, str]], head: str, otherwise: str, most_rules: int) -> tuple[Rule, ...]:
-    """Grow a list on two thirds of the texts, and keep of it what earns its place on the others."""
+def _learn(learnt: list[tuple[str, str]], head: str, defaults: list[str], most_rules: int) -> tuple[tuple[Rule, ...], str]:
+    """Grow a list on two thirds of the texts, and keep of it what earns its place on the others: beside each of `defaults` as the label where no rule
+    fires, of which the one with the best list is taken."""
     vectorizer = CountVectorizer(analyzer=phrases_of, binary=True, min_df=LEAST_HOLDING, dtype=np.int32)
     try:
         matrix = vectorizer.fit_transform([text for text, _ in learnt]).tocsr()
     except ValueError:  # no phrase is in three texts
-        return ()
+        return (), defaults[0]
     labels, n_grown = np.array([label for _, label in learnt]), round(GROWN * len(learnt))
     steps = _grow(matrix[:n_grown], labels[:n_grown])
-    steps = _prune(steps, matrix[n_grown:], labels[n_grown:], otherwise)
-    return _gather(steps, vectorizer.get_feature_names_out().tolist(), head, otherwise, most_rules)
+    pruned = [(*_prune(steps, matrix[n_grown:], labels[n_grown:], default), default) for default in defaults]
+    steps, _, otherwise = max(pruned, key=lambda found: found[1])  # the commonest of equals
+    return _gather(steps, vectorizer.get_feature_names_out().tolist(), head, otherwise, most_rules), otherwise
 
 
 def _grow(matrix: csr_matrix, labels: np.ndarray) -> list[Step]:
@@ -165,9 +171,10 @@ def _grow(matrix: csr_matrix, labels: np.ndarray) -> list[Step]:
             for phrase in _choose_phrases(matrix, labels == label, is_open, precision)]
 
 
-def _prune(steps: list[Step], matrix: csr_matrix, labels: np.ndarray, otherwise: str) -> list[Step]:
+def _prune(steps: list[Step], matrix: csr_matrix, labels: np.ndarray, otherwise: str) -> tuple[list[Step], int]:
     """Drop, from the last step on, what is not clearly right more often than what follows it (reduced error pruning, Quinlan 1987): on
-    noise, what is kept at one text more costs readers most of the phrases and agreement with the model too."""
+    noise, what is kept at one text more costs readers most of the phrases and agreement with the model too. Returns what is left, and for how many texts it says
+    their label."""
     holds = np.asarray(matrix[:, [step.phrase for step in steps]].todense()).astype(bool) if steps else np.zeros((len(labels), 0), bool)
     is_before = np.cumsum(holds, axis=1) - holds > 0  # (N, steps): some earlier step decides the text
     fallback, kept = np.full(len(labels), otherwise, object), []
@@ -178,7 +185,7 @@ def _prune(steps: list[Step], matrix: csr_matrix, labels: np.ndarray, otherwise:
         if n_better - n_worse >= max(LEAST_GAIN, PRUNING * np.sqrt(n_better + n_worse)):
             kept.append(steps[place])
             fallback[holds[:, place]] = steps[place].label
-    return kept[::-1]
+    return kept[::-1], int((fallback == labels).sum())
 
 
 def _gather(steps: list[Step], phrases: list[str], head: str, otherwise: str, most_rules: int) -> tuple[Rule, ...]:
@@ -186,7 +193,7 @@ def _gather(steps: list[Step], phrases: list[str], head: str, otherwise: str, mo
     rules: list[Rule] = []
     for label, group in groupby(steps, key=lambda step: step.label):
         number = sum(rule.label == label for rule in rules) + 1
-        rules.append(Rule(f"{label}-{number}", head, label, any=tuple(phrases[step.phrase] for step in group)))
+        rules.append(Rule(f"{label}-{number}", head, label, any=tuple(phrases[step.phrase] for step in group), is_final=True))
     rules = rules[:most_rules]
     while rules and rules[-1].label == otherwise:  # it says what is said anyway
         rules.pop()
@@ -219,14 +226,15 @@ def _lower_ends(hits: np.ndarray, n: np.ndarray, z: float = PRECISION_Z) -> np.n
     return (share + z * z / (2 * n) - z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
 
 
-def _test(rules: tuple[Rule, ...], otherwise: str, held_out: list[tuple[str, str]], head: str, n_learnt: int) -> Surrogate:
+def _test(rules: tuple[Rule, ...], otherwise: str, commonest: str, held_out: list[tuple[str, str]], head: str, n_learnt: int) -> Surrogate:
     book = RuleBook(rules)
     said = [next((firing.rule.label for firing in book.find(text)), None) for text, _ in held_out]
     n, n_fired = len(held_out), sum(one is not None for one in said)
     n_right = sum((one or otherwise) == label for one, (_, label) in zip(said, held_out))
     n_fired_right = sum(one == label for one, (_, label) in zip(said, held_out))
-    n_otherwise = sum(label == otherwise for _, label in held_out)
-    return Surrogate(head, rules, otherwise, n_learnt, Share(n_right, n), Share(n_otherwise, n), Share(n_fired, n), Share(n_fired_right, n_fired))
+    n_commonest = sum(label == commonest for _, label in held_out)
+    return Surrogate(head, rules, otherwise, commonest, n_learnt, Share(n_right, n), Share(n_commonest, n), Share(n_fired, n), Share(n_fired_right, n_fired),
+                     Share(n_right - n_fired_right, n - n_fired))
 
 
 def phrases_of(text: str) -> Iterator[str]:

@@ -149,7 +149,7 @@ class ColumnReader:
 
     def _read_csv(self, batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
         marked = marked_heads(batch.schema.names, self.wanted.kinds)
-        if not marked or self.wanted.gold is None:
+        if not tables.overflow_holds(batch, self.wanted.fields()) and (not marked or self.wanted.gold is None):
             self.schema.pass_by(marked)
             yield from self._read_batch(nest_prediction(batch, marked), name)
             return

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from doxa.records.entries import FLAT_KINDS, KindsByMark, as_text, find_kind, read_numbers
 from doxa.records.record import Record
+from doxa.records.tables import OVERFLOW, read_overflow
 from doxa.records.unfold import put_cell, whole
 
 _START = "prediction."
@@ -67,11 +68,13 @@ def csv_records(batch: pa.RecordBatch, source: str, kinds: KindsByMark) -> Itera
     paths = {name: _path(name, marked_heads(names, kinds)) for name in names if name.startswith(_START)}
     for number, row in enumerate(batch.to_pylist(), 1):
         fields: dict[str, Any] = {name: value or None for name, value in row.items() if name not in paths}
+        overflow = read_overflow(fields.get(OVERFLOW)) or {}
         entries: dict[str, Any] = {}
         for name, (head, *path) in paths.items():
             put_cell(entries.setdefault(head, {}), path, row[name])
         found = {head: whole(entry) for head, entry in entries.items()}
         fields["prediction"] = {head: entry for head, entry in found.items() if entry is not None}
+        fields |= overflow
         if fields.get("error.code") is not None:
             fields["error"] = {"code": fields["error.code"], "message": fields.get("error.message")}
         yield Record(source, number, None, fields)

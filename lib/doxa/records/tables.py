@@ -43,18 +43,27 @@ class RowFields:
     @property
     def overflow(self) -> dict:
         values = self.columns.values(OVERFLOW)
-        text = values[self.index] if values is not None and self.columns.is_marked else None
-        return load_exact(text.encode()) if text else {}
+        return read_overflow(values[self.index]) or {} if values is not None and self.columns.is_marked else {}
 
     def to_dict(self) -> dict:
         """The row as a JSON object; our own columns are left out where they are null."""
         row = {}
         for name in self.columns.batch.schema.names:
             value = self.columns.values(name)[self.index]
-            if self.columns.is_marked and (name == OVERFLOW or (value is None and name in _OPTIONAL)):
+            is_ours = name == OVERFLOW and (not value or read_overflow(value) is not None) or value is None and name in _OPTIONAL
+            if self.columns.is_marked and is_ours:
                 continue
             row[name] = value
         return row | self.overflow
+
+
+def read_overflow(text: str | None) -> dict | None:
+    """The fields that a cell of the overflow column holds; None where it is empty, or another program's column of the same name."""
+    try:
+        found = load_exact(text.encode()) if text else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 _OPTIONAL = {"error", "prediction", "n_tokens", "truncated", "input_ids", "token_type_ids", "tokenizer"}
@@ -135,6 +144,7 @@ def overflow_holds(batch: pa.RecordBatch, names: set[str] | None) -> bool:
     if index < 0 or MARK not in (batch.schema.metadata or {}):
         return False
     texts = batch.column(index).drop_null()
+    texts = texts.filter(pc.not_equal(texts, ""))  # of CSV
     return len(texts) > 0 and (names is None or any(pc.any(pc.match_substring(texts, json.dumps(name, ensure_ascii=False))).as_py() for name in names))
 
 
@@ -201,7 +211,7 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
 
 
 def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed. Where the header has no comma, semicolons or tabs
+    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed, but for what an overflow column holds. Where the header has no comma, semicolons or tabs
     stand between values. Raises DoxaError where it is damaged or not UTF-8."""
     skip_mark(stream)
     try:
@@ -220,7 +230,7 @@ def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False))
         for batch in reader:
-            yield from _slices(batch)
+            yield from _slices(batch.replace_schema_metadata({MARK: b"1"}) if OVERFLOW in names else batch)
     except UnicodeDecodeError:
         raise DoxaError(f"{stream.name}: the CSV file is not UTF-8; convert it with: iconv -f LATIN1 -t UTF-8, or from what it is in") from None
     except (pa.ArrowException, OSError) as error:

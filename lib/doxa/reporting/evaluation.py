@@ -109,7 +109,7 @@ def _slice_table(slices: list[Slice], head: HeadEvaluation) -> Table:
     names = sorted(head.small, key=lambda name: name != head.headline)
     table = Table([("value", True), ("records", True), *(column for name in names for column in ((title_of(name), True), ("95 %", False)))])
     for part in slices:
-        cells = [part.name + (" (few)" if part.is_few else ""), f"{part.n:,}"]
+        cells = [wording.value_name(part.name) + (" (few)" if part.is_few else ""), f"{part.n:,}"]
         for name in names:
             found = part.figures.get(name)
             cells += [number(found.value), bounds(found)] if found else ["–", "–"]

@@ -4,7 +4,7 @@ import hashlib
 import math
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import regex
@@ -38,7 +38,8 @@ class NumberRange:
 @dataclass(frozen=True)
 class Rule:
     """What a text must hold to speak for `label` of `head`: one phrase of `any`, each of `all`, a match of `pattern`, a number; and
-    nothing of `none`. What stands at most `scope` words after one of `negations`, and before one of `turns`, does not count, but for `seeming` ones."""
+    nothing of `none`. What stands at most `scope` words after one of `negations`, and before one of `turns`, does not count, but for `seeming` ones. Where one
+    that `is_final` fires, no later rule for its head is asked."""
 
     name: str
     head: str
@@ -53,6 +54,7 @@ class Rule:
     turns: tuple[str, ...] = ()
     scope: int = SCOPE_WORDS
     is_firm: bool = False
+    is_final: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,13 @@ def parse_rules(raw: bytes, path: str) -> tuple[Rule, ...]:
         raise UsageError(f"{path} is not UTF-8; convert it with iconv") from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, and so is what a number of 5,000 digits raises
         raise UsageError(f"{path} is not TOML: {error}") from None
-    _check_keys(content, ("words", "rules"), path)
+    _check_keys(content, ("first", "words", "rules"), path)
+    is_first = _truth(content.get("first", False), f"{path}: first")
     lists = _Lists(content.get("words", {}), path)
     tables = content.get("rules", {})
     if not isinstance(tables, dict) or not tables:
         raise UsageError(f"{path} holds no rule; a rule is a table [rules.NAME]")
-    return tuple(_parse_rule(name, table, lists, f'{path}: rule "{name}"') for name, table in tables.items())
+    return tuple(replace(_parse_rule(name, table, lists, f'{path}: rule "{name}"'), is_final=is_first) for name, table in tables.items())
 
 
 class _Lists:

@@ -42,7 +42,7 @@ class RuleBook:
         self._timeouts: Counter[str] = Counter()
 
     def find(self, text: str) -> list[Firing]:
-        """The rules that fire for a text, in the order of the file.
+        """The rules that fire for a text, in the order of the file; after one that is final none of its head.
 
         Raises DoxaError where a pattern runs out of time on text after text; on a few it counts as not found."""
         folded = fold(text)
@@ -51,11 +51,12 @@ class RuleBook:
         if not awake and not self._wakeful:
             return []
         view = _View(text, folded, hits)
-        firings = []
+        firings, decided = [], set()
         for i in sorted(awake.union(self._wakeful)):
-            spans = self._evaluate(self._parts[i], view)
-            if spans:
-                firings.append(Firing(self.rules[i], tuple(sorted(set(spans)))))
+            rule = self.rules[i]
+            if rule.head not in decided and (spans := self._evaluate(self._parts[i], view)):
+                firings.append(Firing(rule, tuple(sorted(set(spans)))))
+                decided |= {rule.head} if rule.is_final else set()
         return firings
 
     def _evaluate(self, parts: "_RuleParts", view: "_View") -> list[tuple[int, int]]:

@@ -211,8 +211,8 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
 
 
 def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed, but for what an overflow column holds. Where the header has no comma, semicolons or tabs
-    stand between values. Raises DoxaError where it is damaged or not UTF-8."""
+    """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed, but for what an overflow column holds. Where the header
+    has no comma, semicolons or tabs stand between values. Raises DoxaError where it is damaged or not UTF-8."""
     skip_mark(stream)
     try:
         head = stream.peek(CHUNK_BYTES)

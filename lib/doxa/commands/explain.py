@@ -136,7 +136,7 @@ def _learn(records, head, text_field, seed, output, terminal):
     found = learn_rules(records, head, text_field, seed)
     write_page(found.to_toml(), output)
     terminal.note(f"{len(found.rules)} rules say what the model says in {found.fidelity} of {found.fidelity.n:,} held-out texts; "
-                  f'always "{found.otherwise}" would in {found.majority}')
+                  f'always "{found.commonest}" would in {found.majority}')
 
 
 def _load(request, verify, wanted, how, rules_path, terminal):

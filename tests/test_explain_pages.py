@@ -1,6 +1,7 @@
 """explain's pages and rules as a user runs them: coloured texts, words of a corpus, words between two windows."""
 
 import json
+import random
 
 import pytest
 
@@ -131,7 +132,9 @@ def test_rules_learnt_from_predictions_are_a_file_of_rules(tiny_model, tmp_path)
     done = explain(records, "--learn-rules", "--head", "topic", "-o", tmp_path / "rules.toml")
     assert (done.code, done.out) == (0, b"") and "held-out texts" in done.err
     assert "100.0%" in done.err
-    left = [{"text": f"day {i} {'bank' * (i % 10 != 0 and i % 5 < 3)}", "prediction": {"topic": {"label": "credit" if i % 5 < 3 else "merger", "score": 0.9}}} for i in range(400)]
+    chance = random.Random(8)
+    left = [{"text": " ".join([*chance.choices("abcdefghijklmnop", k=6), *["bank"] * (i % 10 != 0 and i % 5 < 3)]),
+             "prediction": {"topic": {"label": "credit" if i % 5 < 3 else "merger", "score": 0.9}}} for i in range(800)]
     other = explain(left, "--learn-rules", "--head", "topic")
     assert 'where none fires it is "merger"' in other.out.decode() and 'always "credit" would be in' in other.out.decode() and 'always "credit" would in' in other.err
     texts = lines([{"text": record["text"]} for record in records[:4]])

@@ -260,3 +260,12 @@ def test_usage(write):
     assert compare([path, empty]).code == 1
     other = write(judged(10), [record | {"topic": "x", "prediction": {"topic": {"label": "x", "score": 1.0}}} for record in judged(10)])
     assert "no head in common" in compare(other).err
+
+
+def test_many_labels_are_said_to_be_judged_each_on_its_own(write):
+    def sides(n_labels: int) -> list[dict]:
+        return [{"id": i, "text": "t", "sentiment": f"l{i % n_labels}", "prediction": {"sentiment": {"label": f"l{(i + (i % 7 == 0)) % n_labels}"}}} for i in range(200)]
+
+    for n_labels, is_said in ((9, False), (20, True)):
+        notes = json.loads(compare(write(sides(n_labels), sides(n_labels)), "--to", "json").out)["notes"]
+        assert any("not corrected for their number: of 20, 1.0 are below 0.05" in note for note in notes) is is_said

@@ -18,6 +18,8 @@ from doxa.metrics.figure_range import range_of
 from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, least_by_signs, mcnemar, tango
 from doxa.records.quantity import left_out, quantity
 
+LEAST_PARTS = 10  # of which one in two comparisons shows a p below 0.05 by chance
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -255,6 +257,9 @@ def _notes(pairs: list[Comparison]) -> list[str]:
     for pair in pairs:
         notes += [pair.note] if pair.note else []
         notes += [note for head in pair.heads for note in head.notes]
+    n_parts = sum(len(head.labels) + sum(map(len, head.slices.values())) for pair in pairs for head in pair.heads)
+    if n_parts >= LEAST_PARTS:
+        notes.append(f"p of labels and slices is not corrected for their number: of {n_parts:,}, {0.05 * n_parts:.1f} are below 0.05 by chance where nothing changed")
     return notes
 
 

@@ -7,7 +7,9 @@ import pytest
 import shell  # noqa: F401 (keeps the caller's environment, before torch is imported)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))  # as the stubs in bin/ do
-sys.modules.setdefault("openvino_telemetry", None)  # as the commands do: it would start a process for each of fifty events of a conversion, and call out
+from doxa.device.libraries import hold_telemetry  # noqa: E402
+
+hold_telemetry()  # as the commands do: it would start a process for each of fifty events of a conversion, and call out
 
 TOPICS = ("credit", "earnings", "merger")
 SENTIMENTS = ("negative", "neutral", "positive")

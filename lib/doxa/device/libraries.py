@@ -21,7 +21,12 @@ def prepare_libraries(model: str) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if os.path.isdir(model) or "/" not in model or model.startswith((".", "/")) or model.endswith("/"):
         os.environ["HF_HUB_OFFLINE"] = "1"
-    sys.modules.setdefault("openvino_telemetry", None)  # an import of it raises ImportError, which its users expect
+    hold_telemetry()
+
+
+def hold_telemetry() -> None:
+    """OpenVINO's telemetry package counts as not installed: an import of it raises ImportError, which its users expect."""
+    sys.modules.setdefault("openvino_telemetry", None)
 
 
 def bound_caches(n_kernels: int = 32) -> None:

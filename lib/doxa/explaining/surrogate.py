@@ -159,7 +159,8 @@ def _learn(learnt: list[tuple[str, str]], head: str, defaults: list[str], most_r
         return (), defaults[0]
     labels, n_grown = np.array([label for _, label in learnt]), round(GROWN * len(learnt))
     steps = _grow(matrix[:n_grown], labels[:n_grown])
-    pruned = [(*_prune(steps, matrix[n_grown:], labels[n_grown:], default), default) for default in defaults]
+    holds = np.asarray(matrix[n_grown:][:, [step.phrase for step in steps]].todense()).astype(bool) if steps else np.zeros((len(labels) - n_grown, 0), bool)
+    pruned = [(*_prune(steps, holds, labels[n_grown:], default), default) for default in defaults]
     steps, _, otherwise = max(pruned, key=lambda found: found[1])  # the commonest of equals
     return _gather(steps, vectorizer.get_feature_names_out().tolist(), head, otherwise, most_rules), otherwise
 
@@ -171,11 +172,10 @@ def _grow(matrix: csr_matrix, labels: np.ndarray) -> list[Step]:
             for phrase in _choose_phrases(matrix, labels == label, is_open, precision)]
 
 
-def _prune(steps: list[Step], matrix: csr_matrix, labels: np.ndarray, otherwise: str) -> tuple[list[Step], int]:
+def _prune(steps: list[Step], holds: np.ndarray, labels: np.ndarray, otherwise: str) -> tuple[list[Step], int]:
     """Drop, from the last step on, what is not clearly right more often than what follows it (reduced error pruning, Quinlan 1987): on
-    noise, what is kept at one text more costs readers most of the phrases and agreement with the model too. Returns what is left, and for how many texts it says
-    their label."""
-    holds = np.asarray(matrix[:, [step.phrase for step in steps]].todense()).astype(bool) if steps else np.zeros((len(labels), 0), bool)
+    noise, what is kept at one text more costs readers most of the phrases and agreement with the model too. `holds` (N, steps) says which texts hold
+    which phrases. Returns what is left, and for how many texts it says their label."""
     is_before = np.cumsum(holds, axis=1) - holds > 0  # (N, steps): some earlier step decides the text
     fallback, kept = np.full(len(labels), otherwise, object), []
     for place in reversed(range(len(steps))):

@@ -29,20 +29,20 @@ class TimeCounts:
 
     def add(self, portion: Portion) -> None:
         """Count every membership of a portion under its group; those of a record must follow each other."""
-        self._wait(portion, slice(None), portion.codes, 1)
+        self._wait(portion, slice(None))
         is_repeated = np.append(False, portion.rows[1:] == portion.rows[:-1])
         if is_repeated.any():
             self.is_overlapping = True
-            self._wait(portion, is_repeated, np.full(len(portion.codes), REPEATED), -1)
+            self._wait(portion, is_repeated, are_repeated=True)
 
-    def _wait(self, portion: Portion, kept: slice | np.ndarray, codes: np.ndarray, sign: int) -> None:
+    def _wait(self, portion: Portion, kept: slice | np.ndarray, are_repeated: bool = False) -> None:
         slices, first = _slices(portion.us[kept], self.slice_us)
-        lowest = int(codes[kept].min())
-        counts, (said, slices, codes) = count_rows([portion.said[kept], slices, codes[kept] - lowest])
+        counts, (said, slices, *codes) = count_rows([portion.said[kept], slices] + ([] if are_repeated else [portion.codes]))
         said, slices = said.astype(np.int32), slices.astype(np.int64)
         self._waiting.append(pa.table({
-            "grp": (codes + lowest).astype(np.int32), "label": pa.DictionaryArray.from_arrays(pa.array(said - 2, mask=said < 2), portion.labels),
-            "is_judged": said > 0, "is_watched": said == portion.watched, "slice": pa.array(slices + first - 1, mask=slices == 0), "n": sign * counts}))
+            "grp": np.full(len(counts), REPEATED, np.int32) if are_repeated else codes[0].astype(np.int32),
+            "label": pa.DictionaryArray.from_arrays(pa.array(said - 2, mask=said < 2), portion.labels),
+            "is_judged": said > 0, "is_watched": said == portion.watched, "slice": pa.array(slices + first - 1, mask=slices == 0), "n": -counts if are_repeated else counts}))
         self._n_waiting += len(counts)
         if self._n_waiting >= self._most_waiting:
             self._add_up()

@@ -42,19 +42,23 @@ class RowFields:
 
     @property
     def overflow(self) -> dict:
-        values = self.columns.values(OVERFLOW)
-        return read_overflow(values[self.index]) or {} if values is not None and self.columns.is_marked else {}
+        return self._unfold() or {}
+
+    def _unfold(self) -> dict | None:
+        """What the overflow column holds of the row; None where it is not there, or another program's of the same name."""
+        values = self.columns.values(OVERFLOW) if self.columns.is_marked else None
+        return None if values is None else read_overflow(values[self.index])
 
     def to_dict(self) -> dict:
         """The row as a JSON object; our own columns are left out where they are null."""
-        row = {}
+        row, overflow = {}, self._unfold()
         for name in self.columns.batch.schema.names:
             value = self.columns.values(name)[self.index]
-            is_ours = name == OVERFLOW and (not value or read_overflow(value) is not None) or value is None and name in _OPTIONAL
+            is_ours = name == OVERFLOW and (not value or overflow is not None) or value is None and name in _OPTIONAL
             if self.columns.is_marked and is_ours:
                 continue
             row[name] = value
-        return row | self.overflow
+        return row | (overflow or {})
 
 
 def read_overflow(text: str | None) -> dict | None:

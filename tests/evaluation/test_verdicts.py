@@ -27,9 +27,19 @@ def compare(tmp_path):
 
 def test_more_deciding_figures_than_resamples_can_tell_are_refused(compare):
     good, bad = judged(300, right=1.0, draw=1), judged(300, right=0.3, draw=2)
-    assert len(compare(good, bad, bad, alpha=0.005).worse) == 2
-    with pytest.raises(UsageError, match="--alpha 0.005: .* any of 3 deciding figures.* give more than 0.006"):
-        compare(good, bad, bad, bad, alpha=0.005)
+    assert len(compare(good, bad, bad, alpha=0.005, n_resamples=1000).worse) == 2
+    with pytest.raises(UsageError, match="--resamples 1000: .* at --alpha 0.005 whether any of 3 deciding figures.* give more than 1200"):
+        compare(good, bad, bad, bad, alpha=0.005, n_resamples=1000)
+
+
+def test_resamples_grow_with_what_decides(compare):
+    """Thirty figures decide, one of which is worse: 1,000 resamples could not tell, those that are taken do, and no other is accused."""
+    good, bad = judged(300, right=0.9, draw=1), judged(300, right=0.3, draw=2)
+    found = compare(good, *[good] * 29, bad)
+    assert [pair.new for pair, _, _ in found.worse] == [found.pairs[-1].new]
+    assert "paired-bootstrap6000-" in found.signature and "holm:30" in found.signature
+    assert "paired-bootstrap1000-" in compare(good, bad).signature
+    assert "paired-bootstrap10000-" in compare(good, bad, alpha=0.0005).signature
 
 
 def test_a_metric_that_one_side_lacks_is_refused(compare):

@@ -7,7 +7,7 @@ from scipy.stats import binomtest, norm
 from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import accuracy_score, f1_score
 
-from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
+from doxa.metrics.bootstrap import Resampling, draw_cells, draw_rows, estimate
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn
 from doxa.metrics.paired import bootstrap_p, holm, mcnemar, tango
 
@@ -25,7 +25,7 @@ def test_interval_is_that_of_another_implementation():
 
 
 def label_figures_of(gold: np.ndarray, said: np.ndarray, n_labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    cells, draws = draw_cells(np.stack([gold, said], axis=1), seed)
+    cells, draws = draw_cells(np.stack([gold, said], axis=1), Resampling(seed))
     [tally] = tally_drawn(cells, draws, n_labels)
     return accuracy(tally), averages(tally)["macro_f1"]
 
@@ -101,7 +101,7 @@ def test_paired_test_refuses_as_often_as_it_says():
     chance, refused, n = np.random.default_rng(5), 0, 300
     for draw in range(400):
         first, second = chance.random(n) < 0.7, chance.random(n) < 0.7
-        cells, blocks = draw_cells(np.stack([first, second], axis=1), draw)
+        cells, blocks = draw_cells(np.stack([first, second], axis=1), Resampling(draw))
         draws = np.concatenate([*blocks])
         differences = mean_of(cells[:, 1].astype(float), draws) - mean_of(cells[:, 0].astype(float), draws)
         refused += bootstrap_p(differences[1:], 300) < 0.05

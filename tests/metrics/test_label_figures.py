@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import classification_report, matthews_corrcoef
 
 from doxa.metrics import label_figures
-from doxa.metrics.bootstrap import draw_cells
+from doxa.metrics.bootstrap import Resampling, draw_cells
 
 AVERAGES = {"macro avg": "macro", "weighted avg": "weighted"}
 
@@ -20,7 +20,7 @@ def make_rows(seed: int, n: int = 60, k: int = 5) -> tuple[np.ndarray, np.ndarra
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_scikit_learn_to_the_last_digit(seed):
     gold, said = make_rows(seed)
-    cells, blocks = draw_cells(np.stack([gold, said], axis=1), seed)
+    cells, blocks = draw_cells(np.stack([gold, said], axis=1), Resampling(seed))
     draws = np.concatenate([*blocks])
     tally = label_figures.tally_labels(cells[:, 0], cells[:, 1], draws, 5)
     scores, averages = label_figures.label_scores(tally), label_figures.averages(tally)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from doxa.metrics.bootstrap import draw_rows, estimate
+from doxa.metrics.bootstrap import Resampling, draw_rows, estimate
 from doxa.metrics.paired import bootstrap_p
 from doxa.metrics.student import expand, p_of_tail, tail
 
@@ -35,7 +35,7 @@ def test_few_rows_are_covered_as_often_as_is_said():
     chance, hits, plain, refused = np.random.default_rng(1), 0, 0, 0
     for seed in range(600):
         values = chance.normal(size=8)
-        draws = draw_rows(np.zeros(8, int), seed)
+        draws = draw_rows(np.zeros(8, int), Resampling(seed))
         means = draws.weights @ values / 8
         found = estimate(values.mean(), means, 8)
         hits += found.low <= 0 <= found.high

@@ -19,11 +19,13 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--by-length", is_flag=True, help="Compare texts of like length on their own.")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Compare only records for which it holds, as in report; repeatable.")
 @click.option("--flips", "n_flips", type=click.IntRange(min=0), default=5, show_default=True, metavar="N", help="List N records that became wrong.")
+@click.option("--resamples", "n_resamples", type=click.IntRange(100, 20_000), metavar="N", help="How often the records are drawn anew.  "
+              "[default: 1000; more, up to 10000, where --alpha or how much decides asks for it]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id, by which records are paired; else by order.")
 @click.option("--title", default="Comparison", show_default=True, help="Title of the page.")
 @_options.page_options_of("terminal", "markdown", "html", "json")
-def compare(files, from_format, text_field, max_record_bytes, heads, gold, metrics, margin, alpha, by, by_length, where, n_flips, seed, id_field, title,
+def compare(files, from_format, text_field, max_record_bytes, heads, gold, metrics, margin, alpha, by, by_length, where, n_flips, n_resamples, seed, id_field, title,
             to, output, require_input, quiet, verbose):
     """Tell whether new predictions are better or worse than old ones.
 
@@ -52,7 +54,7 @@ def compare(files, from_format, text_field, max_record_bytes, heads, gold, metri
 
     kind = choose_page(output, to, FORMATS)
     conditions = parse_conditions(where)
-    settings = Settings(metrics, margin, alpha, n_flips, seed, title, ", ".join(by) or None, tuple(map(str, conditions)))
+    settings = Settings(metrics, margin, alpha, n_flips, seed, n_resamples, title, ", ".join(by) or None, tuple(map(str, conditions)))
     wanted = want_evidence(by, by_length, conditions, gold, text_field, id_field)
     sides, failures = [], []
     for file in files:

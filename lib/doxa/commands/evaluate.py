@@ -20,11 +20,12 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--at-least", multiple=True, metavar="[HEAD:]FIGURE[[LABEL]]=NUMBER", help="Exit 4 where it is below, as macro_f1=0.80, or of one label, as "
               "'f1[negative]=0.70'; with --where that of one slice; repeatable.")
 @click.option("--at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is above, for figures of which less is better, as log_loss=0.5; repeatable.")
+@click.option("--resamples", "n_resamples", type=click.IntRange(100, 20_000), default=1000, show_default=True, metavar="N", help="How often the records are drawn anew.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
 @click.option("--title", default="Evaluation", show_default=True, help="Title of the page.")
 @_options.page_options_of("terminal", "markdown", "html", "json")
-def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, group, positive, where, n_mistakes, at_least, at_most, seed, id_field, title,
+def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, group, positive, where, n_mistakes, at_least, at_most, n_resamples, seed, id_field, title,
              to, output, require_input, quiet, verbose):
     """Judge predictions against gold labels.
 
@@ -49,6 +50,7 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     from doxa.evaluation.gate import check_gates, parse_gate
     from doxa.evaluation.intake import read_evidence, want_evidence
     from doxa.evaluation.ranking import Grouping
+    from doxa.metrics.bootstrap import Resampling
     from doxa.records.columns import read_columns
     from doxa.records.conditions import parse_conditions
     from doxa.records.page_formats import choose_page
@@ -64,7 +66,7 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
         seen = read_evidence(reader, heads, conditions, by_length, n_mistakes, group=group)
     if not seen.n_records and require_input:
         raise DoxaError("the input holds no record (--require-input)")
-    evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), seed,
+    evaluation = judge_heads(seen, Settings(title, ", ".join(by) or None, tuple(map(str, conditions)), Resampling(seed, n_resamples),
                                             Grouping(group, positive) if group else None))
     missed = check_gates(evaluation, gates)
     write_page(render_evaluation(evaluation, kind, *page_look(output)), output)

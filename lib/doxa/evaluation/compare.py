@@ -12,24 +12,27 @@ from doxa.evaluation.pairing import count_apart, judged_alone, pair_head, pair_r
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
-from doxa.metrics.bootstrap import N_RESAMPLES, estimate
+from doxa.metrics.bootstrap import Resampling, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
-from doxa.metrics.paired import LEAST_P, bootstrap_p, holm, least_by_signs, mcnemar, tango
+from doxa.metrics.paired import bootstrap_p, holm, least_bootstrap_p, least_by_signs, mcnemar, tango
 from doxa.records.quantity import left_out, quantity
 
+ENOUGH, MOST_RESAMPLES = 10, 10_000  # the least p corrected for all that decide is a fifth of alpha, as far as so many resamples go
 LEAST_PARTS = 10  # of which one in two comparisons shows a p below 0.05 by chance
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`metrics` to decide by, the headline of each head unless told; `margin` by which the new may be worse."""
+    """`metrics` to decide by, the headline of each head unless told; `margin` by which the new may be worse; `n_resamples` None for as many
+    as what decides asks for."""
 
     metrics: tuple[str, ...] = ()
     margin: float = 0.0
     alpha: float = 0.05
     n_flips: int = 5
     seed: int = 0
+    n_resamples: int | None = None
     title: str = "Comparison"
     by: str | None = None
     conditions: tuple[str, ...] = ()
@@ -151,20 +154,30 @@ def _of_either(pair: Comparison, counts: tuple[int, int]) -> list[tuple[int, str
 def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Comparisons:
     """Compare every later file with the first. Raises DoxaError where they cannot be paired or a deciding figure is not there,
     UsageError where so many figures decide that none could be told from chance."""
-    pairs = [_compare(seen[0], other, (names[0], name), settings) for other, name in zip(seen[1:], names[1:])]
+    resampling = _choose_resampling(seen, settings)
+    pairs = [_compare(seen[0], other, (names[0], name), settings, resampling) for other, name in zip(seen[1:], names[1:])]
     deciding = [figure for pair in pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
-    if len(deciding) * LEAST_P >= settings.alpha:
-        raise UsageError(f"--alpha {settings.alpha:g}: {N_RESAMPLES:,} resamples cannot tell whether any of {len(deciding)} deciding figures is worse; "
-                         f"give more than {len(deciding) * LEAST_P:.3f}, or compare fewer files, heads or metrics")
+    least_p = least_bootstrap_p(resampling.n)
+    if len(deciding) * least_p >= settings.alpha:
+        raise UsageError(f"--resamples {resampling.n}: so many cannot tell at --alpha {settings.alpha:g} whether any of {quantity(len(deciding), 'deciding figure')} is worse; "
+                         f"give more than {math.ceil(2 * len(deciding) / settings.alpha)}, or a larger --alpha")
     for figure, p in zip(deciding, holm([figure.p for figure in deciding])):
         figure.p_holm, figure.verdict = p, _judge(figure.gain, p, settings)
     models = [f"{name}:{'+'.join(sorted({m for rows in one.heads.values() for m in rows.models})) or 'unstamped'}" for name, one in zip(names, seen)]
     where = [f"where:{condition}" for condition in settings.conditions]
     signature = " ".join([f"data:{seen[0].fingerprint}", *models, *where, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
-                          f"holm:{len(deciding)}", f"test:paired-bootstrap{N_RESAMPLES}-expanded-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
+                          f"holm:{len(deciding)}", f"test:paired-bootstrap{resampling.n}-expanded-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
     found = Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
     found.notes += [*found.one_sided, *(note for other, name in zip(seen[1:], names[1:]) for note in _heads_alone(seen[0], other, (names[0], name)))]
     return found
+
+
+def _choose_resampling(seen: list[Seen], settings: Settings) -> Resampling:
+    """As often as asked for, else so often that the correction for all that decides leaves room below alpha."""
+    n_heads = sum(head in other.heads for other in seen[1:] for head in seen[0].heads)
+    asked_for = math.ceil(ENOUGH * n_heads * max(1, len(settings.metrics)) / settings.alpha)
+    chosen = min(max(Resampling.n, asked_for), MOST_RESAMPLES)
+    return Resampling(settings.seed, settings.n_resamples or chosen)
 
 
 def _heads_alone(old: Seen, new: Seen, names: tuple[str, str]) -> list[str]:
@@ -178,7 +191,7 @@ def _judge(gain: float, p: float, settings: Settings) -> str:
     return "worse" if gain < -settings.margin else "better" if not settings.margin else "not worse"
 
 
-def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -> Comparison:
+def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings, resampling: Resampling) -> Comparison:
     pairing = pair_records(old, new, names)
     first, second = pairing.first, pairing.second
     shared = [head for head in old.heads if head in new.heads]
@@ -189,7 +202,7 @@ def _compare(old: Seen, new: Seen, names: tuple[str, str], settings: Settings) -
         sides = pair_head(old.heads[head], new.heads[head], first, second, (old, new), names)
         if not sides[0].n:
             raise DoxaError(f'no record of head "{head}" is in both {names[0]} and {names[1]}')
-        heads.append(_compare_head(sides, (old, new), names, settings))
+        heads.append(_compare_head(sides, (old, new), names, settings, resampling))
         heads[-1].n_alone = judged_alone(old.heads[head], new.heads[head], first, second)
     n_alone = count_apart([old.heads[head] for head in shared], first), count_apart([new.heads[head] for head in shared], second)
     return Comparison(*names, pairing.by, len(first), n_alone, heads, pairing.note)
@@ -202,10 +215,11 @@ def _check_margin(margin: float, name: str) -> None:
         raise UsageError(f"--margin {margin:g}: {name} is from {least:g} to {greatest:g}, so nothing could be worse by more; one point is {(greatest - least) / 100:g}")
 
 
-def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings) -> HeadComparison:
+def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings,
+                  resampling: Resampling) -> HeadComparison:
     old, new = sides
     found = HeadComparison(old.head, old.kind, old.n, old.headline)
-    before, after = measure_both(list(sides), settings.seed)
+    before, after = measure_both(list(sides), resampling)
     flips = _count_flips(sides)
     known, shared = before.exact | after.exact, [name for name in before.exact if is_defined(name, before) and is_defined(name, after)]
     deciding = [name for name in settings.metrics if name in known] or [old.headline]
@@ -225,16 +239,16 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
     found.labels = _label_differences(sides, flips, before, after)
     found.flips = _flips(old, new, seen, settings.n_flips)
     found.notes = [note for slicing in old.slices for note in old.tell_cut(slicing)]
-    found.slices = {name: _slice_differences(old, new, name, settings.seed) for name in old.slices}
+    found.slices = {name: _slice_differences(old, new, name, resampling) for name in old.slices}
     return found
 
 
-def _slice_differences(old: HeadRows, new: HeadRows, name: str, seed: int) -> list[tuple[int, Difference]]:
+def _slice_differences(old: HeadRows, new: HeadRows, name: str, resampling: Resampling) -> list[tuple[int, Difference]]:
     """Number of rows and difference of the headline figure in each slice, the largest loss first, those of fewer than FEW rows last."""
     headline, found = old.headline, []
     for label, members in old.split(name):
         sides = old.take(members), new.take(members)
-        before, after = measure_both(list(sides), seed, with_scores=False)
+        before, after = measure_both(list(sides), resampling, with_scores=False)
         flips = _count_flips(sides)
         if is_defined(headline, before) and is_defined(headline, after):
             difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), sides, flips)

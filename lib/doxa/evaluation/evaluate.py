@@ -16,6 +16,7 @@ from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
 from doxa.evaluation.signature import sign
 from doxa.evaluation.slices import FEW, cut_slices
+from doxa.metrics.bootstrap import Resampling
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
 from doxa.metrics.score_figures import N_BINS, bin_of
@@ -29,12 +30,12 @@ _WHOLE_NUMBER = re.compile(r"^(-?\d+)\.0*$")  # 1.0, as tables with gaps write 1
 
 @dataclass(frozen=True)
 class Settings:
-    """`seed` of the resampling; `by` and `conditions` as they were asked, for the page; with `grouping` records are ranked, too."""
+    """`by` and `conditions` as they were asked, for the page; with `grouping` records are ranked, too."""
 
     title: str = "Evaluation"
     by: str | None = None
     conditions: tuple[str, ...] = ()
-    seed: int = 0
+    resampling: Resampling = Resampling()
     grouping: Grouping | None = None
 
 
@@ -64,7 +65,7 @@ def _rank(seen: Seen, settings: Settings) -> dict[str, Ranking]:
     """The ranking of every head that can."""
     if settings.grouping is None or not seen.heads:
         return {}
-    found = {name: rank_head(rows, seen.groups, settings.grouping, settings.seed) for name, rows in seen.heads.items()}
+    found = {name: rank_head(rows, seen.groups, settings.grouping, settings.resampling) for name, rows in seen.heads.items()}
     if not any(found.values()):
         positive = settings.grouping.positive
         asked = f'has the label "{positive}"' if positive is not None else f"has a label {', '.join(POSITIVE)}; name it with --positive"
@@ -73,14 +74,14 @@ def _rank(seen: Seen, settings: Settings) -> dict[str, Ranking]:
 
 
 def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | None) -> HeadEvaluation:
-    measured = measure(rows, settings.seed)
+    measured = measure(rows, settings.resampling)
     found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured) | (ranking.figures if ranking else {}),
                            rows.headline, rows.small, rows.lower_is_better)
     found.undefined = [name for name in measured.exact if name not in found.figures]
     found.labels, found.confusion = _label_table(rows, measured), rows.confusion()
     if found.confusion is not None:
         found.reliability = draw_reliability(rows.score, rows.is_right())
-    found.slices = {name: cut_slices(rows, name, settings.seed) for name in rows.slices}
+    found.slices = {name: cut_slices(rows, name, settings.resampling) for name in rows.slices}
     found.mistakes = seen.mistakes[rows.head]
     found.signature = sign(rows, seen, settings, ranking.signed if ranking else ())
     return found

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.metrics import label_figures, number_figures, score_figures
-from doxa.metrics.bootstrap import draw_cells, draw_rows
+from doxa.metrics.bootstrap import Resampling, draw_cells, draw_rows
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
 from doxa.metrics.label_figures import Tally
@@ -51,16 +51,16 @@ class FlatRows(HeadRows):
         return HIGHER_IS_WORSE
 
     @classmethod
-    def measure_all(cls, sides: list["FlatRows"], seed: int, with_scores: bool) -> list[Measured]:
+    def measure_all(cls, sides: list["FlatRows"], resampling: Resampling, with_scores: bool) -> list[Measured]:
         first = sides[0]
         found = [Measured({}, {}, {}, {}, tuple(first.labels), first.n) for _ in sides]
         if first.kind == "label":
-            cells, draws = draw_cells(np.stack([first.gold, *(side.said for side in sides)], axis=1), seed)
+            cells, draws = draw_cells(np.stack([first.gold, *(side.said for side in sides)], axis=1), resampling)
             for measured, tally in zip(found, label_figures.tally_drawn(cells, draws, len(first.labels))):
                 _add_label_figures(measured, tally)
         needs_rows = first.kind != "label" or with_scores and any(_has_confidence(side) for side in sides)
         if needs_rows:
-            draws = draw_rows(first.strata(), seed)
+            draws = draw_rows(first.strata(), resampling)
             all_rows, once = np.arange(first.n), np.ones((1, first.n))
             for measured, side in zip(found, sides):
                 is_whole = len(draws.rows) == first.n

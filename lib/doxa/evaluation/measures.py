@@ -4,7 +4,7 @@ import numpy as np
 
 from doxa.errors import UsageError
 from doxa.evaluation.rows import HeadRows, Measured
-from doxa.metrics.bootstrap import estimate
+from doxa.metrics.bootstrap import Resampling, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
 
@@ -12,14 +12,14 @@ INFLATED = frozenset({"calibration_error"})  # by chance: a mean of distances is
 _RANKED = frozenset({"roc_auc", "average_precision"})  # of few records, how far their resamples lie off says nothing of the truth (simulated)
 
 
-def measure(rows: HeadRows, seed: int = 0, with_scores: bool = True) -> Measured:
+def measure(rows: HeadRows, resampling: Resampling = Resampling(), with_scores: bool = True) -> Measured:
     """All figures of a head; those of scores only where asked for and every row has them."""
-    return measure_both([rows], seed, with_scores)[0]
+    return measure_both([rows], resampling, with_scores)[0]
 
 
-def measure_both(sides: list[HeadRows], seed: int = 0, with_scores: bool = True) -> list[Measured]:
+def measure_both(sides: list[HeadRows], resampling: Resampling = Resampling(), with_scores: bool = True) -> list[Measured]:
     """The same of several predictions of the same rows, resampled alike; their gold is the same."""
-    return type(sides[0]).measure_all(sides, seed, with_scores)
+    return type(sides[0]).measure_all(sides, resampling, with_scores)
 
 
 def is_defined(name: str, measured: Measured) -> bool:

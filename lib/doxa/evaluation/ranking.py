@@ -10,7 +10,7 @@ from doxa.errors import UsageError
 from doxa.evaluation.flat_rows import FlatRows
 from doxa.evaluation.measures import estimate_figure
 from doxa.evaluation.rows import HeadRows
-from doxa.metrics.bootstrap import draw_rows
+from doxa.metrics.bootstrap import Resampling, draw_rows
 from doxa.metrics.classification import Estimate
 from doxa.metrics.group_ranking import mean_of_groups, rank_groups
 from doxa.records.quantity import are, quantity
@@ -35,7 +35,7 @@ class Ranking:
     signed: list[str]
 
 
-def rank_head(rows: HeadRows, groups: pa.ChunkedArray, grouping: Grouping, seed: int = 0) -> Ranking | None:
+def rank_head(rows: HeadRows, groups: pa.ChunkedArray, grouping: Grouping, resampling: Resampling = Resampling()) -> Ranking | None:
     """How the records of each group are ranked; None for a head that cannot rank: of many labels, of another kind, or without a positive label.
 
     `groups` (M,) are those of all good records, null where there is none. Raises UsageError where the positive label has no scores or
@@ -54,7 +54,7 @@ def rank_head(rows: HeadRows, groups: pa.ChunkedArray, grouping: Grouping, seed:
     except ValueError as error:
         raise UsageError(f'--group: head "{rows.head}": {error}') from None
     n_groups, n_defined = int(codes.max()) + 1, int((~np.isnan(by_group["ndcg"])).sum())
-    draws = draw_rows(np.zeros(n_groups, int), seed)
+    draws = draw_rows(np.zeros(n_groups, int), resampling)
     exact = {name: float(mean_of_groups(values, np.ones((1, n_groups)))[0]) for name, values in by_group.items()}
     figures = {name: estimate_figure(name, exact[name], mean_of_groups(values[draws.rows], draws.weights), n_groups)
                for name, values in by_group.items() if not np.isnan(exact[name])}

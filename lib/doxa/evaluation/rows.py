@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from doxa.metrics.bootstrap import Resampling
 from doxa.metrics.classification import Estimate
 
 MOST_SLICES = 1000
@@ -70,7 +71,7 @@ class HeadRows(ABC):
 
     @classmethod
     @abstractmethod
-    def measure_all(cls, sides: list["HeadRows"], seed: int, with_scores: bool) -> list[Measured]:
+    def measure_all(cls, sides: list["HeadRows"], resampling: Resampling, with_scores: bool) -> list[Measured]:
         """All figures of several predictions of the same rows, resampled alike; those of scores where asked for and every row has them."""
 
     @abstractmethod

@@ -5,13 +5,14 @@ import numpy as np
 from doxa.evaluation.figures import Slice
 from doxa.evaluation.measures import estimate_figure, is_defined, measure
 from doxa.evaluation.rows import HeadRows
+from doxa.metrics.bootstrap import Resampling
 
 FEW = 30  # rows; of fewer the figure is mostly chance
 
 
-def cut_slices(rows: HeadRows, name: str, seed: int = 0) -> list[Slice]:
+def cut_slices(rows: HeadRows, name: str, resampling: Resampling = Resampling()) -> list[Slice]:
     """The slices of one slicing: from the worst headline figure to the best, and after them those of fewer than FEW rows."""
-    found = [_slice(rows, value, members, seed) for value, members in rows.split(name)]
+    found = [_slice(rows, value, members, resampling) for value, members in rows.split(name)]
     sign = -1 if rows.headline in rows.lower_is_better else 1
     return sorted(found, key=lambda part: (part.is_few, _rank(part, rows.headline, sign), part.name))
 
@@ -23,7 +24,7 @@ def _rank(part: Slice, headline: str, sign: int) -> float:
     return sign * part.figures[headline].value if headline in part.figures else np.inf
 
 
-def _slice(rows: HeadRows, name: str, members: np.ndarray, seed: int) -> Slice:
-    measured = measure(rows.take(members), seed, with_scores=False)
+def _slice(rows: HeadRows, name: str, members: np.ndarray, resampling: Resampling) -> Slice:
+    measured = measure(rows.take(members), resampling, with_scores=False)
     figures = {key: estimate_figure(key, measured.exact[key], measured.values[key], measured.n_rows) for key in rows.small if is_defined(key, measured)}
     return Slice(name, len(members), figures, len(members) < FEW)

@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 
 from doxa.evaluation.rows import HeadRows, Measured
-from doxa.metrics.bootstrap import Draws, draw_rows
+from doxa.metrics.bootstrap import Draws, Resampling, draw_rows
 from doxa.metrics.classification import Estimate
 from doxa.metrics.intervals import wilson
 from doxa.metrics.tallied import Tallied
@@ -46,8 +46,8 @@ class TalliedRows(HeadRows):
         return self.tallied.lower_is_better
 
     @classmethod
-    def measure_all(cls, sides: list["TalliedRows"], seed: int, with_scores: bool) -> list[Measured]:
-        draws = draw_rows(np.zeros(sides[0].n, int), seed)
+    def measure_all(cls, sides: list["TalliedRows"], resampling: Resampling, with_scores: bool) -> list[Measured]:
+        draws = draw_rows(np.zeros(sides[0].n, int), resampling)
         return [side._measure(draws) for side in sides]
 
     def _measure(self, draws: Draws) -> Measured:

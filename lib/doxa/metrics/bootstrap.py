@@ -9,26 +9,33 @@ import numpy as np
 from doxa.metrics.classification import Estimate
 from doxa.metrics.student import tail
 
-N_RESAMPLES = 1000
 MOST_ROWS = 5000
 BLOCK_NUMBERS = 1 << 22  # draws held at once
 
 
 @dataclass(frozen=True)
+class Resampling:
+    """How often rows are drawn anew, and the seed of the chance that draws them."""
+
+    seed: int = 0
+    n: int = 1000
+
+
+@dataclass(frozen=True)
 class Draws:
-    """`weights` (1 + N_RESAMPLES, b): how often each of the places `rows` (b) is drawn, first what is expected, then the resamples."""
+    """`weights` (1 + R, b): how often each of the places `rows` (b) is drawn, first what is expected, then the resamples."""
 
     rows: np.ndarray
     weights: np.ndarray
 
 
-def draw_rows(strata: np.ndarray, seed: int = 0, most: int = MOST_ROWS) -> Draws:
+def draw_rows(strata: np.ndarray, resampling: Resampling = Resampling(), most: int = MOST_ROWS) -> Draws:
     """Draw as many rows as there are, with replacement (Efron 1979).
 
     Of more than `most` rows a bag of `most` different ones is taken at random and stands for all: each resample still draws the
     full number (the bag of little bootstraps, Kleiner et al. 2014, of one bag). It holds as many rows of every stratum
     (N,), an integer each, as it has room for, a small stratum whole, and a row weighs what it stands for."""
-    generator, n = np.random.default_rng(seed), len(strata)
+    generator, n = np.random.default_rng(resampling.seed), len(strata)
     if n <= most:
         rows, shares = np.arange(n), np.full(n, 1 / max(1, n))
     else:
@@ -39,7 +46,11 @@ def draw_rows(strata: np.ndarray, seed: int = 0, most: int = MOST_ROWS) -> Draws
         rows = np.concatenate([order[start : start + k] for start, k in zip(starts, taken)])
         shares = np.concatenate([np.full(k, size / n / k) for size, k in zip(sizes, taken) if k])
         shares /= shares.sum()
-    return Draws(rows, np.concatenate([n * shares[None], generator.multinomial(n, shares, size=N_RESAMPLES)]).astype(float))
+    weights, filled = np.empty((1 + resampling.n, len(rows))), 0
+    for block in _draw(n * shares, generator, resampling.n):
+        weights[filled : filled + len(block)] = block
+        filled += len(block)
+    return Draws(rows, weights)
 
 
 def _fill(sizes: np.ndarray, most: int) -> np.ndarray:
@@ -54,19 +65,20 @@ def _fill(sizes: np.ndarray, most: int) -> np.ndarray:
     return taken
 
 
-def draw_cells(columns: np.ndarray, seed: int = 0) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+def draw_cells(columns: np.ndarray, resampling: Resampling = Resampling()) -> tuple[np.ndarray, Iterator[np.ndarray]]:
     """The same for rows of a few integers each (N, m), of which many are equal: the different rows (C, m) and their draws, from a
-    multinomial, which is drawing rows with replacement. The draws (1 + N_RESAMPLES, C) come in blocks of some resamples."""
+    multinomial, which is drawing rows with replacement. The draws (1 + R, C) come in blocks of some resamples."""
     cells, counts = np.unique(columns, axis=0, return_counts=True)
-    return cells, _draw_counts(counts, seed)
+    return cells, _draw(counts.astype(float), np.random.default_rng(resampling.seed), resampling.n)
 
 
-def _draw_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    yield counts[None].astype(float)
-    generator, n = np.random.default_rng(seed), counts.sum()
-    step = max(1, BLOCK_NUMBERS // max(1, len(counts)))
-    for start in range(0, N_RESAMPLES, step):
-        yield generator.multinomial(n, counts / max(1, n), size=min(step, N_RESAMPLES - start)).astype(float)
+def _draw(expected: np.ndarray, generator: np.random.Generator, n_resamples: int) -> Iterator[np.ndarray]:
+    """How often each is drawn (.., b): what is `expected` (b), then the resamples, as many draws as that sums up to, some resamples at a time."""
+    yield expected[None]
+    n = round(expected.sum())
+    step = max(1, BLOCK_NUMBERS // max(1, len(expected)))
+    for start in range(0, n_resamples, step):
+        yield generator.multinomial(n, expected / max(1, n), size=min(step, n_resamples - start)).astype(float)
 
 
 def estimate(value: float, resampled: np.ndarray, n_rows: int, is_inflated: bool = False, within: tuple[float, float] | None = None,

@@ -4,10 +4,7 @@ import math
 
 import numpy as np
 
-from doxa.metrics.bootstrap import N_RESAMPLES
 from doxa.metrics.student import p_of_tail
-
-LEAST_P = 2 / (N_RESAMPLES + 1)  # of bootstrap_p
 
 
 def mcnemar(n_worse: int, n_better: int) -> float:
@@ -18,10 +15,15 @@ def mcnemar(n_worse: int, n_better: int) -> float:
     return float(min(1.0, 2.0 * np.exp(log_chances).sum()))
 
 
+def least_bootstrap_p(n_resamples: int) -> float:
+    """The least two-sided p-value that bootstrap_p gives by so many resamples, which cannot show less."""
+    return 2.0 / (n_resamples + 1)
+
+
 def bootstrap_p(differences: np.ndarray, n_rows: int, bound: float = 0.0) -> float:
     """Two-sided p-value that the true difference is `bound`, by inverting the expanded percentile interval: `differences` (R) of resamples of `n_rows`.
 
-    At least 2 / (R + 1), more for few rows: resamples cannot show less."""
+    At least `least_bootstrap_p`, more for few rows."""
     differences = differences[~np.isnan(differences)]
     n = len(differences)
     below, above = (differences <= bound).sum(), (differences >= bound).sum()

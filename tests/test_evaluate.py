@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from judged import LABELS, judged, lines
-from sklearn.metrics import average_precision_score, classification_report, confusion_matrix, log_loss, matthews_corrcoef, roc_auc_score
+from sklearn.metrics import average_precision_score, classification_report, confusion_matrix, hamming_loss, jaccard_score, log_loss, matthews_corrcoef, roc_auc_score
 
 from doxa.errors import UsageError
 from doxa.evaluation.gate import parse_gate
@@ -92,6 +92,8 @@ def test_many_labels_equal_scikit_learn():
         assert [found["figures"][f"{average}_{name}"]["value"] for name in ("precision", "recall", "f1")] == pytest.approx(
             [report[f"{average} avg"][name] for name in ("precision", "recall", "f1-score")], abs=1e-12)
     assert found["figures"]["exact_match"]["value"] == pytest.approx((gold == said).all(axis=1).mean())
+    assert found["figures"]["hamming_loss"]["value"] == pytest.approx(hamming_loss(gold, said))
+    assert found["figures"]["samples_jaccard"]["value"] == pytest.approx(jaccard_score(gold, said, average="samples", zero_division=0))
 
 
 def test_numbers():
@@ -233,6 +235,50 @@ def test_a_gate_on_no_label_is_one_line(asked, says):
     done = evaluate(records, "--at-least", asked)
     assert (done.code, done.out, len(done.err_lines)) == (2, b"", 1) and done.err.startswith(f"evaluate: --at-least {asked}: ") and says in done.err
     assert done.err.count('"意图') <= 20
+
+
+def test_a_gate_on_every_slice_names_those_that_miss_it():
+    records = judged(600)
+    records[0]["source"] = "leaflet"  # alone, and not judged
+    parts = {part["value"]: part["accuracy"] for part in figures(records, "--by", "source")["slices"]["by"] if not part["few"]}
+    worst, *_, best = sorted(parts, key=lambda name: parts[name]["value"])
+    least = parts[worst]["value"]
+    assert least < parts[best]["value"]
+    assert evaluate(records, "--by", "source", "--slice-at-least", f"accuracy={least!r}").code == 0
+    done = evaluate(records, "--by", "source", "--slice-at-least", f"sentiment:accuracy={least + 1e-9!r}")
+    assert done.code == 4 and done.err.startswith(f'evaluate: sentiment: accuracy of source "{worst}" {least:.4f} [') and best not in done.err
+    done = evaluate(records, "--by-length", "--slice-at-least", "accuracy=0.999")
+    assert done.code == 4 and 'accuracy of length "' in done.err
+
+
+def test_a_sure_gate_asks_for_the_whole_interval():
+    records = judged(300, with_scores=True)
+    found = figures(records, "--by", "source")
+    accuracy, loss = found["figures"]["accuracy"], found["figures"]["log_loss"]
+    for flag, name, own, end in (("--at-least", "accuracy", accuracy, accuracy["low"]), ("--at-most", "log_loss", loss, loss["high"])):
+        assert evaluate(records, flag, f"{name}={own['value']!r}").code == evaluate(records, flag, f"{name}={end!r}", "--sure").code == 0
+        inside = (own["value"] + end) / 2
+        done = evaluate(records, flag, f"{name}={inside!r}", "--sure")
+        assert evaluate(records, flag, f"{name}={inside!r}").code == 0 and done.code == 4 and f"] is not surely {flag[2:].replace('-', ' ')} {inside:g}" in done.err
+    least = min(part["accuracy"]["low"] for part in found["slices"]["by"] if not part["few"])
+    assert evaluate(records, "--by", "source", "--slice-at-least", f"accuracy={least!r}", "--sure").code == 0
+    assert evaluate(records, "--by", "source", "--slice-at-least", f"accuracy={least + 1e-9!r}", "--sure").code == 4
+
+
+@pytest.mark.parametrize("flags, says", [
+    ("--slice-at-least accuracy=0.5", "judge slices; give --by NAME or --by-length"), ("--sure", "give --at-least or --at-most"),
+    ("--by source --slice-at-least matthews=0.5", "--slice-at-least matthews=0.5: there is no such figure of a slice; there are: accuracy, macro_f1"),
+    ("--by source --slice-at-least f1[negative]=0.5", "slices have no figures of single labels"),
+    ("--by source --slice-at-most accuracy=0.5", "accuracy is better when it is higher: --slice-at-least"),
+    ("--by source --slice-at-least log_loss=0.5", "log_loss is better when it is lower: --slice-at-most")])
+def test_a_gate_on_slices_that_cannot_be_judged_is_one_line(flags, says):
+    done = evaluate(judged(300), *flags.split())
+    assert (done.code, done.out, len(done.err_lines)) == (2, b"", 1) and says in done.err
+
+
+def test_a_gate_on_slices_without_one_of_thirty_records():
+    done = evaluate(judged(20), "--by", "source", "--slice-at-least", "accuracy=0.1")
+    assert (done.code, done.out) == (1, b"") and 'no slice of head "sentiment" has 30 records' in done.err
 
 
 def test_a_label_has_no_figure_of_which_less_is_better():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import classification_report, matthews_corrcoef
+from sklearn.metrics import classification_report, hamming_loss, jaccard_score, matthews_corrcoef
 
 from doxa.metrics import label_figures
 from doxa.metrics.bootstrap import Resampling, draw_cells
@@ -58,3 +58,5 @@ def test_many_labels_equal_scikit_learn(seed):
             assert [found[f"{ours}_{name}"][row] for name in ("precision", "recall", "f1")] == pytest.approx(
                 [report[theirs][name] for name in ("precision", "recall", "f1-score")], abs=1e-12)
         assert found["exact_match"][row] == pytest.approx((gold[rows] == said[rows]).all(axis=1).mean())
+        assert found["hamming_loss"][row] == pytest.approx(hamming_loss(gold[rows], said[rows]))
+        assert found["samples_jaccard"][row] == pytest.approx(jaccard_score(gold[rows], said[rows], average="samples", zero_division=0))

@@ -20,13 +20,16 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--at-least", multiple=True, metavar="[HEAD:]FIGURE[[LABEL]]=NUMBER", help="Exit 4 where it is below, as macro_f1=0.80, or of one label, as "
               "'f1[negative]=0.70'; with --where that of one slice; repeatable.")
 @click.option("--at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="Exit 4 where it is above, for figures of which less is better, as log_loss=0.5; repeatable.")
+@click.option("--slice-at-least", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="The same of every slice of --by and --by-length that has 30 records, as accuracy=0.7; repeatable.")
+@click.option("--slice-at-most", multiple=True, metavar="[HEAD:]FIGURE=NUMBER", help="The same for figures of which less is better, as mae=0.5; repeatable.")
+@click.option("--sure", is_flag=True, help="A gate asks for the whole interval, not the figure alone, to be on the right side.")
 @click.option("--resamples", "n_resamples", type=click.IntRange(100, 20_000), default=1000, show_default=True, metavar="N", help="How often the records are drawn anew.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Field of the id.")
 @click.option("--title", default="Evaluation", show_default=True, help="Title of the page.")
 @_options.page_options_of("terminal", "markdown", "html", "json")
-def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, group, positive, where, n_mistakes, at_least, at_most, n_resamples, seed, id_field, title,
-             to, output, require_input, quiet, verbose):
+def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, by_length, group, positive, where, n_mistakes, at_least, at_most,
+             slice_at_least, slice_at_most, sure, n_resamples, seed, id_field, title, to, output, require_input, quiet, verbose):
     """Judge predictions against gold labels.
 
     Reads predictions that also hold the gold label, in the field of the head's name, and shows precision, recall and F1 of
@@ -39,6 +42,7 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
       evaluate --group question --at-least ndcg=0.7 candidates.jsonl
       evaluate --by source --by-length --output evaluation.html predicted.jsonl
       evaluate --at-least sentiment:macro_f1=0.80 predicted.jsonl && ship out/
+      evaluate --by source --slice-at-least accuracy=0.6 --sure predicted.jsonl
       evaluate --where source=forum --at-least 'sentiment:f1[negative]=0.70' predicted.jsonl
     """
     terminal = _options.terminal("evaluate", quiet, verbose)
@@ -59,7 +63,12 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     from doxa.reporting.evaluation import FORMATS, render_evaluation
 
     kind = choose_page(output, to, FORMATS)
-    gates = [parse_gate(text) for text in at_least] + [parse_gate(text, True) for text in at_most]
+    asked = ((at_least, False, False), (at_most, True, False), (slice_at_least, False, True), (slice_at_most, True, True))
+    gates = [parse_gate(text, is_most, is_of_slices, sure) for texts, is_most, is_of_slices in asked for text in texts]
+    if any(gate.is_of_slices for gate in gates) and not (by or by_length):
+        raise UsageError("--slice-at-least and --slice-at-most judge slices; give --by NAME or --by-length, too")
+    if sure and not gates:
+        raise UsageError("--sure says how gates are judged; give --at-least or --at-most, too")
     conditions = parse_conditions(where)
     with terminal.progress("records") as progress:
         reader = read_columns(source, want_evidence(by, by_length, conditions, gold, text_field, id_field, group), progress.advance)

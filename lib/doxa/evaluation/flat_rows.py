@@ -15,7 +15,7 @@ from doxa.metrics.label_figures import Tally
 from doxa.metrics.score_figures import LEAST_SCORE, N_BINS
 
 _OF_SCORES = frozenset({"log_loss", "brier", "calibration_error", "roc_auc", "average_precision"})
-HIGHER_IS_WORSE = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
+HIGHER_IS_WORSE = frozenset({"log_loss", "brier", "calibration_error", "hamming_loss", "mae", "rmse"})
 _HEADLINE = {"label": "macro_f1", "labels": "macro_f1", "number": "mae"}
 _SMALL = {"label": ("accuracy", "macro_f1"), "labels": ("exact_match", "macro_f1"), "number": ("mae", "spearman")}
 

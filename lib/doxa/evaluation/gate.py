@@ -1,4 +1,4 @@
-"""Figures that must be reached, as in `--at-least macro_f1=0.80`, or `--at-least 'f1[negative]=0.7'` of one label."""
+"""Figures that must be reached, as in `--at-least macro_f1=0.80`, `--at-least 'f1[negative]=0.7'` of one label, `--slice-at-least accuracy=0.7` of every slice."""
 
 import math
 from dataclasses import dataclass
@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation
 from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
+from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
 from doxa.records.label_names import quote, quote_some
 
 ROUNDING = 1e-12  # of a mean of sums: 0.68 may come out as 0.6799999999999999
 MOST_LABELS = 20  # in a sentence
+_WAYS = {(False, False): "below", (True, False): "above", (False, True): "at least", (True, True): "at most"}
 
 
 @dataclass(frozen=True)
 class Gate:
-    """`head` None means every head that has the figure; `is_most` that it must not be passed instead. With `label` the figure is that label's."""
+    """`head` None means every head that has the figure; `is_most` that it must not be passed instead. With `label` the figure is that label's, with
+    `is_of_slices` every slice's. Where `is_sure` the whole interval has to pass."""
 
     asked: str
     head: str | None
@@ -24,21 +27,23 @@ class Gate:
     bound: float
     is_most: bool = False
     label: str | None = None
+    is_of_slices: bool = False
+    is_sure: bool = False
 
     @property
     def flag(self) -> str:
-        return _flag(self.is_most)
+        return _flag(self.is_most, self.is_of_slices)
 
 
-def _flag(is_most: bool) -> str:
-    return "--at-most" if is_most else "--at-least"
+def _flag(is_most: bool, is_of_slices: bool) -> str:
+    return f"--{'slice-' if is_of_slices else ''}{'at-most' if is_most else 'at-least'}"
 
 
-def parse_gate(text: str, is_most: bool = False) -> Gate:
+def parse_gate(text: str, is_most: bool = False, is_of_slices: bool = False, is_sure: bool = False) -> Gate:
     """Parse [HEAD:]FIGURE=NUMBER or [HEAD:]FIGURE[LABEL]=NUMBER. Raises UsageError.
 
     A number holds no `=`, so the last one begins it, and LABEL is all between the first `[` and the `]` before it: it may hold any character."""
-    flag = _flag(is_most)
+    flag = _flag(is_most, is_of_slices)
     name, _, number = text.rpartition("=")
     label = None
     if name.endswith("]") and "[" in name:
@@ -56,7 +61,9 @@ def parse_gate(text: str, is_most: bool = False) -> Gate:
         raise UsageError(f"{flag} {text}: {figure} is {_between(least, greatest)}{meant}")
     if figure in HIGHER_IS_WORSE and not is_most:
         raise _wrong_way(flag, text, figure, True)
-    return Gate(text, head or None, figure, bound, is_most, label)
+    if is_of_slices and label is not None:
+        raise UsageError(f"{flag} {text}: slices have no figures of single labels")
+    return Gate(text, head or None, figure, bound, is_most, label, is_of_slices, is_sure)
 
 
 def _between(least: float, greatest: float) -> str:
@@ -66,7 +73,8 @@ def _between(least: float, greatest: float) -> str:
 
 
 def _wrong_way(flag: str, asked: str, figure: str, is_lower_better: bool) -> UsageError:
-    return UsageError(f"{flag} {asked}: {figure} is better when it is {'lower: --at-most' if is_lower_better else 'higher: --at-least'}")
+    other = flag.replace("least", "most") if is_lower_better else flag.replace("most", "least")
+    return UsageError(f"{flag} {asked}: {figure} is better when it is {'lower' if is_lower_better else 'higher'}: {other}")
 
 
 def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
@@ -78,7 +86,10 @@ def check_gates(evaluation: Evaluation, gates: list[Gate]) -> list[str]:
         heads = [head for head in evaluation.heads if gate.head in (None, head.head)]
         if not heads:
             raise UsageError(f'{gate.flag} {gate.asked}: no head "{gate.head}" was judged; there are: {", ".join(h.head for h in evaluation.heads)}')
-        missed += _check_heads(gate, heads) if gate.label is None else _check_label(gate, heads)
+        if gate.is_of_slices:
+            missed += _check_slices(gate, heads, evaluation.by)
+        else:
+            missed += _check_heads(gate, heads) if gate.label is None else _check_label(gate, heads)
     return missed
 
 
@@ -91,6 +102,25 @@ def _check_heads(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
         raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure; there are: {known}")
     for head in having:
         missed += _check_figure(gate, head, gate.figure, head.figures[gate.figure])
+    return missed
+
+
+def _check_slices(gate: Gate, heads: list[HeadEvaluation], by: str | None) -> list[str]:
+    """Every slice that is not too small to be judged; `by` names what cut them, unless length did. Raises DoxaError where none is left."""
+    having = [head for head in heads if gate.figure in head.small]
+    if not having:
+        known = ", ".join(dict.fromkeys(name for head in heads for name in head.small))
+        raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure of a slice; there are: {known}")
+    missed = []
+    for head in having:
+        slices = [(f"{by if slicing == 'by' else slicing} {quote(part.name)}", part) for slicing, parts in head.slices.items() for part in parts if not part.is_few]
+        if not slices:
+            raise DoxaError(f"{gate.flag} {gate.asked}: no slice of head {quote(head.head)} has {FEW} records, so none is judged; cut fewer, or give more records")
+        for name, part in slices:
+            if gate.figure in part.figures:
+                missed += _check_figure(gate, head, f"{gate.figure} of {name}", part.figures[gate.figure])
+            else:
+                missed.append(f"{head.head}: {gate.figure} of {name} is not defined by its records")
     return missed
 
 
@@ -119,7 +149,9 @@ def _check_label(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
 def _check_figure(gate: Gate, head: HeadEvaluation, named: str, found: Estimate) -> list[str]:
     if gate.is_most != (gate.figure in head.lower_is_better):
         raise _wrong_way(gate.flag, gate.asked, gate.figure, not gate.is_most)
-    is_missed = found.value > gate.bound if gate.is_most else found.value < gate.bound
-    if not is_missed or math.isclose(found.value, gate.bound, rel_tol=0.0, abs_tol=ROUNDING):
+    reached = (found.high if gate.is_most else found.low) if gate.is_sure else found.value
+    is_passed = reached <= gate.bound if gate.is_most else reached >= gate.bound  # NaN passes nothing
+    if is_passed or math.isclose(reached, gate.bound, rel_tol=0.0, abs_tol=ROUNDING):
         return []
-    return [f"{head.head}: {named} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] is {'above' if gate.is_most else 'below'} {gate.bound:g}"]
+    return [f"{head.head}: {named} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] is {'not surely ' if gate.is_sure else ''}"
+            f"{_WAYS[gate.is_most, gate.is_sure]} {gate.bound:g}"]

@@ -3,8 +3,8 @@
 import math
 
 _RANGES = {"matthews": (-1.0, 1.0), "pearson": (-1.0, 1.0), "spearman": (-1.0, 1.0), "r2": (-math.inf, 1.0), "mae": (0.0, math.inf), "rmse": (0.0, math.inf),
-           "log_loss": (0.0, math.inf), "brier": (0.0, 2.0), "perplexity": (1.0, math.inf), "bleu": (0.0, 100.0), "chrf": (0.0, 100.0)}
-_SHARES = frozenset({"accuracy", "precision", "recall", "f1", "auc", "match", "error", "mrr", "ndcg", "rouge1", "rouge2", "rougeL"})
+           "log_loss": (0.0, math.inf), "hamming_loss": (0.0, 1.0), "brier": (0.0, 2.0), "perplexity": (1.0, math.inf), "bleu": (0.0, 100.0), "chrf": (0.0, 100.0)}
+_SHARES = frozenset({"accuracy", "precision", "recall", "f1", "auc", "match", "jaccard", "error", "mrr", "ndcg", "rouge1", "rouge2", "rougeL"})
 
 
 def range_of(figure: str) -> tuple[float, float] | None:

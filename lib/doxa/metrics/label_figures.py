@@ -73,11 +73,12 @@ def matthews(tally: Tally) -> np.ndarray:
 
 
 def sample_averages(gold: np.ndarray, said: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall and F1 of each row's labels, averaged over rows, and the share of rows that are wholly right (R each)."""
+    """Precision, recall, F1 and Jaccard index of each row's labels, averaged over rows, 0 of a row without labels; the share of rows that are wholly
+    right; and Hamming loss, the share of all labels of all rows that are said and not held, or held and not said (R each)."""
     hits, held, given = (gold & said).sum(axis=1), gold.sum(axis=1), said.sum(axis=1)
     n = weights.sum(axis=1)
     rows = {"samples_precision": _ratio(hits, given), "samples_recall": _ratio(hits, held), "samples_f1": _ratio(2 * hits, held + given),
-            "exact_match": (gold == said).all(axis=1)}
+            "samples_jaccard": _ratio(hits, held + given - hits), "exact_match": (gold == said).all(axis=1), "hamming_loss": (gold != said).sum(axis=1) / max(1, gold.shape[1])}
     return {name: _ratio(weights @ values.astype(float), n) for name, values in rows.items()}
 
 

@@ -11,7 +11,7 @@ MOST_LABELS = 60
 MOST_PAIRS = 15
 TEXT_CHARACTERS = 300
 MOST_NUMBERS = 10  # of a list; those of a vector tell nobody anything
-TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "samples_f1": "samples F1", "matthews": "Matthews correlation",
+TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "samples_f1": "samples F1", "samples_jaccard": "samples Jaccard", "hamming_loss": "Hamming loss", "matthews": "Matthews correlation",
           "log_loss": "log loss", "brier": "Brier", "roc_auc": "ROC AUC", "average_precision": "average precision",
           "calibration_error": "calibration error", "exact_match": "exact match", "mae": "MAE", "rmse": "RMSE", "r2": "R2",
           "pearson": "Pearson", "spearman": "Spearman"}

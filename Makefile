@@ -72,8 +72,9 @@ bench-gpu: $(READY) ## speed on a CUDA device
 bench-alerts: $(READY) ## what alert finds beside other methods (Farrington's with R's surveillance)
 	$(BIN)/python tests/bench/alerts.py
 
-bench-explain: $(READY) ## how faithful each method of explain is, on the shared data
+bench-explain: $(READY) ## how faithful each method of explain is, and how near integrated gradients come, on the shared data
 	$(BIN)/python tests/bench/explanations.py bench-explain
+	$(BIN)/python tests/bench/quadrature.py bench-explain
 
 study: $(READY) ## ways to fine-tune, side by side on the shared data: hours
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS),bench]'

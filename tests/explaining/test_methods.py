@@ -14,6 +14,7 @@ from doxa.explaining.gradients import load_gradients
 from doxa.explaining.integrated_gradients import explain_by_integrated_gradients
 from doxa.explaining.methods import METHODS
 from doxa.explaining.occlusion import explain_by_occlusion
+from doxa.explaining.paths import walk
 from doxa.explaining.shapley import explain_by_shapley
 from explaining.setting import LONG, TEXTS, by_token, make_setting
 
@@ -34,19 +35,20 @@ def layer_forward(setting, task):
     return forward, inputs["input_ids"], (inputs["token_type_ids"], inputs["attention_mask"])
 
 
-def test_integrated_gradients_are_captums(setting):
-    """All at once, the texts of different lengths, heads and labels in one call."""
+@pytest.mark.parametrize("steps, most", [(16, 0.02), (256, 0.001)])
+def test_integrated_gradients_are_captums(setting, steps, most):
+    """All at once, the texts of different lengths, heads and labels in one call; beside the 600 steps of captum, in parts of the absolute sum."""
     tasks = [setting.task(*texts, head=i % 2, label=i % 3) for i, texts in enumerate(CASES)]
-    for task, found in zip(tasks, explain_by_integrated_gradients(tasks, setting.tools)):
+    for task, found in zip(tasks, explain_by_integrated_gradients(tasks, setting.with_tools(steps=steps).tools)):
         forward, ids, rest = layer_forward(setting, task)
         reference = LayerIntegratedGradients(forward, setting.model.get_input_embeddings())
-        expected, delta = reference.attribute(ids, setting.baseline(task), additional_forward_args=rest, n_steps=found.about["steps"], method="riemann_middle", return_convergence_delta=True)
-        assert found.scores == pytest.approx(by_token(task, expected.sum(-1)[0].detach().numpy()), rel=1e-3, abs=2e-5)
-        assert found.about["delta"] == pytest.approx(float(delta), abs=1e-4)
+        expected = reference.attribute(ids, setting.baseline(task), additional_forward_args=rest, n_steps=600, method="riemann_middle")
+        expected = by_token(task, expected.sum(-1)[0].detach().numpy())
+        assert np.abs(found.scores - expected).sum() < most * np.abs(expected).sum()
 
 
 def test_integrated_gradients_take_steps_until_they_add_up(setting):
-    """Few steps to begin with, on a model as rough as this one: those that do not add up are trebled, the others are not."""
+    """Few steps to begin with, on a model as rough as this one: where the scores do not add up there are more."""
     rough = setting.with_tools(steps=2)
     tasks = [setting.task(*texts, label=label) for texts in CASES for label in range(3)]
     seen = set()
@@ -55,33 +57,33 @@ def test_integrated_gradients_take_steps_until_they_add_up(setting):
             inputs = setting.inputs(task)
             difference = float(setting.number(task.target, **inputs) - setting.number(task.target, **inputs | {"input_ids": setting.baseline(task)}))
         assert found.about["delta"] == pytest.approx(found.scores.sum() - difference, abs=1e-4)
-        assert abs(found.about["delta"]) <= max(0.02, 0.0201 * np.abs(found.scores).sum()) or found.about["steps"] == 486
+        assert abs(found.about["delta"]) <= max(0.02, 0.0201 * np.abs(found.scores).sum()) and found.about["steps"] < 100
         seen.add(found.about["steps"])
     assert len(seen) > 1
 
 
 def test_windows_of_a_long_text_move_together(setting):
-    """Against plain autograd over all windows at once: overlapping tokens sum, pooling is inside the number that is explained."""
-    task = setting.task(LONG)
-    layout = task.layout
+    """Against plain autograd over all windows at once: overlapping tokens sum, pooling is inside the number that is explained. A short text goes beside it."""
+    short, task = setting.task(TEXTS[0]), setting.task(LONG)
+    layout, places = task.layout, np.array([0.1, 0.35, 0.9])
     assert len(layout.windows) >= 3
-    (found,) = explain_by_integrated_gradients([task], setting.with_tools(steps=4).tools)
-    n_steps = found.about["steps"]
-    embed, expected = setting.model.get_input_embeddings(), np.zeros(len(layout.ids))
-    for node in (np.arange(n_steps) + 0.5) / n_steps:
-        places, ways, logits = [], [], []
+    alone, found = walk([short, task], setting.tools, [np.array([0.5]), places])
+    assert alone.slopes.shape == (1, len(short.layout.ids)) and found.slopes.shape == (3, len(layout.ids))
+    embed = setting.model.get_input_embeddings()
+    for share, value, slopes in zip(places, found.values, found.slopes):
+        points, ways, logits, expected = [], [], [], np.zeros(len(layout.ids))
         for window, slots in zip(layout.windows, layout.slots):
             end = embed(torch.tensor([window.ids])).detach()
             start = embed(torch.tensor([[0 if slot >= 0 else id_ for slot, id_ in zip(slots, window.ids)]])).detach()
-            places.append((start + node * (end - start)).float().requires_grad_(True))
+            points.append((start + share * (end - start)).float().requires_grad_(True))
             ways.append(end - start)
-            logits.append(setting.model(inputs_embeds=places[-1]).logits)
-        pooled = sum(share * part for share, part in zip(layout.shares, logits))
-        for slots, way, gradient in zip(layout.slots, ways, torch.autograd.grad(setting.pooled_number(task.target, pooled).sum(), places)):
+            logits.append(setting.model(inputs_embeds=points[-1]).logits)
+        number = setting.pooled_number(task.target, sum(part * own for part, own in zip(layout.shares, logits))).sum()
+        for slots, way, gradient in zip(layout.slots, ways, torch.autograd.grad(number, points)):
             for position, slot in enumerate(slots):
                 if slot >= 0:
-                    expected[slot] += float((way * gradient)[0, position].sum()) / n_steps
-    assert found.scores == pytest.approx(expected, rel=1e-3, abs=1e-4)
+                    expected[slot] += float((way * gradient)[0, position].sum())
+        assert value == pytest.approx(number.item(), abs=1e-4) and slopes == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("texts", CASES, ids=IDS)

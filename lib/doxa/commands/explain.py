@@ -25,7 +25,7 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "shapley", "
               help="The token that stands in the place of an absent one, for all methods but attention and gradient-x-input.  "
                    "[default: pad; mask for RoBERTa and its kin]")
 @click.option("--steps", type=click.IntRange(1, 512), default=16, show_default=True, metavar="N",
-              help="Steps of integrated-gradients; three times as many, up to 512, for a text whose scores do not sum up to within 2 % of their absolute sum, or 0.02 nats.")
+              help="Steps of integrated-gradients, evenly spread; more of them, up to 512, where along the way scores do not sum up, to within 2 % of their absolute sum or 0.02 nats.")
 @click.option("--samples", type=click.IntRange(min=64), default=512, show_default=True, metavar="N",
               help="About how often shapley runs the model for a text. Of more units than a 16th of it, neighbours share their group's score.")
 @click.option("--no-faithfulness", is_flag=True, help="Do not measure what the model makes of the text without its best words, and of them alone.")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from doxa.explaining.paths import integrate
+from doxa.explaining.paths import walk
 from doxa.explaining.task import Evidence, Task, Tools
 
 
 def explain_by_gradient_input(tasks: list[Task], tools: Tools) -> list[Evidence]:
     """A unit's score is the sum of embedding x gradient over its tokens; the scores sum to no known number."""
-    return [Evidence(task.by_unit(by_token)) for task, by_token in zip(tasks, integrate(tasks, tools, np.ones(1), from_zero=True))]
+    return [Evidence(task.by_unit(course.slopes[0])) for task, course in zip(tasks, walk(tasks, tools, [np.ones(1)] * len(tasks), from_zero=True))]

@@ -8,11 +8,13 @@ import pyarrow.compute as pc
 from doxa.records.entries import as_text
 from doxa.records.stored import encode, is_encoded
 
+MOST_MEMBERS = 1000  # of a list; a longer one would make more groups than any feed has
+
 
 def read_column(table: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
     """A column of a reader's table; list<string> where it is a field (`field:F`) and a value of it the JSON text of a list of scalars.
 
-    A list has each of its members once, those that are null left out; any other text is a list of itself."""
+    A list has each of its members once, those that are null left out; any other text, and a list of more than MOST_MEMBERS, is a list of itself."""
     column = table.column(name)
     if not name.startswith("field:") or not _may_hold_lists(column):
         return column
@@ -35,6 +37,6 @@ def _members(text: str) -> list[str] | None:
         values = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(values, list) or any(isinstance(value, (list, dict)) for value in values):
+    if not isinstance(values, list) or len(values) > MOST_MEMBERS or any(isinstance(value, (list, dict)) for value in values):
         return None
     return list(dict.fromkeys(as_text(value) for value in values if value is not None))

@@ -15,7 +15,7 @@ from doxa.errors import DoxaError, GateRefused, RecordsFailed, UsageError
 @click.option("--margin", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="X", help="How much worse the new may be.")
 @click.option("--alpha", type=click.FloatRange(min=0, max=0.5, min_open=True), default=0.05, show_default=True, metavar="A",
               help="Chance of any verdict that is wrong; shared by Holm's method among all that decide.")
-@click.option("--by", multiple=True, metavar="NAME", help="Compare each value of a head or field, of a list each member, on its own; repeat it for combinations.")
+@click.option("--by", multiple=True, metavar="NAME", help="Compare each value that a head or field has in the old file, of a list each member, on its own; repeat it for combinations.")
 @click.option("--by-length", is_flag=True, help="Compare texts of like length on their own.")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Compare only records for which it holds, as in report; repeatable.")
 @click.option("--flips", "n_flips", type=click.IntRange(min=0), default=5, show_default=True, metavar="N", help="List N records that became wrong.")

@@ -14,7 +14,7 @@ from doxa.evaluation.seen import Seen
 from doxa.evaluation.slices import FEW
 from doxa.metrics.bootstrap import Resampling, estimate
 from doxa.metrics.classification import Estimate
-from doxa.metrics.figure_range import range_of
+from doxa.metrics.figure_range import between, range_of
 from doxa.metrics.paired import bootstrap_p, holm, least_bootstrap_p, least_by_signs, mcnemar, tango
 from doxa.records.quantity import left_out, quantity
 
@@ -212,7 +212,7 @@ def _check_margin(margin: float, name: str) -> None:
     """Raise UsageError for a margin that no two values of a figure could differ by more than."""
     least, greatest = range_of(name) or (0.0, np.inf)
     if margin >= greatest - least:
-        raise UsageError(f"--margin {margin:g}: {name} is from {least:g} to {greatest:g}, so nothing could be worse by more; one point is {(greatest - least) / 100:g}")
+        raise UsageError(f"--margin {margin:g}: {name} is {between(least, greatest)}, so nothing could be worse by more; one point is {(greatest - least) / 100:g}")
 
 
 def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings,

@@ -8,7 +8,7 @@ from doxa.evaluation.figures import Evaluation, HeadEvaluation
 from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
 from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
-from doxa.metrics.figure_range import range_of
+from doxa.metrics.figure_range import between, range_of
 from doxa.records.label_names import quote, quote_some
 
 ROUNDING = 1e-12  # of a mean of sums: 0.68 may come out as 0.6799999999999999
@@ -58,18 +58,12 @@ def parse_gate(text: str, is_most: bool = False, is_of_slices: bool = False, is_
     least, greatest = range_of(figure) or (-math.inf, math.inf)
     if not least <= bound <= greatest:
         meant = f"; {bound:g} % is {bound / 100:g}" if (least, greatest) == (0, 1) and 1 < bound <= 100 else ""
-        raise UsageError(f"{flag} {text}: {figure} is {_between(least, greatest)}{meant}")
+        raise UsageError(f"{flag} {text}: {figure} is {between(least, greatest)}{meant}")
     if figure in HIGHER_IS_WORSE and not is_most:
         raise _wrong_way(flag, text, figure, True)
     if is_of_slices and label is not None:
         raise UsageError(f"{flag} {text}: slices have no figures of single labels")
     return Gate(text, head or None, figure, bound, is_most, label, is_of_slices, is_sure)
-
-
-def _between(least: float, greatest: float) -> str:
-    if math.isinf(greatest):
-        return f"never below {least:g}"
-    return f"never above {greatest:g}" if math.isinf(least) else f"from {least:g} to {greatest:g}"
 
 
 def _wrong_way(flag: str, asked: str, figure: str, is_lower_better: bool) -> UsageError:

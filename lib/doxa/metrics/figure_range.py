@@ -14,3 +14,10 @@ def range_of(figure: str) -> tuple[float, float] | None:
         return _RANGES[figure]
     name = figure.partition("_at_")[0]
     return (0.0, 1.0) if name == "average_precision" or name.rpartition("_")[2] in _SHARES else None
+
+
+def between(least: float, greatest: float) -> str:
+    """A range in words, one end of which may be open."""
+    if math.isinf(greatest):
+        return f"never below {least:g}"
+    return f"never above {greatest:g}" if math.isinf(least) else f"from {least:g} to {greatest:g}"

@@ -4,12 +4,12 @@ import numpy as np
 
 from doxa.errors import UsageError
 from doxa.evaluation.rows import HeadRows, Measured
-from doxa.metrics.bootstrap import Resampling, estimate
+from doxa.metrics.bootstrap import Correction, Resampling, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
 
-INFLATED = frozenset({"calibration_error"})  # by chance: a mean of distances is above 0 for the best of models
-_RANKED = frozenset({"roc_auc", "average_precision"})  # of few records, how far their resamples lie off says nothing of the truth (simulated)
+# A calibration error is a mean of distances, above 0 for the best of models. How far resamples of ranks lie off says nothing of the truth (simulated).
+_CORRECTIONS = {"calibration_error": Correction.DISTANCE, "roc_auc": Correction.NONE, "average_precision": Correction.NONE}
 
 
 def measure(rows: HeadRows, resampling: Resampling = Resampling(), with_scores: bool = True) -> Measured:
@@ -28,7 +28,7 @@ def is_defined(name: str, measured: Measured) -> bool:
 
 def estimate_figure(name: str, value: float, resampled: np.ndarray, n_rows: int) -> Estimate:
     """A figure of some rows with its interval, which ends where the figure does."""
-    return estimate(value, resampled, n_rows, name in INFLATED, range_of(name), name not in INFLATED | _RANKED)
+    return estimate(value, resampled, n_rows, _CORRECTIONS.get(name, Correction.BIAS), range_of(name))
 
 
 def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -81,12 +82,17 @@ def _draw(expected: np.ndarray, generator: np.random.Generator, n_resamples: int
         yield generator.multinomial(n, expected / max(1, n), size=min(step, n_resamples - start)).astype(float)
 
 
-def estimate(value: float, resampled: np.ndarray, n_rows: int, is_inflated: bool = False, within: tuple[float, float] | None = None,
-             is_biased: bool = False) -> Estimate:
-    """A figure of `n_rows` with its 95 % percentile interval, expanded as few rows want it; `resampled` (1 + R) is the figure on Draws. One that is never below 0 and
-    that chance makes larger, as it does each resample once more (`is_inflated`), has the basic interval of its square instead, which takes that off (Davison and
-    Hinkley 1997, section 5.2): what chance adds to a distance adds up in squares. That of one that few records bend (`is_biased`), as a macro F1 over rare labels,
-    is moved by twice of how far resamples lie off: as far as they are from the figure, it is from the truth (Efron and Tibshirani 1993, chapter 10).
+class Correction(Enum):
+    """What an interval takes off of what chance does to a figure: nothing; `BIAS` of one that few records bend, as a macro F1 over rare labels: it is moved
+    by twice of how far resamples lie off, for as far as they are from the figure, it is from the truth (Efron and Tibshirani 1993, chapter 10); `DISTANCE` of
+    one that is never below 0 and that chance makes larger, as it does each resample once more: it is the basic interval of the square (Davison and Hinkley
+    1997, section 5.2), for what chance adds to a distance adds up in squares."""
+
+    NONE, BIAS, DISTANCE = range(3)
+
+
+def estimate(value: float, resampled: np.ndarray, n_rows: int, correction: Correction = Correction.NONE, within: tuple[float, float] | None = None) -> Estimate:
+    """A figure of `n_rows` with its 95 % percentile interval, expanded as few rows want it; `resampled` (1 + R) is the figure on Draws.
 
     Where a bag stands for the rows, the interval lies about the bag's figure and is shifted to the rows', as far as the figure can be (`within`). Resamples on which the
     figure is not defined (NaN) are left out; bounds are NaN where it is defined on none."""
@@ -94,11 +100,11 @@ def estimate(value: float, resampled: np.ndarray, n_rows: int, is_inflated: bool
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanquantile(resampled[1:], (left_out, 1 - left_out))
-        bias = np.nanmean(resampled[1:]) - resampled[0] if is_biased else 0.0
+        bias = np.nanmean(resampled[1:]) - resampled[0] if correction is Correction.BIAS else 0.0
     shift = value - resampled[0] - 2 * bias
     low, high = low + shift, high + shift
     if within is not None:
         low, high = np.clip((low, high), *within)
-    if is_inflated:
+    if correction is Correction.DISTANCE:
         low, high = max(0.0, 2 * value**2 - high**2) ** 0.5, max(0.0, 2 * value**2 - low**2) ** 0.5
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from doxa.metrics.bootstrap import draw_cells, draw_rows, estimate
+from doxa.metrics.bootstrap import Correction, draw_cells, draw_rows, estimate
 from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1_many, macro_f1_weighted
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn, tally_labels
 from doxa.model.heads import Head, head_slices, probabilities
@@ -73,7 +73,7 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
         compute = _many_figures if head.kind == "labels" else _number_figures
         figures = np.stack([compute(gold, decisions[m][rows], weights) for m in methods])
         names = ("exact match", "macro-F1") if head.kind == "labels" else ("MAE", "R2")
-    scores = {method: {name: estimate(values[0], values, n, is_biased=True) for name, values in zip(names, figure)}
+    scores = {method: {name: estimate(values[0], values, n, Correction.BIAS) for name, values in zip(names, figure)}
               for method, figure in zip(methods, figures)}
     difference = figures[methods.index("model")][1] - figures[methods.index("tfidf")][1]
     return HeadFigures(head.name, head.kind, n, scores, estimate(difference[0], difference, n))
@@ -84,7 +84,7 @@ def compare_resampled(head: Head, support: int, figures: dict[str, dict[str, np.
     counts. `lead` is the model's less that of the best other method, None where it is alone: a method for which that figure is not defined is left out."""
     headline = names[-1]
     figures = {method: values for method, values in figures.items() if method == "model" or not np.isnan(values[headline][0])}
-    scores = {method: {name: estimate(values[name][0], values[name], support, is_biased=True) for name in names if name in values} for method, values in figures.items()}
+    scores = {method: {name: estimate(values[name][0], values[name], support, Correction.BIAS) for name in names if name in values} for method, values in figures.items()}
     others = [method for method in figures if method != "model"]
     if not others:
         return HeadFigures(head.name, head.kind, support, scores, None)

@@ -353,8 +353,23 @@ def test_a_slice_without_mistakes_is_not_said_to_be_perfect():
         if record["source"] == "a":
             record["prediction"]["sentiment"]["label"] = record["sentiment"]
     n = sum(record["source"] == "a" for record in records)
-    done = evaluate(records, "--by", "source")
-    assert f"no mistake in a (at least {n / (n + 1.959964**2):.3f} of {n} such records)" in " ".join(done.out.decode().split())
+    flawless = next(part for part in figures(records, "--by", "source")["slices"]["by"] if part["value"] == "a")
+    assert flawless["accuracy"] == {"value": 1.0, "low": pytest.approx(n / (n + 1.959964**2), abs=1e-6), "high": 1.0}
+
+
+def test_no_mistake_in_few_records_is_nothing_sure():
+    records = [record for record in judged(80) if record["sentiment"] == record["prediction"]["sentiment"]["label"]]
+    n = len(records)
+    sure = n / (n + 1.959964**2)
+    for figure in ("accuracy", "micro_f1"):
+        assert evaluate(records, "--at-least", f"{figure}={sure - 1e-4}", "--sure").code == 0
+        done = evaluate(records, "--at-least", f"{figure}={sure + 1e-4}", "--sure")
+        assert done.code == 4 and f"{figure} 1.0000 [" in done.err
+    assert f"is not surely at least {sure + 1e-4:g}" in done.err
+    assert evaluate(records, "--at-least", f"matthews={2 * sure - 1 - 1e-4}", "--sure").code == 0
+    assert evaluate(records, "--at-least", f"matthews={2 * sure - 1 + 1e-4}", "--sure").code == 4
+    numbers = [{"text": "t", "rating": i % 5, "prediction": {"rating": {"score": i % 5}}} for i in range(40)]
+    assert evaluate(numbers, "--at-most", "mae=0.1").code == 0 and "all alike" in evaluate(numbers, "--at-most", "mae=0.1", "--sure").err
 
 
 def test_the_interval_of_the_calibration_error_holds_that_of_the_model():

@@ -34,7 +34,7 @@ def test_more_deciding_figures_than_resamples_can_tell_are_refused(compare):
 
 def test_resamples_grow_with_what_decides(compare):
     """Thirty figures decide, one of which is worse: 1,000 resamples could not tell, those that are taken do, and no other is accused."""
-    good, bad = judged(300, right=0.9, draw=1), judged(300, right=0.3, draw=2)
+    good, bad = judged(60, right=0.95, draw=1), judged(60, right=0.2, draw=2)
     found = compare(good, *[good] * 29, bad)
     assert [pair.new for pair, _, _ in found.worse] == [found.pairs[-1].new]
     assert "paired-bootstrap6000-" in found.signature and "holm:30" in found.signature

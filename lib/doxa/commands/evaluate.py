@@ -35,7 +35,7 @@ def evaluate(files, from_format, text_field, max_record_bytes, heads, gold, by, 
     Reads predictions that also hold the gold label, in the field of the head's name, and shows precision, recall and F1 of
     every label, their averages, accuracy, Matthews correlation, confusions and calibration; with the scores of all labels
     (predict --scores) log loss, Brier, ROC AUC and average precision. Heads of other kinds have the figures of their kind. Every
-    figure has a 95 % bootstrap interval.
+    figure has a 95 % interval.
 
     \b
       predict --model out/ --scores < test.jsonl | evaluate

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from doxa import __version__
 from doxa.errors import UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation, LabelFigures, ReliabilityBin
-from doxa.evaluation.measures import estimate_figure, is_defined, measure
+from doxa.evaluation.measures import SHARES_RIGHT, estimate_figures, estimate_labels, measure
 from doxa.evaluation.ranking import POSITIVE, Grouping, Ranking, rank_head
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.evaluation.seen import Seen
@@ -75,7 +75,7 @@ def _rank(seen: Seen, settings: Settings) -> dict[str, Ranking]:
 
 def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | None) -> HeadEvaluation:
     measured = measure(rows, settings.resampling)
-    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_all(measured) | (ranking.figures if ranking else {}),
+    found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_figures(rows, measured) | (ranking.figures if ranking else {}),
                            rows.headline, rows.small, rows.lower_is_better)
     found.undefined = [name for name in measured.exact if name not in found.figures]
     found.labels, found.confusion = _label_table(rows, measured), rows.confusion()
@@ -87,17 +87,11 @@ def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | No
     return found
 
 
-def estimate_all(measured: Measured) -> dict[str, Estimate]:
-    """Figures with their intervals, without those that are not defined on the rows."""
-    return {name: estimate_figure(name, value, measured.values[name], measured.n_rows) for name, value in measured.exact.items() if is_defined(name, measured)}
-
-
 def _label_table(rows: HeadRows, measured: Measured) -> list[LabelFigures]:
     """Every label that occurs in gold or prediction, those held most first."""
-    labels, held, said = rows.support()
+    (labels, held, said), estimates = rows.support(), estimate_labels(rows, measured)
     found = [LabelFigures(label, int(held[i]), int(said[i]),
-                          {name: estimate_figure(name, values[i], measured.values_by_label[name][:, i], measured.n_rows)
-                           for name, values in measured.exact_by_label.items() if not np.isnan(values[i])})
+                          {name: own[i] for name, own in estimates.items() if not np.isnan(own[i].value)})
              for i, label in enumerate(labels) if held[i] or said[i]]
     return sorted(found, key=lambda label: (-label.held, label.label))
 
@@ -120,18 +114,16 @@ def _notes(head: HeadEvaluation, rows: HeadRows) -> list[str]:
     if never:
         notes.append(f'head "{head.head}": predicted though no gold label is so: {quote_some(never, MOST_NEVER)}; they count as labels of precision 0')
     notes += [f'head "{head.head}": {remark}' for remark in rows.remarks(head.figures)]
-    flawless = [label.label for label in head.labels if "f1" in label.figures and label.figures["f1"].value == 1.0]
-    if 0 < len(flawless) < len(head.labels):
-        notes.append(f'head "{head.head}": no mistake in {quote_some(flawless, MOST_NEVER)}, so that resampling cannot tell how many there may be')
     if rows.n < FEW:
         notes.append(f'head "{head.head}": of so few records intervals hold the truth less often than 95 times of 100, above all where single records '
-                     "weigh much (macro F1, root mean square error, average precision)")
+                     "weigh much (root mean square error, average precision, Matthews correlation where a label is rare)")
     if head.undefined:
         notes.append(f'head "{head.head}": {", ".join(head.undefined)} cannot be told where all gold, or all that was said, is alike')
     twins = _alike_labels([label.label for label in head.labels])
     if twins:
         notes.append(f'head "{head.head}": labels that differ by white space, case, the spelling of a number or how a character is composed count as different ones: {twins}')
-    notes += [note for slicing in rows.slices if (note := _tell_flawless(rows, slicing))]
+    if not SHARES_RIGHT & {*rows.small}:  # whose interval tells
+        notes += [note for slicing in rows.slices if (note := _tell_flawless(rows, slicing))]
     return notes + [note for slicing in rows.slices for note in rows.tell_cut(slicing)]
 
 

@@ -47,6 +47,10 @@ class FlatRows(HeadRows):
         return _SMALL[self.kind]
 
     @property
+    def is_label_once_a_row(self) -> bool:
+        return True
+
+    @property
     def lower_is_better(self) -> frozenset[str]:
         return HIGHER_IS_WORSE
 

@@ -143,9 +143,10 @@ def _check_label(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
 def _check_figure(gate: Gate, head: HeadEvaluation, named: str, found: Estimate) -> list[str]:
     if gate.is_most != (gate.figure in head.lower_is_better):
         raise _wrong_way(gate.flag, gate.asked, gate.figure, not gate.is_most)
-    reached = (found.high if gate.is_most else found.low) if gate.is_sure else found.value
-    is_passed = reached <= gate.bound if gate.is_most else reached >= gate.bound  # NaN passes nothing
+    is_open = gate.is_sure and found.low == found.high  # resamples that are all alike are no interval, and NaN passes nothing
+    reached = math.nan if is_open else (found.high if gate.is_most else found.low) if gate.is_sure else found.value
+    is_passed = reached <= gate.bound if gate.is_most else reached >= gate.bound
     if is_passed or math.isclose(reached, gate.bound, rel_tol=0.0, abs_tol=ROUNDING):
         return []
     return [f"{head.head}: {named} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] is {'not surely ' if gate.is_sure else ''}"
-            f"{_WAYS[gate.is_most, gate.is_sure]} {gate.bound:g}"]
+            f"{_WAYS[gate.is_most, gate.is_sure]} {gate.bound:g}{': its resamples are all alike, and tell nothing' if is_open else ''}"]

@@ -82,6 +82,11 @@ class HeadRows(ABC):
     def is_right(self) -> np.ndarray | None:
         """Whether a row is wholly right (N,); None where right and wrong are not told apart."""
 
+    @property
+    def is_label_once_a_row(self) -> bool:
+        """Whether a row holds a label once at most, as it does not where labels are of parts of a text."""
+        return False
+
     def n_changed(self, other: "HeadRows", figure: str) -> int | None:
         """In how many rows other predictions of the same rows say something else, where a figure depends on what is said alone; None where it does not."""
         return None

@@ -14,4 +14,4 @@ def sign(rows: HeadRows, seen: Seen, settings: Any, more: Sequence[str] = ()) ->
     resampling, bag = settings.resampling, f"+bag{MOST_ROWS}" if rows.n > MOST_ROWS else ""
     parts = [f"head:{rows.head}", f"n:{rows.n}", f"data:{seen.fingerprint}", f"model:{'+'.join(rows.models) or 'unstamped'}"]
     parts += [f"where:{condition}" for condition in settings.conditions]
-    return " ".join([*parts, *rows.signed(), *more, f"ci:bootstrap{resampling.n}{bag}-biascorrected-expanded-percentile95", f"seed:{resampling.seed}", f"doxa:{__version__}"])
+    return " ".join([*parts, *rows.signed(), *more, f"ci:bootstrap{resampling.n}{bag}-biascorrected-expanded-percentile95+wilson95-of-shares", f"seed:{resampling.seed}", f"doxa:{__version__}"])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from doxa.evaluation.figures import Slice
-from doxa.evaluation.measures import estimate_figure, is_defined, measure
+from doxa.evaluation.measures import estimate_figures, measure
 from doxa.evaluation.rows import HeadRows
 from doxa.metrics.bootstrap import Resampling
 
@@ -25,6 +25,5 @@ def _rank(part: Slice, headline: str, sign: int) -> float:
 
 
 def _slice(rows: HeadRows, name: str, members: np.ndarray, resampling: Resampling) -> Slice:
-    measured = measure(rows.take(members), resampling, with_scores=False)
-    figures = {key: estimate_figure(key, measured.exact[key], measured.values[key], measured.n_rows) for key in rows.small if is_defined(key, measured)}
-    return Slice(name, len(members), figures, len(members) < FEW)
+    own = rows.take(members)
+    return Slice(name, len(members), estimate_figures(own, measure(own, resampling, with_scores=False), rows.small), len(members) < FEW)

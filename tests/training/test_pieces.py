@@ -129,3 +129,15 @@ def test_figures_of_numbers_equal_scikit_learn():
     logits[:, 5] = predicted
     nothing = np.full(80, np.nan)
     assert dev_scores(logits, [nothing, np.full((80, 2), np.nan), gold], HEADS)["rating"] == pytest.approx(r2_score(gold, predicted))
+
+
+@pytest.mark.parametrize("kind", ["label", "labels"])
+def test_no_mistake_on_a_small_dev_set_is_no_certainty(kind):
+    """Of twelve records, four of each label, the intervals are Wilson's and what follows from them, where resamples know of no mistake."""
+    head, gold = Head("h", kind, ("a", "b", "c")), np.repeat([0.0, 1.0, 2.0], 4)
+    gold = gold if kind == "label" else np.eye(3)[gold.astype(int)]
+    found = compare_methods(head, gold, {"model": gold, "tfidf": gold}).scores["model"]
+    share, mean = found.values()
+    assert (share.value, share.low, share.high) == (1.0, pytest.approx(12 / (12 + 1.959964**2), abs=1e-6), 1.0)
+    of_label = 4 / (4 + 1.959964**2)
+    assert mean.low == pytest.approx(1 - (1 - 2 * of_label / (1 + of_label)) / 3**0.5, abs=1e-6) and mean.high == 1.0

@@ -10,7 +10,8 @@ from doxa.evaluation.rows import HeadRows, Measured
 from doxa.metrics.bootstrap import Correction, Resampling, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import range_of
-from doxa.metrics.intervals import of_f1, of_mean, wilson, wilson_many
+from doxa.metrics.intervals import wilson
+from doxa.metrics.label_intervals import bounds_of_averages, bounds_of_labels
 
 # A calibration error is a mean of distances, above 0 for the best of models. How far resamples of ranks lie off says nothing of the truth (simulated).
 SHARES_RIGHT = frozenset({"accuracy", "exact_match"})
@@ -37,9 +38,11 @@ def estimate_figure(name: str, value: float, resampled: np.ndarray, n_rows: int)
 
 
 def estimate_figures(rows: HeadRows, measured: Measured, names: Collection[str] | None = None) -> dict[str, Estimate]:
-    """The figures that are defined on the rows, or those of `names` among them. Resamples of rows of which few are wrong are nearly alike, and of rows without a mistake wholly. So the share that
-    is right has Wilson's interval; a mean over labels has no narrower one than follows from those of the labels; and where no row is wrong, any other figure with
-    two ends is open by as much of what it can be as the share of rows that may be wrong all the same (Wilson)."""
+    """The figures that are defined on the rows, or those of `names` among them.
+
+    Resamples of rows of which few are wrong are nearly alike, and of rows without a mistake wholly. So the share that is right has Wilson's interval; a mean over
+    labels has no narrower one than follows from those of the labels; and where no row is wrong, any other figure with two ends is open by as much of what it can
+    be as the share of rows that may be wrong all the same (Wilson)."""
     is_right = rows.is_right()
     n_right = -1 if is_right is None else int(is_right.sum())
     found = {name: estimate_figure(name, value, measured.values[name], measured.n_rows) for name, value in measured.exact.items()
@@ -47,53 +50,38 @@ def estimate_figures(rows: HeadRows, measured: Measured, names: Collection[str] 
     for name in SHARES_RIGHT & found.keys():
         if math.isclose(found[name].value, n_right / rows.n, abs_tol=1e-12):
             found[name] = Estimate(found[name].value, *wilson(n_right, rows.n))
-    for name, bounds in _means_over_labels(rows, measured, found).items():
-        found[name] = _widened(found[name], *bounds)
+    counts = _counts_of_labels(rows, measured)
+    for name, ends in bounds_of_averages(*counts).items() if counts else ():
+        if name in found:
+            found[name] = found[name].widened(*ends)
     if n_right == rows.n:
         for name, own in found.items():
             if own.low == own.high and (span := range_of(name)) and math.isfinite(span[1] - span[0]):
                 open_part = (span[1] - span[0]) * wilson(0, rows.n)[1]
-                found[name] = _widened(own, max(span[0], own.value - open_part), min(span[1], own.value + open_part))
+                found[name] = own.widened(max(span[0], own.value - open_part), min(span[1], own.value + open_part))
     return found
 
 
 def estimate_labels(rows: HeadRows, measured: Measured) -> dict[str, list[Estimate]]:
     """The figures of all labels. Precision and recall are shares, and F1 follows from one: they have Wilson's interval where a label is in a row once. Where it may be
     there several times, all of them right or wrong together, theirs is not narrower than by resampling rows."""
-    shares, found = _shares_of_labels(rows, measured), {}
+    counts, found = _counts_of_labels(rows, measured), {}
+    shares = bounds_of_labels(*counts) if counts else {}
     for name, values in measured.exact_by_label.items():
         resampled = measured.values_by_label[name]
         found[name] = [estimate_figure(name, value, resampled[:, place], measured.n_rows) for place, value in enumerate(values)]
         if name in shares:
             bounds = zip(*map(np.ndarray.tolist, shares[name]))
-            found[name] = [Estimate(own.value, *ends) if rows.is_label_once_a_row else _widened(own, *ends) for own, ends in zip(found[name], bounds)]
+            found[name] = [Estimate(own.value, *ends) if rows.is_label_once_a_row else own.widened(*ends) for own, ends in zip(found[name], bounds)]
     return found
 
 
-def _means_over_labels(rows: HeadRows, measured: Measured, names: Collection[str]) -> dict[str, tuple[float, float]]:
-    """Ends of the intervals of those of `names` that are means over labels, by what is known of these."""
-    shares, found = _shares_of_labels(rows, measured), {}
-    if not shares:
-        return found
-    _, held, said = rows.support()
-    for average, weights in (("macro", (held + said > 0).astype(float)), ("weighted", np.asarray(held, dtype=float))):
-        for name, bounds in shares.items():
-            if f"{average}_{name}" in names and weights.sum():
-                found[f"{average}_{name}"] = of_mean(measured.exact_by_label[name], *bounds, weights / weights.sum())
-    return found
-
-
-def _shares_of_labels(rows: HeadRows, measured: Measured) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Ends of Wilson's intervals (K) of the figures of labels that are shares, or follow from one; none of rows without labels."""
+def _counts_of_labels(rows: HeadRows, measured: Measured) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Of each label (K) how often it is held and said, held, and said; None of rows without labels."""
     if "f1" not in measured.exact_by_label:
-        return {}
+        return None
     _, held, said = rows.support()
-    hits = np.rint(measured.exact_by_label["f1"] * (held + said) / 2)
-    return {"precision": wilson_many(hits, said), "recall": wilson_many(hits, held), "f1": of_f1(wilson_many(hits, held + said - hits))}
-
-
-def _widened(found: Estimate, low: float, high: float) -> Estimate:
-    return Estimate(found.value, min(found.low, low), max(found.high, high))
+    return np.rint(measured.exact_by_label["f1"] * (held + said) / 2), held, said
 
 
 def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:

@@ -13,6 +13,10 @@ class Estimate:
     low: float
     high: float
 
+    def widened(self, low: float, high: float) -> "Estimate":
+        """The same with ends that are no nearer than these."""
+        return Estimate(self.value, min(self.low, low), max(self.high, high))
+
 
 def confusion_matrix(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> np.ndarray:
     """Counts (n_labels + 1, n_labels + 1), gold by predicted; the last row and column are labels training never saw."""

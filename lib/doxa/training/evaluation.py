@@ -7,7 +7,9 @@ import numpy as np
 
 from doxa.metrics.bootstrap import Correction, draw_cells, draw_rows, estimate
 from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1_many, macro_f1_weighted
+from doxa.metrics.intervals import wilson
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn, tally_labels
+from doxa.metrics.label_intervals import bounds_of_averages
 from doxa.model.heads import Head, head_slices, probabilities
 
 
@@ -60,21 +62,26 @@ def head_score(head: Head, target: np.ndarray, decision: np.ndarray) -> float:
 
 
 def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndarray]) -> HeadFigures:
-    """Figures of several methods on the labelled dev rows, with 95 % bootstrap intervals. `model` and `tfidf` are required."""
+    """Figures of several methods on the labelled dev rows, with 95 % intervals. `model` and `tfidf` are required."""
     rows = _labelled(target)
     gold, methods, n = target[rows], list(decisions), int(rows.sum())
     if head.kind == "label":
         cells, draws = draw_cells(np.stack([gold, *(decisions[m][rows] for m in methods)], axis=1).astype(int))
         tallies = tally_drawn(cells, draws, len(head.labels) + 1)  # one more: labels training never saw
         figures = np.stack([(accuracy(tally), averages(tally)["macro_f1"]) for tally in tallies])
-        names = ("accuracy", "macro-F1")
+        names, counts = ("accuracy", "macro-F1"), [(tally.hits[0], tally.held[0], tally.said[0]) for tally in tallies]
     else:
         weights = draw_rows(np.zeros(len(gold), int), most=len(gold)).weights
         compute = _many_figures if head.kind == "labels" else _number_figures
         figures = np.stack([compute(gold, decisions[m][rows], weights) for m in methods])
-        names = ("exact match", "macro-F1") if head.kind == "labels" else ("MAE", "R2")
+        names, counts = ("exact match", "macro-F1") if head.kind == "labels" else ("MAE", "R2"), []
+        if head.kind == "labels":
+            counts = [((gold * said).sum(axis=0), gold.sum(axis=0), said.sum(axis=0)) for said in (decisions[m][rows] for m in methods)]
     scores = {method: {name: estimate(values[0], values, n, Correction.BIAS) for name, values in zip(names, figure)}
               for method, figure in zip(methods, figures)}
+    for method, own in zip(methods, counts):  # resamples of a good method's rows are nearly alike
+        share, mean = (scores[method][name] for name in names)
+        scores[method] = {names[0]: Estimate(share.value, *wilson(round(share.value * n), n)), names[1]: mean.widened(*bounds_of_averages(*own)["macro_f1"])}
     difference = figures[methods.index("model")][1] - figures[methods.index("tfidf")][1]
     return HeadFigures(head.name, head.kind, n, scores, estimate(difference[0], difference, n))
 

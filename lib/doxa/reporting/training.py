@@ -8,7 +8,7 @@ _METHODS = {"model": "this model", "tfidf": "TF-IDF + linear", "majority": "majo
 
 
 def render_training(result) -> str:
-    """Figures per head and method on the dev set with 95 % bootstrap intervals, and who is ahead."""
+    """Figures per head and method on the dev set with 95 % intervals, and who is ahead."""
     lines = [
         f"{result.n_train} training records, {result.n_dev} dev records, best epoch {result.epoch}, "
         f"{result.n_parameters / 1e6:.1f} M parameters{_trained(result)}, {result.seconds:.0f} s",
@@ -28,7 +28,7 @@ def render_training(result) -> str:
     lines += result.remarks
     lines += _trials(result.trials)
     folds = "; thresholds of labels are those of its other folds" if any(figures.kind == "labels" for figures in result.figures) else ""
-    lines.append(f"Figures on the dev set, by which the epoch was chosen{folds}; brackets hold 95 % bootstrap intervals.")
+    lines.append(f"Figures on the dev set, by which the epoch was chosen{folds}; brackets hold 95 % intervals (of shares Wilson, else bootstrap).")
     lines.append(f"Model: {visible(result.output, one_line=True)}")
     return "\n".join(lines) + "\n"
 

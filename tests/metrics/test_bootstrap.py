@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from doxa.metrics.bootstrap import Resampling, draw_cells, draw_rows, estimate
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn
-from doxa.metrics.paired import bootstrap_p, holm, mcnemar, tango
+from doxa.metrics.paired import bootstrap_p, holm, mcnemar, tango, tango_interval
 
 
 def mean_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -125,3 +125,30 @@ def test_a_loss_of_just_the_margin_is_seldom_taken_for_less(n):
     counts = np.random.default_rng(4).multinomial(n, (0.07, 0.02, 0.91), 1000).tolist()
     taken = sum(better - worse > -0.05 * n and tango(n, worse, better, 0.05) < 0.05 for worse, better, _ in counts)
     assert taken <= 0.025 * 1000 + 3 * (0.025 * 1000) ** 0.5
+
+
+def test_tangos_interval_is_the_published_one():
+    """Airway hyper-responsiveness of 21 children before and after transplantation, 7 changed one way and 1 the other (Fagerland, Lydersen and Laake 2014,
+    doi 10.1002/sim.6148, table V): -0.517 to -0.026."""
+    assert tango_interval(21, 7, 1) == pytest.approx((-0.517, -0.026), abs=5e-4)
+    low, high = tango_interval(21, 1, 7)
+    assert (low, high) == pytest.approx((0.026, 0.517), abs=5e-4)
+
+
+@pytest.mark.parametrize("n, n_worse, n_better", [(30, 0, 0), (30, 30, 0), (100, 2, 1), (50, 0, 1), (400, 20, 20)])
+def test_tangos_interval_ends_where_the_test_refuses(n, n_worse, n_better):
+    low, high = tango_interval(n, n_worse, n_better)
+    assert -1 <= low <= (n_better - n_worse) / n <= high <= 1 and low < high
+    for end, step in ((low, -1e-6), (high, 1e-6)):
+        losses = [-end, -(end + step)]
+        inside, outside = (tango(n, n_worse, n_better, loss) if loss > 0 else tango(n, n_better, n_worse, -loss) for loss in losses)
+        assert inside == pytest.approx(0.05, abs=1e-4) and outside < 0.05 or abs(end) == 1
+
+
+def test_intervals_of_few_changes_hold_the_truth():
+    """Of 100 records two become wrong and hardly one right: resamples hold that in 86 of 100 draws."""
+    chance, hits = np.random.default_rng(4), 0
+    for n_worse, n_better, _ in chance.multinomial(100, [0.02, 0.002, 0.978], size=500):
+        low, high = tango_interval(100, int(n_worse), int(n_better))
+        hits += low <= -0.018 <= high
+    assert 465 <= hits <= 500

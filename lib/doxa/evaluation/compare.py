@@ -15,7 +15,7 @@ from doxa.evaluation.slices import FEW
 from doxa.metrics.bootstrap import Resampling, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import between, range_of
-from doxa.metrics.paired import bootstrap_p, holm, least_bootstrap_p, least_by_signs, mcnemar, tango
+from doxa.metrics.paired import bootstrap_p, holm, least_bootstrap_p, least_by_signs, mcnemar, tango, tango_interval
 from doxa.records.quantity import left_out, quantity
 
 ENOUGH, MOST_RESAMPLES = 10, 10_000  # the least p corrected for all that decide is a fifth of alpha, as far as so many resamples go
@@ -166,7 +166,7 @@ def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Compa
     models = [f"{name}:{'+'.join(sorted({m for rows in one.heads.values() for m in rows.models})) or 'unstamped'}" for name, one in zip(names, seen)]
     where = [f"where:{condition}" for condition in settings.conditions]
     signature = " ".join([f"data:{seen[0].fingerprint}", *models, *where, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
-                          f"holm:{len(deciding)}", f"test:paired-bootstrap{resampling.n}-expanded-percentile", f"seed:{settings.seed}", f"doxa:{__version__}"])
+                          f"holm:{len(deciding)}", f"test:paired-bootstrap{resampling.n}-expanded-percentile+tango95-of-shares", f"seed:{settings.seed}", f"doxa:{__version__}"])
     found = Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
     found.notes += [*found.one_sided, *(note for other, name in zip(seen[1:], names[1:]) for note in _heads_alone(seen[0], other, (names[0], name)))]
     return found
@@ -287,7 +287,8 @@ def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray,
     is_share_right = flips is not None and flips.are_all_of(exact)
     n_changed = flips.n_worse + flips.n_better if is_share_right else sides[0].n_changed(sides[1], name)
     p = max(bootstrap_p(resampled, n), least_by_signs(n if n_changed is None else n_changed))
-    difference = Difference(name, float(old), float(new), estimate(new - old, moved, n), p, is_lower_better)
+    more = Estimate(float(new - old), *tango_interval(n, flips.n_worse, flips.n_better)) if is_share_right else estimate(new - old, moved, n)
+    difference = Difference(name, float(old), float(new), more, p, is_lower_better)
     if not margin:
         return difference
     if is_share_right:

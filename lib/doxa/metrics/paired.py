@@ -1,6 +1,7 @@
 """Tests of two predictions of the same rows, and many of them at once."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def tango(n: int, n_worse: int, n_better: int, margin: float) -> float:
     doi 10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
 
     It holds where few rows changed, or none: 0 of 20 show no loss of less than 2 %."""
-    if not 0 < margin < 1:
+    if not 0 <= margin < 1 or not (margin or n_worse or n_better):
         return 1.0
     n_alike = n - n_worse - n_better
     # The likeliest chance q of becoming right where that of becoming wrong is q + margin: n_better / q + n_worse / (q + margin) = 2 n_alike / (1 - 2 q - margin).
@@ -49,6 +50,24 @@ def tango(n: int, n_worse: int, n_better: int, margin: float) -> float:
     q = (linear + np.sqrt(max(0.0, linear**2 - 4 * square * n_better * margin * (1 - margin)))) / (-2 * square)
     score = (n_better - n_worse + n * margin) / np.sqrt(n * (2 * q + margin - margin**2))
     return math.erfc(abs(score) / math.sqrt(2))
+
+
+def tango_interval(n: int, n_worse: int, n_better: int) -> tuple[float, float]:
+    """The 95 % interval of how much larger the share of right ones became (-1 to 1): the differences that the score test does not refuse."""
+    found = (n_better - n_worse) / n
+    return _last_likely(lambda gain: _p_of_gain(n, n_worse, n_better, gain), found, -1.0), _last_likely(lambda gain: _p_of_gain(n, n_worse, n_better, gain), found, 1.0)
+
+
+def _p_of_gain(n: int, n_worse: int, n_better: int, gain: float) -> float:
+    return tango(n, n_worse, n_better, -gain) if gain < 0 else tango(n, n_better, n_worse, gain)
+
+
+def _last_likely(p_of: Callable[[float], float], inside: float, outside: float) -> float:
+    """The place nearest to `outside` where p is not below 5 %, as it is not at `inside`."""
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if p_of(middle) >= 0.05 else (inside, middle)
+    return inside
 
 
 def holm(p_values: list[float]) -> list[float]:

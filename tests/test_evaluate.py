@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -497,3 +498,26 @@ def test_intervals_of_a_bag_stay_within_what_a_figure_can_be(tmp_path):
     path.write_bytes(lines([{"text": "t", "names": ["B-X", "O"], "prediction": {"names": {"entities": [], "tags": ["B-X" if hit else "O", "O"]}}} for hit in right.tolist()]))
     for name, found in json.loads(run("evaluate", "--to", "json", path).out)["heads"]["names"]["figures"].items():
         assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1, name
+
+
+@pytest.mark.parametrize("draw", range(12))
+def test_confusions_are_of_the_labels_that_name_them(draw):
+    """Labels of which equally many records hold some and none was given others: counted one by one."""
+    chance, names = np.random.default_rng(draw), list("gfedcba")[: 3 + draw % 4]
+    records = [{"k": gold, "prediction": {"k": {"label": names[chance.integers(1 + draw % 3)]}}} for gold in names * 2]
+    pairs = Counter((record["k"], record["prediction"]["k"]["label"]) for record in records)
+    confusion = figures(records, head="k")["confusion"]
+    assert {(gold, said): n for gold, row in zip(confusion["labels"], confusion["counts"]) for said, n in zip(confusion["labels"], row) if n} == pairs
+
+
+def test_scores_in_the_first_file_alone(tmp_path):
+    """Figures of scores are left out, with a note, in whichever order the files come."""
+    full = {"k": "b", "prediction": {"k": {"label": "a", "score": 0.9, "scores": {"a": 0.9, "b": 0.06, "c": 0.04}}}}
+    bare = {"k": "a", "prediction": {"k": {"label": "a", "score": 0.9}}}
+    paths = [tmp_path / "full.jsonl", tmp_path / "bare.jsonl"]
+    for path, record in zip(paths, (full, bare)):
+        path.write_bytes(lines([record]))
+    for order in (paths, paths[::-1]):
+        done = run("evaluate", "--to", "json", *order)
+        found = json.loads(done.out)
+        assert done.code == 0 and "log_loss" not in found["heads"]["k"]["figures"] and "1 of 2 records has no score" in " ".join(found["notes"])

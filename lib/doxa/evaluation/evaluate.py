@@ -78,8 +78,10 @@ def _judge(rows: HeadRows, seen: Seen, settings: Settings, ranking: Ranking | No
     found = HeadEvaluation(rows.head, rows.kind, rows.n, {why: n for why, n in seen.lost[rows.head].items() if n}, estimate_figures(rows, measured) | (ranking.figures if ranking else {}),
                            rows.headline, rows.small, rows.lower_is_better)
     found.undefined = [name for name in measured.exact if name not in found.figures]
-    found.labels, found.confusion = _label_table(rows, measured), rows.confusion()
-    if found.confusion is not None:
+    found.labels = _label_table(rows, measured)
+    if (counts := rows.confusion()) is not None:
+        places = [measured.labels.index(label.label) for label in found.labels]
+        found.confusion = counts[np.ix_(places, places)].tolist()
         found.reliability = draw_reliability(rows.score, rows.is_right())
     found.slices = {name: cut_slices(rows, name, settings.resampling) for name in rows.slices}
     found.mistakes = seen.mistakes[rows.head]

@@ -85,11 +85,11 @@ class FlatRows(HeadRows):
         """How many rows of gold or prediction have each label (K)."""
         return np.bincount(side, minlength=len(self.labels)) if self.kind == "label" else side.sum(axis=0)
 
-    def confusion(self) -> list[list[int]] | None:
+    def confusion(self) -> np.ndarray | None:
         if self.kind != "label":
             return None
         n_labels = len(self.labels)
-        return np.bincount(self.gold * n_labels + self.said, minlength=n_labels**2).reshape(n_labels, n_labels).tolist()
+        return np.bincount(self.gold * n_labels + self.said, minlength=n_labels**2).reshape(n_labels, n_labels)
 
     def gold_value(self, row: int) -> str | float | list[str]:
         return self._value(self.gold, row)

@@ -91,8 +91,8 @@ class HeadRows(ABC):
         """In how many rows other predictions of the same rows say something else, where a figure depends on what is said alone; None where it does not."""
         return None
 
-    def confusion(self) -> list[list[int]] | None:
-        """Counts of gold (rows) by predicted (columns) over the labels, of heads that have such."""
+    def confusion(self) -> np.ndarray | None:
+        """Counts of gold (rows) by predicted (columns) over the labels (K, K), of heads that have such."""
         return None
 
     # --- one row

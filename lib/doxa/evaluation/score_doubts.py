@@ -23,7 +23,7 @@ class ScoreDoubts:
         place = pc.fill_null(pc.index_in(said, self.labels), -1).to_numpy(zero_copy_only=False)
         own = np.where(place >= 0, scores[np.arange(len(scores)), place], -1.0)
         self.n_lower += int(((own < scores.max(axis=1)) & ~is_ruled).sum())
-        self.n_unknown += pc.sum(pc.invert(pc.is_in(gold, self.labels))).as_py()
+        self.n_unknown += len(gold) - pc.sum(pc.is_in(gold, self.labels), min_count=0).as_py()
 
     def tell(self) -> list[str]:
         """A sentence on each fault that there is."""

@@ -138,7 +138,7 @@ def _head_json(head: HeadEvaluation) -> dict[str, Any]:
                "labels": {label.label: {"held": label.held, "said": label.said} | figures_json(label.figures) for label in head.labels}}
     if head.confusion is not None:
         n = len(head.labels)
-        content["confusion"] = {"labels": [label.label for label in head.labels], "counts": [row[:n] for row in head.confusion[:n]]}
+        content["confusion"] = {"labels": [label.label for label in head.labels], "counts": head.confusion}
     return content | {
         "reliability": [asdict(part) for part in head.reliability], "reliability_bins": N_BINS if head.reliability else None,
         "slices": {name: [{"value": part.name, "n": part.n, "few": part.is_few} | figures_json(part.figures) for part in slices]

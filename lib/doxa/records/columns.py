@@ -82,8 +82,8 @@ class ColumnReader:
                     yield from self._read_block(block, fast, stream.name)
             else:
                 read_batch = self._read_csv if kind == "csv" else self._read_batch
-                for batch in self._batches(stream, kind):
-                    yield from read_batch(batch, stream.name)
+                for part in self._batches(stream, kind):
+                    yield from self._read_records([part]) if isinstance(part, Record) else read_batch(part, stream.name)
 
     # --- JSON Lines
 
@@ -130,7 +130,7 @@ class ColumnReader:
 
     # --- columns
 
-    def _batches(self, stream, kind: str) -> Iterator[pa.RecordBatch]:
+    def _batches(self, stream, kind: str) -> Iterator[pa.RecordBatch | Record]:
         if kind == "csv":
             yield from tables.read_csv(stream)
         elif kind == "parquet":

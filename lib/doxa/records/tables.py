@@ -6,16 +6,19 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from doxa.errors import DoxaError
+from doxa.errors import DoxaError, RecordError
 from doxa.records.compressed import CHUNK_BYTES, ByteStream
+from doxa.records.label_names import quote
 from doxa.records.lines import skip_mark
+from doxa.records.quantity import quantity
 from doxa.records.record import Record, load_exact
 from doxa.records.single import plain_values
 
@@ -84,6 +87,8 @@ class BatchColumns:
     def values(self, name: str) -> list | None:
         if name not in self._values:
             index = self.batch.schema.get_field_index(name)
+            if index < 0 and name in self.batch.schema.names:
+                raise DoxaError(f"there are several columns {quote(name)}; rename all but one")
             self._values[name] = None if index < 0 else python_values(self.batch.column(index))
         return self._values[name]
 
@@ -152,11 +157,15 @@ def overflow_holds(batch: pa.RecordBatch, names: set[str] | None) -> bool:
     return len(texts) > 0 and (names is None or any(pc.any(pc.match_substring(texts, json.dumps(name, ensure_ascii=False))).as_py() for name in names))
 
 
-def read_table_records(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[Record]:
+def read_table_records(parts: Iterator[pa.RecordBatch | Record], source: str) -> Iterator[Record]:
     number = 1
-    for batch in batches:
-        yield from batch_records(batch, source, number)
-        number += batch.num_rows
+    for part in parts:
+        if isinstance(part, Record):
+            yield part
+            number += 1
+        else:
+            yield from batch_records(part, source, number)
+            number += part.num_rows
 
 
 class _Tail:
@@ -214,9 +223,10 @@ def read_arrow_file(stream: ByteStream) -> Iterator[pa.RecordBatch]:
             raise damaged(stream.name, "Arrow file", error) from None
 
 
-def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
+def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch | Record]:
     """Yield the rows of a CSV file with a header line; every value is a text, so that nothing is changed, but for what an overflow column holds. Where the header
-    has no comma, semicolons or tabs stand between values. Raises DoxaError where it is damaged or not UTF-8."""
+    has no comma, semicolons or tabs stand between values. A row with more or fewer values than the header is a record with an error, in its place. Raises DoxaError
+    where the file is damaged or not UTF-8."""
     skip_mark(stream)
     try:
         head = stream.peek(CHUNK_BYTES)
@@ -224,21 +234,52 @@ def read_csv(stream: ByteStream) -> Iterator[pa.RecordBatch]:
             return
         header = head[: head.find(b"\n") + 1] or head
         delimiter = next((mark for mark in (",", ";", "\t") if mark.encode() in header), ",")
-        options = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+        ragged: deque[pa_csv.InvalidRow] = deque()
+        options = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda row: ragged.append(row) or "skip")
         first = pa_csv.read_csv(pa.BufferReader(header), parse_options=options)
         names = first.column_names
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
-            read_options=pa_csv.ReadOptions(block_size=1 << 22),
+            read_options=pa_csv.ReadOptions(block_size=1 << 22, use_threads=False),  # rows have numbers then
             parse_options=options,
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False))
-        for batch in reader:
-            yield from _slices(batch.replace_schema_metadata({MARK: b"1"}) if OVERFLOW in names else batch)
+        for part in _with_ragged(reader, ragged, stream.name):
+            if isinstance(part, Record):
+                yield part
+            else:
+                yield from _slices(part.replace_schema_metadata({MARK: b"1"}) if OVERFLOW in names else part)
     except UnicodeDecodeError:
-        raise DoxaError(f"{stream.name}: the CSV file is not UTF-8; convert it with: iconv -f LATIN1 -t UTF-8, or from what it is in") from None
+        raise _not_utf8(stream.name) from None
     except (pa.ArrowException, OSError) as error:
+        if "UTF8" in str(error):
+            raise _not_utf8(stream.name) from None
         raise damaged(stream.name, "CSV file", error) from None
+
+
+def _not_utf8(name: str) -> DoxaError:
+    return DoxaError(f"{name}: the CSV file is not UTF-8; convert it with: iconv -f LATIN1 -t UTF-8, or from what it is in")
+
+
+def _with_ragged(batches: Iterable[pa.RecordBatch], ragged: deque[pa_csv.InvalidRow], source: str) -> Iterator[pa.RecordBatch | Record]:
+    """The good rows, and those that the reader passes by, `ragged`, where they stood; both may come a block ahead. Rows are numbered from 1, the header."""
+    n_rows = 0
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            if ragged and ragged[0].number - 2 == n_rows:
+                yield _ragged_record(ragged.popleft(), source)
+                n_rows += 1
+                continue
+            n_taken = min(batch.num_rows - start, ragged[0].number - 2 - n_rows if ragged else batch.num_rows)
+            yield batch.slice(start, n_taken)
+            start, n_rows = start + n_taken, n_rows + n_taken
+    yield from (_ragged_record(row, source) for row in ragged)
+
+
+def _ragged_record(row: pa_csv.InvalidRow, source: str) -> Record:
+    error = RecordError("ragged_row", f"the row has {quantity(row.actual_columns, 'value')}, not {row.expected_columns} as the header")
+    return Record(source, row.number - 1, row.text.encode(), None, error)
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

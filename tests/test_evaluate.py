@@ -511,13 +511,20 @@ def test_confusions_are_of_the_labels_that_name_them(draw):
 
 
 def test_scores_in_the_first_file_alone(tmp_path):
-    """Figures of scores are left out, with a note, in whichever order the files come."""
+    """Figures of scores, of which the model is seen to give three, are left out, with a note."""
     full = {"k": "b", "prediction": {"k": {"label": "a", "score": 0.9, "scores": {"a": 0.9, "b": 0.06, "c": 0.04}}}}
     bare = {"k": "a", "prediction": {"k": {"label": "a", "score": 0.9}}}
     paths = [tmp_path / "full.jsonl", tmp_path / "bare.jsonl"]
     for path, record in zip(paths, (full, bare)):
         path.write_bytes(lines([record]))
-    for order in (paths, paths[::-1]):
-        done = run("evaluate", "--to", "json", *order)
-        found = json.loads(done.out)
-        assert done.code == 0 and "log_loss" not in found["heads"]["k"]["figures"] and "1 of 2 records has no score" in " ".join(found["notes"])
+    found = json.loads(run("evaluate", "--to", "json", *paths).out)
+    assert "log_loss" not in found["heads"]["k"]["figures"] and "1 of 2 records has no score" in " ".join(found["notes"])
+    assert run("evaluate", "--to", "json", *paths[::-1]).code == 0
+
+
+def test_gold_of_a_head_that_is_not_there_is_refused(tmp_path):
+    done = evaluate(judged(40), "--gold", "sentimnt=source")
+    assert (done.code, done.out) == (2, b"") and '--gold sentimnt=source: the first predictions have no head "sentimnt"; there are: sentiment' in done.err
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(lines(judged(40)))
+    assert run("compare", "--gold", "sentimnt=source", path, path).code == 2

@@ -141,3 +141,14 @@ def test_no_mistake_on_a_small_dev_set_is_no_certainty(kind):
     assert (share.value, share.low, share.high) == (1.0, pytest.approx(12 / (12 + 1.959964**2), abs=1e-6), 1.0)
     of_label = 4 / (4 + 1.959964**2)
     assert mean.low == pytest.approx(1 - (1 - 2 * of_label / (1 + of_label)) / 3**0.5, abs=1e-6) and mean.high == 1.0
+
+
+def test_no_interval_goes_beyond_what_a_figure_can_be():
+    """One mistake in forty bends the resamples upwards: moved off by that, the interval would end above 1."""
+    gold = np.repeat(np.arange(3.0), (30, 8, 2))
+    said = gold.copy()
+    said[-1] = 0.0
+    found = compare_methods(HEADS[0], gold, {"model": said, "tfidf": said}).scores["model"]
+    assert 0.5 < found["macro-F1"].low < found["macro-F1"].value < found["macro-F1"].high <= 1.0
+    numbers = compare_methods(HEADS[2], gold, {"model": gold + 0.01, "tfidf": gold}).scores["model"]
+    assert numbers["MAE"].low >= 0.0 and numbers["R2"].high <= 1.0

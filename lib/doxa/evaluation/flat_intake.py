@@ -121,7 +121,7 @@ class FlatIntake(HeadIntake):
         if self.has_odd_scores:
             score, scores = np.full(len(score), np.nan), None
         # Of two labels the winner has half at least; with less there are others that no record holds.
-        is_of_two = scores is None and self.kind == "label" and len(labels) == 2 and bool((score >= 0.5).all())
+        is_of_two = scores is None and self.kind == "label" and len(labels) == len({*labels, *self.scored}) == 2 and bool((score >= 0.5).all())
         if is_of_two:
             scores = np.where(np.arange(2) == said[:, None], score[:, None], 1.0 - score[:, None])
         rows = FlatRows(head=self.name, kind=self.kind, labels=labels, gold=gold, said=said, score=score, scores=scores,

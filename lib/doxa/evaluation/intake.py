@@ -98,6 +98,9 @@ class _Intake:
         for name in self.asked:
             if name not in heads:
                 raise UsageError(f'--head {name}: the first predictions have no such head; there are: {", ".join(sorted(heads))}')
+        for name in self.reader.wanted.gold or ():
+            if name not in heads:
+                raise UsageError(f'--gold {name}={self.reader.wanted.gold[name]}: the first predictions have no head "{name}"; there are: {", ".join(sorted(heads))}')
         self.parts = {name: self._part(name, heads[name]) for name in (self.asked or heads)}
         if self.n_mistakes and any(part.keeps_texts for part in self.parts.values()):
             self.kept_columns.setdefault("text", [])

@@ -7,6 +7,7 @@ import numpy as np
 
 from doxa.metrics.bootstrap import Correction, draw_cells, draw_rows, estimate
 from doxa.metrics.classification import Estimate, confusion_matrix, macro_f1_many, macro_f1_weighted
+from doxa.metrics.figure_range import range_of
 from doxa.metrics.intervals import wilson
 from doxa.metrics.label_figures import accuracy, averages, tally_drawn, tally_labels
 from doxa.metrics.label_intervals import bounds_of_averages
@@ -77,7 +78,7 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
         names, counts = ("exact match", "macro-F1") if head.kind == "labels" else ("MAE", "R2"), []
         if head.kind == "labels":
             counts = [((gold * said).sum(axis=0), gold.sum(axis=0), said.sum(axis=0)) for said in (decisions[m][rows] for m in methods)]
-    scores = {method: {name: estimate(values[0], values, n, Correction.BIAS) for name, values in zip(names, figure)}
+    scores = {method: {name: estimate(values[0], values, n, Correction.BIAS, _within(name)) for name, values in zip(names, figure)}
               for method, figure in zip(methods, figures)}
     for method, own in zip(methods, counts):  # resamples of a good method's rows are nearly alike
         share, mean = (scores[method][name] for name in names)
@@ -91,7 +92,7 @@ def compare_resampled(head: Head, support: int, figures: dict[str, dict[str, np.
     counts. `lead` is the model's less that of the best other method, None where it is alone: a method for which that figure is not defined is left out."""
     headline = names[-1]
     figures = {method: values for method, values in figures.items() if method == "model" or not np.isnan(values[headline][0])}
-    scores = {method: {name: estimate(values[name][0], values[name], support, Correction.BIAS) for name in names if name in values} for method, values in figures.items()}
+    scores = {method: {name: estimate(values[name][0], values[name], support, Correction.BIAS, _within(name)) for name in names if name in values} for method, values in figures.items()}
     others = [method for method in figures if method != "model"]
     if not others:
         return HeadFigures(head.name, head.kind, support, scores, None)
@@ -112,6 +113,11 @@ def count_confusion(head: Head, target: np.ndarray, decision: np.ndarray) -> dic
         return {"labels": list(head.labels), "counts": counts[:n_labels], "unseen": counts[n_labels]}
     pairs = [np.bincount((2 * gold[:, i] + said[:, i]).astype(int), minlength=4).reshape(2, 2).tolist() for i in range(n_labels)]
     return {"labels": list(head.labels), "counts": pairs}
+
+
+def _within(name: str) -> tuple[float, float] | None:
+    """What a figure of this name, as the closing table spells it, can be."""
+    return range_of(name) or range_of(name.lower().replace("-", "_").replace(" ", "_"))
 
 
 def _labelled(target: np.ndarray) -> np.ndarray:

@@ -269,3 +269,40 @@ def test_many_labels_are_said_to_be_judged_each_on_its_own(write):
     for n_labels, is_said in ((9, False), (20, True)):
         notes = json.loads(compare(write(sides(n_labels), sides(n_labels)), "--to", "json").out)["notes"]
         assert any("not corrected for their number: of 20, 1.0 are below 0.05" in note for note in notes) is is_said
+
+
+def test_many_files_are_told_at_a_glance(write):
+    """A line for every file before all else, the best first; with two files there is none."""
+    old = judged(300, right=0.8, draw=1)
+    paths = write(old, judged(300, right=0.7, draw=2), judged(300, right=0.95, draw=3), judged(300, right=0.82, draw=4))
+    page = compare(paths, "--to", "markdown").out.decode()
+    overview = [row for row in page.split(" beside ")[0].split("\n") if row.startswith("| /") or row.startswith("| \\/") or ".jsonl" in row and row.startswith("|")]
+    gains = {path: pair["macro_f1"]["difference"] for path, pair in zip(paths[1:], (head["figures"] for head in heads(paths)))}
+    assert [next(path for path in gains if path.name in row) for row in overview] == sorted(gains, key=lambda path: -gains[path])
+    assert "better" in overview[0] and "worse" in overview[-1] and "Holm" in page.split(" beside ")[0]
+    assert "verdict" not in compare(paths[:2], "--to", "markdown").out.decode().split(" beside ")[0]
+
+
+def test_slices_have_the_figure_that_was_asked_for(write):
+    """One that needs scores, too."""
+    old, new = judged(400, right=0.8, draw=1, with_scores=True), judged(400, right=0.8, draw=2, with_scores=True)
+    for metric, title in (("accuracy", "accuracy by source"), ("log_loss", "log loss by source")):
+        done = compare(write(old, new), "--metric", metric, "--by", "source", "--to", "markdown")
+        assert title in done.out.decode()
+    [head] = heads(write(old, new), "--metric", "accuracy", "--by", "source")
+    for part in head["slices"]["by"]:
+        both = [[is_right(record) for record in records if record["source"] == part["value"]] for records in (old, new)]
+        assert (part["old"], part["new"]) == pytest.approx([sum(own) / len(own) for own in both])
+
+
+def test_a_p_that_resamples_cannot_show_lower_is_told(write):
+    paths = write(judged(400, right=0.95, draw=1), judged(400, right=0.6, draw=2))
+    assert "1,000 resamples show no p below 0.002; --resamples takes more" in " ".join(compare(paths).out.decode().split())
+    more = json.loads(compare(paths, "--to", "json", "--resamples", 4000).out)
+    assert more["pairs"][0]["heads"]["sentiment"]["figures"]["macro_f1"]["p"] < 0.001
+    assert "show no p below" not in compare(write(judged(400, draw=1), judged(400, draw=1))).out.decode()
+
+
+def test_a_figure_that_needs_scores_says_so(write):
+    done = compare(write(judged(60, draw=1), judged(60, draw=2)), "--metric", "log_loss")
+    assert done.code == 2 and "the heads have no such figure: it needs the scores of all labels, predict --scores" in done.err

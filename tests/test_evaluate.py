@@ -528,3 +528,11 @@ def test_gold_of_a_head_that_is_not_there_is_refused(tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_bytes(lines(judged(40)))
     assert run("compare", "--gold", "sentimnt=source", path, path).code == 2
+
+
+@pytest.mark.parametrize("flag, asked, says", [
+    ("--at-most", "log_loss=0.5", "no such figure: it needs the scores of all labels, predict --scores"),
+    ("--at-least", "f1=0.9", "no such figure but of one label, 'f1[LABEL]=0.9'"), ("--at-least", "recall=0.9", "'recall[LABEL]=0.9'")])
+def test_a_figure_that_is_elsewhere_is_pointed_at(flag, asked, says):
+    done = evaluate(judged(60), flag, asked)
+    assert done.code == 2 and says in done.err and len(done.err_lines) == 1

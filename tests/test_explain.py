@@ -36,7 +36,7 @@ def many_model(tmp_path_factory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("many") / "model", heads=heads)
 
 
-@pytest.mark.parametrize("method, adds", [("integrated-gradients", {"steps", "delta"}), ("shapley", {"samples"}),
+@pytest.mark.parametrize("method, adds", [("integrated-gradients", {"steps", "difference", "delta"}), ("shapley", {"samples"}),
                                           pytest.param("occlusion", set(), marks=pytest.mark.slow)])
 def test_what_it_adds(tiny_model, method, adds):
     done = run("explain", "--model", tiny_model, "--method", method, "--precision", "fp32", "-q", stdin=RECORD)

@@ -56,6 +56,7 @@ def test_integrated_gradients_take_steps_until_they_add_up(setting):
         with torch.no_grad():
             inputs = setting.inputs(task)
             difference = float(setting.number(task.target, **inputs) - setting.number(task.target, **inputs | {"input_ids": setting.baseline(task)}))
+        assert found.about["difference"] == pytest.approx(difference, abs=1e-4)
         assert found.about["delta"] == pytest.approx(found.scores.sum() - difference, abs=1e-4)
         assert abs(found.about["delta"]) <= max(0.02, 0.0201 * np.abs(found.scores).sum()) and found.about["steps"] < 100
         seen.add(found.about["steps"])

@@ -16,6 +16,7 @@ from doxa.metrics.bootstrap import Resampling, estimate
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import between, range_of
 from doxa.metrics.paired import bootstrap_p, holm, least_bootstrap_p, least_by_signs, mcnemar, tango, tango_interval
+from doxa.metrics.student import p_of_tail
 from doxa.records.quantity import left_out, quantity
 
 ENOUGH, MOST_RESAMPLES = 10, 10_000  # the least p corrected for all that decide is a fifth of alpha, as far as so many resamples go
@@ -91,7 +92,7 @@ class _Flips:
 
 @dataclass
 class HeadComparison:
-    """One head. `headline` is the figure of its slices."""
+    """One head. `headline` is the figure of its slices, the first that decides."""
 
     head: str
     kind: str
@@ -167,7 +168,7 @@ def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Compa
     where = [f"where:{condition}" for condition in settings.conditions]
     signature = " ".join([f"data:{seen[0].fingerprint}", *models, *where, f"paired:{pairs[0].paired_by}", f"alpha:{settings.alpha:g}", f"margin:{settings.margin:g}",
                           f"holm:{len(deciding)}", f"test:paired-bootstrap{resampling.n}-expanded-percentile+tango95-of-shares", f"seed:{settings.seed}", f"doxa:{__version__}"])
-    found = Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs), signature, settings.by)
+    found = Comparisons(settings.title, settings.alpha, settings.margin, pairs, _notes(pairs) + _at_floor(pairs, resampling.n), signature, settings.by)
     found.notes += [*found.one_sided, *(note for other, name in zip(seen[1:], names[1:]) for note in _heads_alone(seen[0], other, (names[0], name)))]
     return found
 
@@ -218,11 +219,11 @@ def _check_margin(margin: float, name: str) -> None:
 def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], names: tuple[str, str], settings: Settings,
                   resampling: Resampling) -> HeadComparison:
     old, new = sides
-    found = HeadComparison(old.head, old.kind, old.n, old.headline)
     before, after = measure_both(list(sides), resampling)
     flips = _count_flips(sides)
     known, shared = before.exact | after.exact, [name for name in before.exact if is_defined(name, before) and is_defined(name, after)]
     deciding = [name for name in settings.metrics if name in known] or [old.headline]
+    found = HeadComparison(old.head, old.kind, old.n, deciding[0])
     for name in deciding:
         _check_margin(settings.margin, name)
         if name not in shared:
@@ -239,16 +240,16 @@ def _compare_head(sides: tuple[HeadRows, HeadRows], seen: tuple[Seen, Seen], nam
     found.labels = _label_differences(sides, flips, before, after)
     found.flips = _flips(old, new, seen, settings.n_flips)
     found.notes = [note for slicing in old.slices for note in old.tell_cut(slicing)]
-    found.slices = {name: _slice_differences(old, new, name, resampling) for name in old.slices}
+    found.slices = {name: _slice_differences(old, new, name, deciding[0], resampling) for name in old.slices}
     return found
 
 
-def _slice_differences(old: HeadRows, new: HeadRows, name: str, resampling: Resampling) -> list[tuple[int, Difference]]:
+def _slice_differences(old: HeadRows, new: HeadRows, name: str, headline: str, resampling: Resampling) -> list[tuple[int, Difference]]:
     """Number of rows and difference of the headline figure in each slice, the largest loss first, those of fewer than FEW rows last."""
-    headline, found = old.headline, []
+    found: list[tuple[int, Difference]] = []
     for label, members in old.split(name):
         sides = old.take(members), new.take(members)
-        before, after = measure_both(list(sides), resampling, with_scores=False)
+        before, after = measure_both(list(sides), resampling, with_scores=headline != old.headline)
         flips = _count_flips(sides)
         if is_defined(headline, before) and is_defined(headline, after):
             difference = _difference(headline, (before.exact[headline], after.exact[headline]), (before.values[headline], after.values[headline]), sides, flips)
@@ -275,6 +276,14 @@ def _notes(pairs: list[Comparison]) -> list[str]:
     if n_parts >= LEAST_PARTS:
         notes.append(f"p of labels and slices is not corrected for their number: of {n_parts:,}, {0.05 * n_parts:.1f} are below 0.05 by chance where nothing changed")
     return notes
+
+
+def _at_floor(pairs: list[Comparison], n_resamples: int) -> list[str]:
+    """What is told of p-values that could be lower, had there been more resamples."""
+    least = least_bootstrap_p(n_resamples)
+    if any(figure.verdict and math.isclose(figure.p, p_of_tail(least / 2, head.n)) for pair in pairs for head in pair.heads for figure in head.figures):
+        return [f"{n_resamples:,} resamples show no p below {least:.1g}; --resamples takes more"]
+    return []
 
 
 def _difference(name: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], sides: tuple[HeadRows, HeadRows], flips: _Flips | None,

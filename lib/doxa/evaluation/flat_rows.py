@@ -14,7 +14,7 @@ from doxa.metrics.intervals import wilson
 from doxa.metrics.label_figures import Tally
 from doxa.metrics.score_figures import LEAST_SCORE, N_BINS
 
-_OF_SCORES = frozenset({"log_loss", "brier", "calibration_error", "roc_auc", "average_precision"})
+OF_SCORES = frozenset({"log_loss", "brier", "calibration_error", "roc_auc", "average_precision"})
 HIGHER_IS_WORSE = frozenset({"log_loss", "brier", "calibration_error", "hamming_loss", "mae", "rmse"})
 _HEADLINE = {"label": "macro_f1", "labels": "macro_f1", "number": "mae"}
 _SMALL = {"label": ("accuracy", "macro_f1"), "labels": ("exact_match", "macro_f1"), "number": ("mae", "spearman")}
@@ -121,7 +121,7 @@ class FlatRows(HeadRows):
         return (self.gold == self.said) if self.kind == "label" else (self.gold == self.said).all(axis=1)
 
     def n_changed(self, other: "FlatRows", figure: str) -> int | None:
-        if self.kind == "number" or figure in _OF_SCORES:  # by how much they differ matters as well
+        if self.kind == "number" or figure in OF_SCORES:  # by how much they differ matters as well
             return None
         is_other = self.said != other.said
         return int((is_other if self.kind == "label" else is_other.any(axis=1)).sum())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation
-from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
+from doxa.evaluation.flat_rows import HIGHER_IS_WORSE, OF_SCORES
 from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import between, range_of
@@ -93,10 +93,17 @@ def _check_heads(gate: Gate, heads: list[HeadEvaluation]) -> list[str]:
     having = [head for head in heads if gate.figure in head.figures]
     if not undefined and (not having or gate.head and len(having) < len(heads)):
         known = ", ".join(dict.fromkeys(name for head in heads for name in head.figures))
-        raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure; there are: {known}")
+        raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure{_hint(gate, heads)}; there are: {known}")
     for head in having:
         missed += _check_figure(gate, head, gate.figure, head.figures[gate.figure])
     return missed
+
+
+def _hint(gate: Gate, heads: list[HeadEvaluation]) -> str:
+    """Why a figure that doxa knows is not there."""
+    if any(gate.figure in label.figures for head in heads for label in head.labels):
+        return f" but of one label, '{gate.figure}[LABEL]={gate.bound:g}'"
+    return ": it needs the scores of all labels, predict --scores" if gate.figure in OF_SCORES else ""
 
 
 def _check_slices(gate: Gate, heads: list[HeadEvaluation], by: str | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 import numpy as np
 
 from doxa.errors import UsageError
+from doxa.evaluation.flat_rows import OF_SCORES
 from doxa.evaluation.rows import HeadRows, Measured
 from doxa.metrics.bootstrap import Correction, Resampling, estimate
 from doxa.metrics.classification import Estimate
@@ -89,4 +90,5 @@ def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:
     known = list(dict.fromkeys(name for rows in heads for name in measure(rows.take(np.arange(min(rows.n, 2)))).exact)) if names else []
     for name in names:
         if name not in known:
-            raise UsageError(f"--metric {name}: the heads have no such figure; there are: {', '.join(known)}")
+            hint = ": it needs the scores of all labels, predict --scores" if name in OF_SCORES else ""
+            raise UsageError(f"--metric {name}: the heads have no such figure{hint}; there are: {', '.join(known)}")

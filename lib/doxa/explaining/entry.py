@@ -74,5 +74,5 @@ def evidence_types(method: str, of_unit: list[tuple[str, pa.DataType]]) -> list[
     """The members that say how a method found what; `of_unit` are those of a unit that name its text."""
     unit = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
     unit += [("standard_error", pa.float64())] if method == "shapley" else []
-    about = {"integrated-gradients": [("steps", pa.int64()), ("delta", pa.float64())], "shapley": [("samples", pa.int64()), ("groups", pa.int64())]}.get(method, [])
+    about = {"integrated-gradients": [("steps", pa.int64()), ("difference", pa.float64()), ("delta", pa.float64())], "shapley": [("samples", pa.int64()), ("groups", pa.int64())]}.get(method, [])
     return [("method", pa.string()), ("unit", pa.string()), ("tokens", pa.list_(pa.struct(unit + of_unit))), *about]

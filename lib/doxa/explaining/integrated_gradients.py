@@ -13,7 +13,7 @@ NARROWEST = 1 / 1024  # of the way: what does not add up over less is rounding
 
 
 def explain_by_integrated_gradients(tasks: list[Task], tools: Tools) -> list[Evidence]:
-    """A unit's score is its part of f(text) - f(baseline); `delta` is what their sum misses of it, in nats.
+    """A unit's score is its part of f(text) - f(baseline); that is `difference`, and `delta` what their sum has more, in nats.
 
     The gradients are seen at `steps` places, evenly spread, and integrated by a cubic spline through them. What f gains between two places is known
     as well: where the spline gains something else, there is a place too few, and one is added halfway, until |delta| is no more than 2 % of what the
@@ -26,7 +26,7 @@ def explain_by_integrated_gradients(tasks: list[Task], tools: Tools) -> list[Evi
         for way, course in zip(left, walk([way.task for way in left], tools, [way.wanted for way in left])):
             way.add(course)
         left = [way for way in left if len(way.wanted)]
-    return [Evidence(way.task.by_unit(way.scores), about={"steps": len(way.course.shares), "delta": way.delta}) for way in ways]
+    return [Evidence(way.task.by_unit(way.scores), about={"steps": len(way.course.shares), "difference": way.difference, "delta": way.delta}) for way in ways]
 
 
 class _Way:
@@ -34,6 +34,7 @@ class _Way:
 
     def __init__(self, task: Task, first: float, last: float, tools: Tools):
         self.task, self._first, self._last = task, first, last
+        self.difference = float(last - first)
         self._rounding = LEAST_DELTA if tools.gradients.mixed is not None else 0.0
         self.wanted = (np.arange(tools.steps) + 0.5) / tools.steps
         self.course: Course | None = None

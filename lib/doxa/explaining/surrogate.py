@@ -24,7 +24,7 @@ from doxa.rules.writing import write_rules
 MOST_TEXTS = 20_000  # that are learnt from and tested on; of more a random sample
 HELD_OUT = 0.3
 LEAST_TEXTS = 50
-MOST_RULES, MOST_PHRASES = 20, 30
+LEAST_RULES, RULES_OF_LABEL, MOST_PHRASES = 20, 2, 30  # a list is as long as 20 rules, or two for each label
 MOST_DEFAULTS = 10  # labels of which one may be said where no rule fires
 LONGEST_PHRASE, LONGEST_UNSPACED = 3, 4
 # Levels of precision, of which a phrase in few texts must show more: the lower end of its interval counts. Chosen with the pruning below on
@@ -129,7 +129,7 @@ class Sample:
         self._texts[key] = text, entry["label"]
 
 
-def learn_rules(records: Iterable[Record], head: str, text_field: str = "text", seed: int = 0, most_rules: int = MOST_RULES) -> Surrogate:
+def learn_rules(records: Iterable[Record], head: str, text_field: str = "text", seed: int = 0) -> Surrogate:
     """Learn rules from records that hold a `prediction`.
 
     A decision list (Rivest 1987), built from the most precise phrases to the least: at each level of precision, for each label, the
@@ -145,6 +145,7 @@ def learn_rules(records: Iterable[Record], head: str, text_field: str = "text", 
     n_held_out = round(HELD_OUT * len(order))
     held_out, learnt = order[:n_held_out], order[n_held_out:]
     commonest = [label for label, _ in Counter(label for _, label in learnt).most_common(MOST_DEFAULTS)]
+    most_rules = max(LEAST_RULES, RULES_OF_LABEL * len({label for _, label in learnt}))
     rules, otherwise = _learn(learnt, head, commonest, most_rules)
     return _test(rules, otherwise, commonest[0], held_out, head, len(learnt))
 

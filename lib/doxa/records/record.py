@@ -83,7 +83,8 @@ def parse_object(line: bytes) -> dict:
     except orjson.JSONDecodeError as error:
         raise _parse_error(line, error) from None
     if type(fields) is not dict:
-        raise RecordError("not_an_object", f"the line holds {json_type(fields)}, not a JSON object")
+        hint = "; of a list of records make lines with: jq -c '.[]'" if type(fields) is list and fields and type(fields[0]) is dict else ""
+        raise RecordError("not_an_object", f"the line holds {json_type(fields)}, not a JSON object{hint}")
     if line.count(b"[") + line.count(b"{") > MOST_NESTED and nesting(line) > MOST_NESTED:
         raise RecordError("not_json", f"the line is nested deeper than {MOST_NESTED} levels")
     return fields if not has_long_integer(line) else load_exact(line)

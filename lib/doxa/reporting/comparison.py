@@ -8,7 +8,7 @@ from doxa.records.quantity import quantity
 from doxa.reporting import wording
 from doxa.reporting.blocks import Block, Heading, Line, Table, to_markdown, to_terminal
 from doxa.reporting.comparison_page import render_comparison_html
-from doxa.reporting.comparison_wording import flips_title, interval, mcnemar_line, p_words, signed, verdict_line
+from doxa.reporting.comparison_wording import flips_title, interval, mcnemar_line, p_words, signed, verdict_line, verdict_words
 from doxa.reporting.evaluation_wording import SLICINGS, TEXT_CHARACTERS, is_told_alone, number, record_words, title_of, value_words
 from doxa.reporting.json import dump, finite
 
@@ -27,11 +27,24 @@ def render_comparison(comparisons: Comparisons, kind: str, width: int = 100, is_
 
 def describe_comparison(comparisons: Comparisons) -> list[Block]:
     blocks: list[Block] = [Heading(comparisons.title, 1)]
+    if len(comparisons.pairs) > 1:
+        blocks.append(_overview(comparisons))
     for pair in comparisons.pairs:
         blocks.append(Line(f"{pair.new} beside {pair.old}: {quantity(pair.n_pairs, 'record')} in both, paired by {pair.paired_by}"))
         for head in pair.heads:
             blocks += _head(head, pair, comparisons)
     return [*blocks, *(Line(note, "note") for note in comparisons.notes), Line(comparisons.signature, "code")]
+
+
+def _overview(comparisons: Comparisons) -> Table:
+    """A line for every figure that decides, the best new file first."""
+    deciding = [(pair, head, figure) for pair in comparisons.pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
+    table = Table([("file", True), ("head", False), ("figure", True), ("new", True), ("difference", True), ("95 %", False), ("Holm's p", False), ("verdict", True)],
+                  texts=frozenset({0, 1, 2, 7}))
+    for pair, head, figure in sorted(deciding, key=lambda own: (own[1].head, own[2].name, -own[2].gain)):
+        table.rows.append((pair.new, head.head, title_of(figure.name), number(figure.new), signed(figure.more.value), interval(figure.more),
+                           p_words(figure.p_holm).removeprefix("= "), verdict_words(figure, comparisons.margin)))
+    return table
 
 
 def _head(head: HeadComparison, pair: Comparison, comparisons: Comparisons) -> list[Block]:

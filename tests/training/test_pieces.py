@@ -152,3 +152,9 @@ def test_no_interval_goes_beyond_what_a_figure_can_be():
     assert 0.5 < found["macro-F1"].low < found["macro-F1"].value < found["macro-F1"].high <= 1.0
     numbers = compare_methods(HEADS[2], gold, {"model": gold + 0.01, "tfidf": gold}).scores["model"]
     assert numbers["MAE"].low >= 0.0 and numbers["R2"].high <= 1.0
+
+
+def test_a_dev_set_without_any_label_tells_nothing_of_them():
+    nothing = np.zeros((9, 2))
+    found = compare_methods(HEADS[1], nothing, {"model": nothing, "tfidf": nothing}).scores["model"]
+    assert (found["macro-F1"].low, found["macro-F1"].high) == (0.0, 1.0) and found["exact match"].value == 1.0 > found["exact match"].low > 0.6

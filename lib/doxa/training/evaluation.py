@@ -82,7 +82,8 @@ def compare_methods(head: Head, target: np.ndarray, decisions: dict[str, np.ndar
               for method, figure in zip(methods, figures)}
     for method, own in zip(methods, counts):  # resamples of a good method's rows are nearly alike
         share, mean = (scores[method][name] for name in names)
-        scores[method] = {names[0]: Estimate(share.value, *wilson(round(share.value * n), n)), names[1]: mean.widened(*bounds_of_averages(*own)["macro_f1"])}
+        ends = bounds_of_averages(*own).get("macro_f1", (0.0, 1.0))  # of labels that nothing holds and nothing was given, nothing is known
+        scores[method] = {names[0]: Estimate(share.value, *wilson(round(share.value * n), n)), names[1]: mean.widened(*ends)}
     difference = figures[methods.index("model")][1] - figures[methods.index("tfidf")][1]
     return HeadFigures(head.name, head.kind, n, scores, estimate(difference[0], difference, n))
 

@@ -5,7 +5,6 @@ import math
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from doxa.monitoring.portion import NO_TIME, Portion
 

@@ -83,8 +83,8 @@ def render_plan(draft) -> str:
 
 
 def _calibration(calibration) -> str:
-    return (f"{visible(calibration.head, one_line=True)}: temperature {calibration.temperature:.2f}, expected calibration error "
-            f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after, by folds of the dev set"
+    return (f"{visible(calibration.head, one_line=True)}: temperature {calibration.temperature:.2f}; expected calibration error "
+            f"{calibration.ece_before:.3f} without one, {calibration.ece_after:.3f} with those that other folds of the dev set give"
             + ("; a temperature is chosen by log loss" if calibration.ece_after > calibration.ece_before else ""))
 
 

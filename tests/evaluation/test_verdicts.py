@@ -37,7 +37,7 @@ def test_resamples_grow_with_what_decides(compare):
     good, bad = judged(60, right=0.95, draw=1), judged(60, right=0.2, draw=2)
     found = compare(good, *[good] * 29, bad)
     assert [pair.new for pair, _, _ in found.worse] == [found.pairs[-1].new]
-    assert "paired-bootstrap6000-" in found.signature and "holm:30" in found.signature
+    assert "paired-bootstrap3000-" in found.signature and "holm:30" in found.signature
     assert "paired-bootstrap1000-" in compare(good, bad).signature
     assert "paired-bootstrap10000-" in compare(good, bad, alpha=0.0005).signature
 

@@ -45,7 +45,7 @@ def compare(folder, sides: dict[str, list[dict]], *args) -> Done:
 def both(tmp_path_factory) -> tuple[Markup, dict]:
     """The page and the JSON of three files."""
     folder, sides = tmp_path_factory.mktemp("comparison"), {name: predictions(name) for name in SIDES}
-    args = ("--by", "source", "--by-length", "--margin", "0.05", "--metric", "accuracy", "--metric", "macro_f1")
+    args = ("--by", "source", "--by-length", "--margin", "0.05", "--metric", "accuracy", "--metric", "macro_f1", "--resamples", 1000)
     page, content = (compare(folder, sides, *args, "--to", kind) for kind in ("html", "json"))
     assert page.code == content.code == 4 and page.err == content.err
     return Markup(page.out.decode()), json.loads(content.out)

@@ -19,7 +19,7 @@ from doxa.metrics.paired import bootstrap_p, holm, least_bootstrap_p, least_by_s
 from doxa.metrics.student import p_of_tail
 from doxa.records.quantity import left_out, quantity
 
-ENOUGH, MOST_RESAMPLES = 10, 10_000  # the least p corrected for all that decide is a fifth of alpha, as far as so many resamples go
+ENOUGH, MOST_RESAMPLES = 5, 10_000  # the least p corrected for all that decide is two fifths of alpha, as far as so many resamples go
 LEAST_PARTS = 10  # of which one in two comparisons shows a p below 0.05 by chance
 
 

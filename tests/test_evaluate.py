@@ -250,6 +250,10 @@ def test_a_gate_on_every_slice_names_those_that_miss_it():
     assert done.code == 4 and done.err.startswith(f'evaluate: sentiment: accuracy of source "{worst}" {least:.4f} [') and best not in done.err
     done = evaluate(records, "--by-length", "--slice-at-least", "accuracy=0.999")
     assert done.code == 4 and 'accuracy of length "' in done.err
+    own = [sides([record for record in records if record["source"] == name]) for name in parts]
+    least = min(matthews_corrcoef(*both) for both in own)
+    assert evaluate(records, "--by", "source", "--slice-at-least", f"matthews={least - 1e-9!r}").code == 0
+    assert evaluate(records, "--by", "source", "--slice-at-least", f"matthews={least + 1e-9!r}").code == 4
 
 
 def test_a_sure_gate_asks_for_the_whole_interval():
@@ -268,7 +272,7 @@ def test_a_sure_gate_asks_for_the_whole_interval():
 
 @pytest.mark.parametrize("flags, says", [
     ("--slice-at-least accuracy=0.5", "judge slices; give --by NAME or --by-length"), ("--sure", "give --at-least or --at-most"),
-    ("--by source --slice-at-least matthews=0.5", "--slice-at-least matthews=0.5: there is no such figure of a slice; there are: accuracy, macro_f1"),
+    ("--by source --slice-at-most calibration_error=0.5", "--slice-at-most calibration_error=0.5: there is no such figure of a slice; there are: accuracy, macro_f1"),
     ("--by source --slice-at-least f1[negative]=0.5", "slices have no figures of single labels"),
     ("--by source --slice-at-most accuracy=0.5", "accuracy is better when it is higher: --slice-at-least"),
     ("--by source --slice-at-least log_loss=0.5", "log_loss is better when it is lower: --slice-at-most")])

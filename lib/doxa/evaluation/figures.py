@@ -29,7 +29,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Slice:
-    """The rows of one value, with a few figures; `is_few` when they are too few to be ranked."""
+    """The rows of one value, with their figures but for those of scores; `is_few` when they are too few to be ranked."""
 
     name: str
     n: int

@@ -108,9 +108,10 @@ def _hint(gate: Gate, heads: list[HeadEvaluation]) -> str:
 
 def _check_slices(gate: Gate, heads: list[HeadEvaluation], by: str | None) -> list[str]:
     """Every slice that is not too small to be judged; `by` names what cut them, unless length did. Raises DoxaError where none is left."""
-    having = [head for head in heads if gate.figure in head.small]
+    known = {head.head: dict.fromkeys((*head.small, *(name for parts in head.slices.values() for part in parts for name in part.figures))) for head in heads}
+    having = [head for head in heads if gate.figure in known[head.head]]
     if not having:
-        known = ", ".join(dict.fromkeys(name for head in heads for name in head.small))
+        known = ", ".join(dict.fromkeys(name for names in known.values() for name in names))
         raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure of a slice; there are: {known}")
     missed = []
     for head in having:

@@ -1,7 +1,6 @@
 """The figures of a head's rows, on the rows and on resamples of them, and their intervals."""
 
 import math
-from collections.abc import Collection
 
 import numpy as np
 
@@ -38,8 +37,8 @@ def estimate_figure(name: str, value: float, resampled: np.ndarray, n_rows: int)
     return estimate(value, resampled, n_rows, _CORRECTIONS.get(name, Correction.BIAS), range_of(name))
 
 
-def estimate_figures(rows: HeadRows, measured: Measured, names: Collection[str] | None = None) -> dict[str, Estimate]:
-    """The figures that are defined on the rows, or those of `names` among them.
+def estimate_figures(rows: HeadRows, measured: Measured) -> dict[str, Estimate]:
+    """The figures that are defined on the rows.
 
     Resamples of rows of which few are wrong are nearly alike, and of rows without a mistake wholly. So the share that is right has Wilson's interval; a mean over
     labels has no narrower one than follows from those of the labels; and where no row is wrong, any other figure with two ends is open by as much of what it can
@@ -47,7 +46,7 @@ def estimate_figures(rows: HeadRows, measured: Measured, names: Collection[str] 
     is_right = rows.is_right()
     n_right = -1 if is_right is None else int(is_right.sum())
     found = {name: estimate_figure(name, value, measured.values[name], measured.n_rows) for name, value in measured.exact.items()
-             if is_defined(name, measured) and (names is None or name in names)}
+             if is_defined(name, measured)}
     for name in SHARES_RIGHT & found.keys():
         if math.isclose(found[name].value, n_right / rows.n, abs_tol=1e-12):
             found[name] = Estimate(found[name].value, *wilson(n_right, rows.n))

@@ -26,4 +26,4 @@ def _rank(part: Slice, headline: str, sign: int) -> float:
 
 def _slice(rows: HeadRows, name: str, members: np.ndarray, resampling: Resampling) -> Slice:
     own = rows.take(members)
-    return Slice(name, len(members), estimate_figures(own, measure(own, resampling, with_scores=False), rows.small), len(members) < FEW)
+    return Slice(name, len(members), estimate_figures(own, measure(own, resampling, with_scores=False)), len(members) < FEW)

@@ -142,9 +142,17 @@ class Comparisons:
                         for pair in self.pairs for head in pair.heads for n, name, other in _of_either(pair, head.n_alone)]
 
     @property
+    def deciding(self) -> list[tuple[Comparison, HeadComparison, Difference]]:
+        return _deciding(self.pairs)
+
+    @property
     def worse(self) -> list[tuple[Comparison, HeadComparison, Difference]]:
         """What decides, and is worse beyond chance."""
-        return [(pair, head, figure) for pair in self.pairs for head in pair.heads for figure in head.figures if figure.verdict == "worse"]
+        return [(pair, head, figure) for pair, head, figure in self.deciding if figure.verdict == "worse"]
+
+
+def _deciding(pairs: list[Comparison]) -> list[tuple[Comparison, HeadComparison, Difference]]:
+    return [(pair, head, figure) for pair in pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
 
 
 def _of_either(pair: Comparison, counts: tuple[int, int]) -> list[tuple[int, str, str]]:
@@ -157,7 +165,7 @@ def compare_all(seen: list[Seen], names: list[str], settings: Settings) -> Compa
     UsageError where so many figures decide that none could be told from chance."""
     resampling = _choose_resampling(seen, settings)
     pairs = [_compare(seen[0], other, (names[0], name), settings, resampling) for other, name in zip(seen[1:], names[1:])]
-    deciding = [figure for pair in pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
+    deciding = [figure for _, _, figure in _deciding(pairs)]
     least_p = least_bootstrap_p(resampling.n)
     if len(deciding) * least_p >= settings.alpha:
         raise UsageError(f"--resamples {resampling.n}: so many cannot tell at --alpha {settings.alpha:g} whether any of {quantity(len(deciding), 'deciding figure')} is worse; "
@@ -281,7 +289,7 @@ def _notes(pairs: list[Comparison]) -> list[str]:
 def _at_floor(pairs: list[Comparison], n_resamples: int) -> list[str]:
     """What is told of p-values that could be lower, had there been more resamples."""
     least = least_bootstrap_p(n_resamples)
-    if any(figure.verdict and math.isclose(figure.p, p_of_tail(least / 2, head.n)) for pair in pairs for head in pair.heads for figure in head.figures):
+    if any(math.isclose(figure.p, p_of_tail(least / 2, head.n)) for _, head, figure in _deciding(pairs)):
         return [f"{n_resamples:,} resamples show no p below {least:.1g}; --resamples takes more"]
     return []
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from doxa.errors import DoxaError, UsageError
 from doxa.evaluation.figures import Evaluation, HeadEvaluation
-from doxa.evaluation.flat_rows import HIGHER_IS_WORSE, OF_SCORES
+from doxa.evaluation.flat_rows import HIGHER_IS_WORSE
+from doxa.evaluation.measures import hint_on_scores
 from doxa.evaluation.slices import FEW
 from doxa.metrics.classification import Estimate
 from doxa.metrics.figure_range import between, range_of
@@ -103,16 +104,16 @@ def _hint(gate: Gate, heads: list[HeadEvaluation]) -> str:
     """Why a figure that doxa knows is not there."""
     if any(gate.figure in label.figures for head in heads for label in head.labels):
         return f" but of one label, '{gate.figure}[LABEL]={gate.bound:g}'"
-    return ": it needs the scores of all labels, predict --scores" if gate.figure in OF_SCORES else ""
+    return hint_on_scores(gate.figure)
 
 
 def _check_slices(gate: Gate, heads: list[HeadEvaluation], by: str | None) -> list[str]:
     """Every slice that is not too small to be judged; `by` names what cut them, unless length did. Raises DoxaError where none is left."""
-    known = {head.head: dict.fromkeys((*head.small, *(name for parts in head.slices.values() for part in parts for name in part.figures))) for head in heads}
-    having = [head for head in heads if gate.figure in known[head.head]]
+    names = {head.head: {*head.small}.union(*(part.figures for parts in head.slices.values() for part in parts)) for head in heads}
+    having = [head for head in heads if gate.figure in names[head.head]]
     if not having:
-        known = ", ".join(dict.fromkeys(name for names in known.values() for name in names))
-        raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure of a slice; there are: {known}")
+        known = dict.fromkeys(name for head in heads for name in (*head.small, *head.figures) if name in names[head.head])
+        raise UsageError(f"{gate.flag} {gate.asked}: there is no such figure of a slice; there are: {', '.join(known)}")
     missed = []
     for head in having:
         slices = [(f"{by if slicing == 'by' else slicing} {quote(part.name)}", part) for slicing, parts in head.slices.items() for part in parts if not part.is_few]

@@ -13,8 +13,8 @@ from doxa.metrics.figure_range import range_of
 from doxa.metrics.intervals import wilson
 from doxa.metrics.label_intervals import bounds_of_averages, bounds_of_labels
 
-# A calibration error is a mean of distances, above 0 for the best of models. How far resamples of ranks lie off says nothing of the truth (simulated).
 SHARES_RIGHT = frozenset({"accuracy", "exact_match"})
+# A calibration error is a mean of distances, above 0 for the best of models. How far resamples of ranks lie off says nothing of the truth (simulated).
 _CORRECTIONS = {"calibration_error": Correction.DISTANCE, "roc_auc": Correction.NONE, "average_precision": Correction.NONE}
 
 
@@ -84,10 +84,14 @@ def _counts_of_labels(rows: HeadRows, measured: Measured) -> tuple[np.ndarray, n
     return np.rint(measured.exact_by_label["f1"] * (held + said) / 2), held, said
 
 
+def hint_on_scores(name: str) -> str:
+    """Why a figure of scores is not there; nothing of others."""
+    return ": it needs the scores of all labels, predict --scores" if name in OF_SCORES else ""
+
+
 def check_metrics(names: tuple[str, ...], heads: list[HeadRows]) -> None:
     """Raise UsageError for a name that is a figure of none of the heads."""
     known = list(dict.fromkeys(name for rows in heads for name in measure(rows.take(np.arange(min(rows.n, 2)))).exact)) if names else []
     for name in names:
         if name not in known:
-            hint = ": it needs the scores of all labels, predict --scores" if name in OF_SCORES else ""
-            raise UsageError(f"--metric {name}: the heads have no such figure{hint}; there are: {', '.join(known)}")
+            raise UsageError(f"--metric {name}: the heads have no such figure{hint_on_scores(name)}; there are: {', '.join(known)}")

@@ -48,12 +48,19 @@ def walk(tasks: list[Task], tools: Tools, places: list[np.ndarray], from_zero: b
     slopes = [np.zeros((len(shares), len(task.layout.ids))) for task, shares in zip(tasks, places)]
 
     def pull(batch: list[int], logits: np.ndarray) -> np.ndarray:
-        pulled = np.empty(logits.shape, dtype=np.float64)
-        for row, i in enumerate(batch):
-            t, w, s = owners[i]
-            own = pooled[t][s : s + 1] if t in pooled else logits[row : row + 1]
-            values[t][s] = tasks[t].target.value(own)[0]
-            pulled[row] = tasks[t].target.slope(own)[0] * tasks[t].layout.shares[w]
+        own, pulled = logits.astype(np.float64), np.empty(logits.shape, dtype=np.float64)
+        rows_of: dict[int, list[int]] = {}
+        for row, (t, _, s) in enumerate(owners[i] for i in batch):
+            if t in pooled:
+                own[row] = pooled[t][s]
+            rows_of.setdefault(id(tasks[t].target), []).append(row)  # tasks of one label share it
+        for rows in rows_of.values():
+            target = tasks[owners[batch[rows[0]]][0]].target
+            pulled[rows] = target.slope(own[rows])
+            for row, value in zip(rows, target.value(own[rows])):
+                t, w, s = owners[batch[row]]
+                values[t][s] = value
+                pulled[row] *= tasks[t].layout.shares[w]
         return pulled
 
     for batch, products in tools.gradients.slopes(points, pull):

@@ -54,12 +54,11 @@ def tango(n: int, n_worse: int, n_better: int, margin: float) -> float:
 
 def tango_interval(n: int, n_worse: int, n_better: int) -> tuple[float, float]:
     """The 95 % interval of how much larger the share of right ones became (-1 to 1): the differences that the score test does not refuse."""
+    def p_of(gain: float) -> float:
+        return tango(n, n_worse, n_better, -gain) if gain < 0 else tango(n, n_better, n_worse, gain)
+
     found = (n_better - n_worse) / n
-    return _last_likely(lambda gain: _p_of_gain(n, n_worse, n_better, gain), found, -1.0), _last_likely(lambda gain: _p_of_gain(n, n_worse, n_better, gain), found, 1.0)
-
-
-def _p_of_gain(n: int, n_worse: int, n_better: int, gain: float) -> float:
-    return tango(n, n_worse, n_better, -gain) if gain < 0 else tango(n, n_better, n_worse, gain)
+    return _last_likely(p_of, found, -1.0), _last_likely(p_of, found, 1.0)
 
 
 def _last_likely(p_of: Callable[[float], float], inside: float, outside: float) -> float:

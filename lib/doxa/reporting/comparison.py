@@ -38,10 +38,9 @@ def describe_comparison(comparisons: Comparisons) -> list[Block]:
 
 def _overview(comparisons: Comparisons) -> Table:
     """A line for every figure that decides, the best new file first."""
-    deciding = [(pair, head, figure) for pair in comparisons.pairs for head in pair.heads for figure in head.figures if figure.verdict is not None]
     table = Table([("file", True), ("head", False), ("figure", True), ("new", True), ("difference", True), ("95 %", False), ("Holm's p", False), ("verdict", True)],
                   texts=frozenset({0, 1, 2, 7}))
-    for pair, head, figure in sorted(deciding, key=lambda own: (own[1].head, own[2].name, -own[2].gain)):
+    for pair, head, figure in sorted(comparisons.deciding, key=lambda own: (own[1].head, own[2].name, -own[2].gain)):
         table.rows.append((pair.new, head.head, title_of(figure.name), number(figure.new), signed(figure.more.value), interval(figure.more),
                            p_words(figure.p_holm).removeprefix("= "), verdict_words(figure, comparisons.margin)))
     return table

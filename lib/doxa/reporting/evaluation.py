@@ -89,7 +89,7 @@ def _confusion(head: HeadEvaluation) -> list[Block]:
     labels = [label.label for label in head.labels]
     if len(labels) <= MOST_COLUMNS:
         table = Table([("gold \\ predicted", True), *((label, True) for label in labels)])
-        table.rows = [[label, *(f"{n:,}" for n in row[: len(labels)])] for label, row in zip(labels, head.confusion)]
+        table.rows = [[label, *(f"{n:,}" for n in row)] for label, row in zip(labels, head.confusion)]
         return [table]
     pairs = confused_pairs(head)[:MOST_PAIRS]
     if not pairs:
@@ -137,7 +137,6 @@ def _head_json(head: HeadEvaluation) -> dict[str, Any]:
     content = {"kind": head.kind, "n": head.n, "lost": head.lost, "signature": head.signature, "figures": figures_json(head.figures),
                "labels": {label.label: {"held": label.held, "said": label.said} | figures_json(label.figures) for label in head.labels}}
     if head.confusion is not None:
-        n = len(head.labels)
         content["confusion"] = {"labels": [label.label for label in head.labels], "counts": head.confusion}
     return content | {
         "reliability": [asdict(part) for part in head.reliability], "reliability_bins": N_BINS if head.reliability else None,

@@ -62,9 +62,8 @@ class _HeadPage:
         if not self.head.confusion or len(self.head.labels) > MOST_COLUMNS:
             return []
         names = [label.label for label in self.head.labels]
-        rows = [row[: len(names)] for row in self.head.confusion[: len(names)]]
         return [(name, sum(row), [(n, share, heat_map.step(share) if n else 0) for n, share in ((n, Share(n, sum(row))) for n in row)])
-                for name, row in zip(names, rows)]
+                for name, row in zip(names, self.head.confusion)]
 
     @property
     def pairs(self) -> list[tuple[int, str, str, int]]:

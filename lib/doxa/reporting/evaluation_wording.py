@@ -70,8 +70,8 @@ def averages_of(head: HeadEvaluation) -> list[tuple[str, dict[str, Estimate]]]:
 def confused_pairs(head: HeadEvaluation) -> list[tuple[int, str, str, int]]:
     """Number of records, gold and predicted label, and how many hold the gold label: the most frequent confusion first."""
     labels = [label.label for label in head.labels]
-    pairs = [(n, labels[i], labels[j], sum(row)) for i, row in enumerate(head.confusion[: len(labels)])
-             for j, n in enumerate(row[: len(labels)]) if n and i != j]
+    pairs = [(n, labels[i], labels[j], sum(row)) for i, row in enumerate(head.confusion)
+             for j, n in enumerate(row) if n and i != j]
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
 
 
